@@ -1,0 +1,132 @@
+"""The model: an embedding, the squared distance of two of its rows, one dense unit.
+
+The only file that knows flax. The parameters come out of an NNX module as a plain pytree, and the
+logits are a pure function of that pytree and the pairs.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from colour_embed.config import Config
+
+Params = dict[str, Any]
+"""{"embedding": {"embedding": [items, dim]}, "dense": {"kernel": [1, 1], "bias": [1]}}"""
+
+
+class PairModel(nnx.Module):
+    """logit = kernel * |e_i - e_j|^2 + bias for a pair (i, j), with Keras's initial values.
+
+    The embedding starts uniform in (-initial_scale, initial_scale), each column from its own key,
+    so that a column does not depend on how many others stand beside it. The dense kernel starts
+    Glorot uniform, which for one input and one output is uniform in (-sqrt(3), sqrt(3)); the bias
+    starts at 0.
+    """
+
+    def __init__(self, items: int, config: Config, *, initial_scale, rngs: nnx.Rngs):
+        self.embedding = nnx.Embed(
+            items,
+            config.dim,
+            embedding_init=functools.partial(_uniform_columns, scale=initial_scale),
+            rngs=rngs,
+        )
+        self.dense = nnx.Linear(
+            1, 1, kernel_init=nnx.initializers.glorot_uniform(), rngs=rngs
+        )
+        self.head = config.head
+        self.normalise = config.normalise
+
+    def __call__(self, first: Array, second: Array) -> Array:
+        """Logits [N] of the pairs whose items are first [N] and second [N]."""
+        # One gather for both sides: on a CPU its fixed cost is what counts.
+        rows = self.embedding(jnp.stack([first, second]))
+        if self.normalise:
+            rows = _unit_rows(rows)
+        squared_distance = jnp.sum((rows[0] - rows[1]) ** 2, axis=-1)
+        kernel = effective_kernel(self.dense.kernel[...], self.head)
+        return kernel[0, 0] * squared_distance + self.dense.bias[...][0]
+
+
+def _uniform_columns(key, shape, dtype=jnp.float32, *, scale):
+    items, dim = shape
+    keys = jax.vmap(lambda column: jax.random.fold_in(key, column))(jnp.arange(dim))
+    columns = jax.vmap(lambda k: jax.random.uniform(k, (items,), dtype, -1.0, 1.0))(keys)
+    return scale * columns.T
+
+
+def _unit_rows(table: Array) -> Array:
+    """Rows scaled to length one; as in Keras, a squared length below 1e-12 counts as 1e-12."""
+    squared_length = jnp.sum(table**2, axis=-1, keepdims=True)
+    return table * jax.lax.rsqrt(jnp.maximum(squared_length, 1e-12))
+
+
+def effective_kernel(kernel: Array, head: str) -> Array:
+    """The weight that multiplies the squared distance: the parameter, or -softplus of it."""
+    return -jax.nn.softplus(kernel) if head == "negative" else kernel
+
+
+def init_params(config: Config, items: int, key: Array, *, initial_scale=None) -> Params:
+    """Initial parameters of the model for `items` items.
+
+    Args:
+        config: dim, head and normalise are used; initial_scale too, where the argument is None.
+        items: Number of rows of the embedding.
+        key: A JAX key.
+        initial_scale: Half the width of the initial embedding; may be traced.
+
+    Returns:
+        The parameters as nested dicts of float32 arrays; see `Params`.
+    """
+    scale = config.initial_scale if initial_scale is None else initial_scale
+    model = PairModel(items, config, initial_scale=scale, rngs=nnx.Rngs(params=key))
+    return nnx.to_pure_dict(nnx.state(model, nnx.Param))
+
+
+@functools.cache
+def _graphdef(config: Config, items: int):
+    """The structure of the module without its values; building it computes nothing."""
+    model = nnx.eval_shape(
+        lambda: PairModel(items, config, initial_scale=1.0, rngs=nnx.Rngs(params=0))
+    )
+    return nnx.split(model, nnx.Param, ...)[::2]
+
+
+def logits(config: Config, params: Params, first: Array, second: Array | None = None) -> Array:
+    """Logits of pairs: the log-odds that a pair is similar.
+
+    Args:
+        config: head and normalise are used.
+        params: As `init_params` returns them.
+        first: int32 [N], ids of the first items; or int32 [N, 2], both sides in one array.
+        second: int32 [N], ids of the second items, where `first` holds only the first.
+
+    Returns:
+        float32 [N].
+    """
+    if second is None:
+        first, second = first[..., 0], first[..., 1]
+    items, dim = params["embedding"]["embedding"].shape
+    structure = Config(dim=dim, head=config.head, normalise=config.normalise)
+    graphdef, rest = _graphdef(structure, items)
+    return nnx.merge(graphdef, nnx.State(params), rest)(first, second)
+
+
+def item_vectors(config: Config, params: Params) -> Array:
+    """The vectors [items, dim] that distances are taken between: rows of length one if normalised."""
+    table = params["embedding"]["embedding"]
+    return _unit_rows(table) if config.normalise else table
+
+
+def parameter_table(params: Params) -> list[tuple[str, tuple[int, ...], int]]:
+    """(name, shape, number of values) of each parameter, as in a Keras summary."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return [
+        (jax.tree_util.keystr(path, simple=True, separator="."), leaf.shape, leaf.size)
+        for path, leaf in leaves
+    ]

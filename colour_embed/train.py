@@ -1,0 +1,543 @@
+"""Training as one pure function: a step over parameters, scanned over an epoch, scanned over epochs.
+
+`train_step` is the whole of the learning. `run_epochs` scans it and is what a sweep vmaps. `fit`
+drives it from the host in chunks of epochs, so that progress can be shown, a run can be stopped, and
+a diverging one is caught.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from colour_embed.config import Config, InputError
+from colour_embed.data import Pairs
+from colour_embed.model import Params, effective_kernel, init_params, item_vectors, logits
+from colour_embed.shuffle import index_order
+
+CHUNK = 25
+"""Epochs between two visits of the host; 500 is a multiple of it, so one program serves them all."""
+
+
+class TrainState(NamedTuple):
+    """What one step hands to the next: the parameters and the optimiser's memory of them."""
+
+    params: Any
+    optimizer_state: Any
+
+
+class Batch(NamedTuple):
+    """Pairs of one step. `weight` is each pair's share of the batch's mean and sums to one."""
+
+    first: Array
+    second: Array
+    label: Array
+    weight: Array
+
+
+class Metrics(NamedTuple):
+    """Means over the pairs of a batch or an epoch, taken before each step as Keras reports them."""
+
+    loss: Array
+    mse: Array
+
+
+class DevicePairs(NamedTuple):
+    """All pairs, as the device holds them: int32 [N], int32 [N] and float32 [N]."""
+
+    first: Array
+    second: Array
+    label: Array
+
+
+class MemberKeys(NamedTuple):
+    """A member's keys, derived from its seed alone and never from its place in a sweep."""
+
+    init: Array
+    order: Array
+
+
+class EpochInfo(NamedTuple):
+    """What is known after an epoch. `finite` is false once any parameter is no longer a number."""
+
+    metrics: Metrics
+    finite: Array
+
+
+class Progress(NamedTuple):
+    """What `fit` reports after each chunk. `seconds_left` is None until one chunk has been timed."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    seconds_left: float | None
+
+
+# ---------------------------------------------------------------------------------------------------
+# The optimiser
+
+
+class KerasAdamState(NamedTuple):
+    """Steps taken, and the decaying means of the gradient and of its square."""
+
+    count: Array
+    mean: optax.Updates
+    mean_square: optax.Updates
+
+
+def keras_adam(
+    learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-7
+) -> optax.GradientTransformation:
+    r"""Adam as Keras computes it, with epsilon outside the bias correction.
+
+    .. math::
+        m_t &= \beta_1 m_{t-1} + (1-\beta_1) g_t, \quad
+        v_t = \beta_2 v_{t-1} + (1-\beta_2) g_t^2 \\
+        p_t &= p_{t-1} - \eta \frac{\sqrt{1-\beta_2^t}}{1-\beta_1^t} \frac{m_t}{\sqrt{v_t}+\epsilon}
+
+    `optax.adam` divides v by its correction first, which is an epsilon that shrinks over time.
+
+    Args:
+        learning_rate: eta. Like the others it may be traced, so that a sweep can vmap over it.
+        beta1: Decay of the mean of the gradient.
+        beta2: Decay of the mean of the squared gradient.
+        epsilon: The "epsilon hat" of the paper, just before section 2.1.
+
+    Returns:
+        An optax gradient transformation.
+
+    References:
+        D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    Example:
+        >>> import optax
+        >>> optimizer = keras_adam(learning_rate=0.1)
+        >>> params = {"x": jnp.array([1.0])}
+        >>> updates, _ = optimizer.update({"x": jnp.array([2.0])}, optimizer.init(params))
+        >>> print(optax.apply_updates(params, updates)["x"])
+        [0.9]
+    """
+
+    def init(params):
+        zeros = functools.partial(jax.tree.map, jnp.zeros_like)
+        return KerasAdamState(jnp.zeros((), jnp.int32), zeros(params), zeros(params))
+
+    def update(gradient, state, params=None):
+        del params
+        count = optax.safe_increment(state.count)
+
+        def scaled(mean, mean_square):
+            steps = count.astype(mean.dtype)
+            rate = learning_rate * jnp.sqrt(1 - beta2**steps) / (1 - beta1**steps)
+            return -rate * mean / (jnp.sqrt(mean_square) + epsilon)
+
+        mean = optax.tree.update_moment(gradient, state.mean, beta1, 1)
+        mean_square = optax.tree.update_moment(gradient, state.mean_square, beta2, 2)
+        return jax.tree.map(scaled, mean, mean_square), KerasAdamState(count, mean, mean_square)
+
+    return optax.GradientTransformation(init, update)
+
+
+# These treat every number of the parameters alike, so they may see them as one vector, which makes
+# a step one fused loop and not one for each array.
+_ELEMENTWISE = frozenset(
+    "keras_adam adabelief adadelta adagrad adam adamax adamaxw adamw amsgrad lion nadam nadamw radam "
+    "rmsprop rprop sgd sign_sgd yogi".split()
+)
+
+
+def make_optimizer(config: Config, numbers: dict[str, Any]) -> optax.GradientTransformation:
+    """The configured optimiser.
+
+    Args:
+        config: optimizer and optimizer_options are used.
+        numbers: learning_rate, beta1, beta2 and epsilon by name; may be traced.
+
+    Raises:
+        InputError: optax has no optimiser of that name, or it does not take those options.
+    """
+    options = dict(config.optimizer_options)
+    if config.optimizer == "keras_adam":
+        if options:
+            raise InputError("keras_adam takes no options: set beta1, beta2 and epsilon themselves")
+        names = ("learning_rate", "beta1", "beta2", "epsilon")
+        return keras_adam(*(numbers[name] for name in names))
+    make = getattr(optax, config.optimizer, None)
+    try:
+        optimizer = make(learning_rate=numbers["learning_rate"], **options)
+    except TypeError as error:
+        raise InputError(
+            f"optimizer {config.optimizer!r} with options {sorted(options)}: {error}; "
+            "give keras_adam or an optimiser of optax with options that it takes"
+        ) from None
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise InputError(f"optimizer {config.optimizer!r} is no optimiser: name one of optax's")
+    return optimizer
+
+
+# ---------------------------------------------------------------------------------------------------
+# The pure functions
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    logits_fn: Callable[[Any, Array, Array], Array],
+    optimizer: optax.GradientTransformation,
+) -> tuple[TrainState, Metrics]:
+    """One step: binary cross-entropy of the batch, its gradient, one update.
+
+    Args:
+        state: Parameters (any pytree that `logits_fn` takes) and the optimiser's state for them.
+        batch: The pairs, B of them.
+        logits_fn: (params, first [B], second [B]) -> logits [B].
+        optimizer: Any optax gradient transformation.
+
+    Returns:
+        The next state, and the batch's metrics before the update.
+    """
+
+    def objective(params):
+        logit = logits_fn(params, batch.first, batch.second)
+        # softplus(z) - y z is the cross-entropy of sigmoid(z), with the right gradient at z = 0 too.
+        loss = jnp.sum(batch.weight * (jax.nn.softplus(logit) - batch.label * logit))
+        return loss, logit
+
+    (loss, logit), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+    error = jax.nn.sigmoid(logit) - batch.label
+    metrics = Metrics(loss=loss, mse=jnp.sum(batch.weight * error**2))
+    return TrainState(optax.apply_updates(state.params, updates), optimizer_state), metrics
+
+
+def epoch_batches(order_key: Array, pairs: DevicePairs, batch_size: int) -> Batch:
+    """All batches of an epoch in a new order: a Batch whose arrays are [steps, batch_size].
+
+    Every pair comes once. The last batch is filled up with pairs of weight zero, so that its mean
+    is over the pairs it really holds.
+    """
+    count = pairs.label.shape[0]
+    weight = batch_weights(count, batch_size)
+    positions = jnp.minimum(jnp.arange(weight.size, dtype=jnp.int32), count - 1)
+    chosen = index_order(order_key, positions.reshape(weight.shape), count)
+    return Batch(pairs.first[chosen], pairs.second[chosen], pairs.label[chosen], jnp.asarray(weight))
+
+
+def batch_weights(count: int, batch_size: int) -> np.ndarray:
+    """float32 [steps, batch_size]: each pair's share of its batch's mean, zero beyond the last."""
+    steps = -(-count // batch_size)
+    present = (np.arange(steps * batch_size) < count).reshape(steps, batch_size)
+    return (present / present.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def member_keys(seed: Array) -> MemberKeys:
+    """The keys of the member with this seed: uint32 scalar, may be traced."""
+    key = jax.random.key(seed)
+    return MemberKeys(init=jax.random.fold_in(key, 0), order=jax.random.fold_in(key, 1))
+
+
+def init_state(
+    config: Config, items: int, keys: MemberKeys, numbers: dict[str, Any], optimizer=None
+) -> TrainState:
+    """The state before the first step; `optimizer` overrides the configured one."""
+    optimizer = optimizer or make_optimizer(config, numbers)
+    params = init_params(config, items, keys.init, initial_scale=numbers["initial_scale"])
+    return TrainState(params, optimizer.init(params))
+
+
+def run_epochs(
+    config: Config,
+    state: TrainState,
+    keys: MemberKeys,
+    numbers: dict[str, Any],
+    pairs: DevicePairs,
+    epochs: Array,
+    *,
+    transform: Callable[[TrainState, EpochInfo], Any],
+    optimizer: optax.GradientTransformation | None = None,
+) -> tuple[TrainState, Any]:
+    """Train over the given epochs: a pure function, to be jitted, vmapped or sharded.
+
+    Args:
+        config: The static fields are used.
+        state: As `init_state` or an earlier call returned it.
+        keys: The member's keys; the order of epoch e comes from fold_in(keys.order, e).
+        numbers: `config.numbers()`, or traced values of the same names.
+        pairs: All pairs.
+        epochs: int32 [E], the numbers of the epochs to run, the first being 1.
+        transform: (state, info) -> what to stack of each epoch.
+        optimizer: Overrides the configured one.
+
+    Returns:
+        The state after the last epoch, and the stacked transforms, leading axis E.
+    """
+    elementwise = optimizer is None and config.optimizer in _ELEMENTWISE
+    optimizer = optimizer or make_optimizer(config, numbers)
+    logits_fn = functools.partial(logits, config)
+    pack = unpack = lambda state: state
+    if elementwise:
+        pack, unpack, logits_fn = _as_vectors(state, logits_fn)
+    count = pairs.label.shape[0]
+    share = jnp.asarray((batch_weights(count, config.batch_size) > 0).sum(axis=1) / count)
+    step = functools.partial(train_step, logits_fn=logits_fn, optimizer=optimizer)
+
+    def epoch(state, number):
+        batches = epoch_batches(
+            jax.random.fold_in(keys.order, number), pairs, config.batch_size
+        )
+        state, metrics = jax.lax.scan(step, state, batches)
+        finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(state.params)]))
+        means = jax.tree.map(lambda values: jnp.sum(share.astype(values.dtype) * values), metrics)
+        return state, transform(unpack(state), EpochInfo(means, finite))
+
+    state, stacked = jax.lax.scan(epoch, pack(state), epochs)
+    return unpack(state), stacked
+
+
+def _as_vectors(state: TrainState, logits_fn):
+    """The same training with every copy of the parameters laid out as one vector.
+
+    Returns functions that pack a state, unpack it, and compute logits from packed parameters.
+    """
+    _, unravel = ravel_pytree(state.params)
+    structure = jax.tree.structure(state.params)
+
+    def is_params(tree):
+        return jax.tree.structure(tree) == structure
+
+    def is_vector(leaf):
+        return jnp.ndim(leaf) == 1
+
+    def pack(state):
+        vectors = jax.tree.map(
+            lambda tree: ravel_pytree(tree)[0] if is_params(tree) else tree,
+            state,
+            is_leaf=is_params,
+        )
+        return vectors
+
+    def unpack(packed):
+        return jax.tree.map(lambda leaf: unravel(leaf) if is_vector(leaf) else leaf, packed)
+
+    return pack, unpack, lambda vector, first, second: logits_fn(unravel(vector), first, second)
+
+
+# ---------------------------------------------------------------------------------------------------
+# The host's side
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A training run and what was kept of it, as NumPy arrays.
+
+    Attributes:
+        config: What was asked for.
+        params: The parameters after the last epoch that was run; see `model.Params`.
+        loss: float32 [E], mean training loss of each epoch in nats per pair.
+        mse: float32 [E], mean squared error of each epoch.
+        epoch: int32 [F], the epochs that were snapshotted; 0 is before the first step.
+        snapshots: float32 [F, items, dim], the item vectors after each of those epochs.
+        status: "done", "interrupted" (Ctrl-C) or "diverged" (a parameter became NaN or infinite;
+            the run holds the epochs before that).
+        diverged_epoch: The epoch that ended in NaN, or None.
+    """
+
+    config: Config
+    params: Params
+    loss: np.ndarray
+    mse: np.ndarray
+    epoch: np.ndarray
+    snapshots: np.ndarray
+    status: str
+    diverged_epoch: int | None
+
+    @property
+    def embedding(self) -> np.ndarray:
+        """float32 [items, dim], the item vectors after the last epoch."""
+        return np.asarray(item_vectors(self.config, self.params))
+
+    @property
+    def kernel(self) -> float:
+        """The weight that multiplies the squared distance."""
+        return float(effective_kernel(self.params["dense"]["kernel"], self.config.head)[0, 0])
+
+    @property
+    def bias(self) -> float:
+        """The logit at distance zero."""
+        return float(self.params["dense"]["bias"][0])
+
+
+def tutorial_frames(epochs: int) -> np.ndarray:
+    """The epochs that the tutorial's animation shows: int [F], 263 of them for 500 epochs.
+
+    Frames crowd at the start, where the embedding moves most: unique(floor(linspace(1, sqrt(n),
+    300)^2)) with n = epochs - 1, counted from the end of the first epoch.
+    """
+    if epochs < 2:
+        return np.arange(1, epochs + 1)
+    return np.unique((np.linspace(1, (epochs - 1) ** 0.5, 300) ** 2).astype(int)) + 1
+
+
+def snapshot_epochs(schedule: str | Sequence[int], epochs: int) -> np.ndarray:
+    """The epochs to snapshot, ascending: "every" epoch and 0, the "tutorial"'s and 0, "none", or a list.
+
+    Raises:
+        InputError: an unknown schedule, or an epoch outside 0..epochs.
+    """
+    if isinstance(schedule, str):
+        known = {
+            "every": lambda: np.arange(epochs + 1),
+            "tutorial": lambda: np.append(0, tutorial_frames(epochs)),
+            "none": lambda: np.zeros(0, int),
+        }
+        if schedule not in known:
+            raise InputError(f"snapshots {schedule!r}: give one of {', '.join(known)}, or epochs")
+        return known[schedule]()
+    chosen = np.unique(np.asarray(schedule, int))
+    if chosen.size and (chosen[0] < 0 or chosen[-1] > epochs):
+        raise InputError(f"snapshots: the epochs must lie in 0..{epochs}")
+    return chosen
+
+
+def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
+    """The pairs as arrays of the default device, their ids checked on the host.
+
+    Raises:
+        InputError: there are no pairs, or an id is outside 0..items-1, which on a device would
+            silently read another row.
+    """
+    if len(pairs.label) == 0:
+        raise InputError("there are no pairs: give at least one")
+    wrong = np.flatnonzero(((pairs.index < 0) | (pairs.index >= items)).any(axis=1))
+    if wrong.size:
+        row = int(wrong[0])
+        raise InputError(
+            f"pair {row} has ids {pairs.index[row].tolist()}, outside 0..{items - 1}: "
+            "give ids of items that exist"
+        )
+    first, second = np.asarray(pairs.index, np.int32).T
+    return DevicePairs(*map(jnp.asarray, (first, second, np.asarray(pairs.label, np.float32))))
+
+
+@functools.partial(jax.jit, static_argnames=("config", "items", "optimizer"))
+def _start(config, items, seed, numbers, optimizer):
+    keys = member_keys(seed)
+    return keys, init_state(config, items, keys, numbers, optimizer)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "keep", "optimizer"))
+def _run(config, state, keys, numbers, pairs, epochs, keep, optimizer):
+    def transform(state, info):
+        return info, item_vectors(config, state.params) if keep else None
+
+    return run_epochs(
+        config, state, keys, numbers, pairs, epochs, transform=transform, optimizer=optimizer
+    )
+
+
+def fit(
+    config: Config,
+    items: int,
+    pairs: Pairs,
+    *,
+    snapshots: str | Sequence[int] = "tutorial",
+    report: Callable[[Progress], None] | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    chunk: int = CHUNK,
+) -> Fit:
+    """Train one embedding.
+
+    Ctrl-C ends the run after the chunk that is under way; what is done is returned.
+
+    Args:
+        config: The run.
+        items: Number of items that the ids in `pairs` count.
+        pairs: index [N, 2] and label [N].
+        snapshots: Which epochs to keep the embedding of; see `snapshot_epochs`.
+        report: Called after each chunk of epochs.
+        optimizer: Any optax gradient transformation, in place of the configured one.
+        chunk: Epochs between two visits of the host. The result does not depend on it.
+
+    Returns:
+        The run; see `Fit`.
+
+    Raises:
+        InputError: ids out of range, no pairs, or an unknown schedule or optimiser.
+    """
+    wanted = snapshot_epochs(snapshots, config.epochs)
+    on_device = device_pairs(pairs, items)
+    static, numbers = config.static(), config.numbers()
+    keys, state = _start(static, items, np.uint32(config.seed), numbers, optimizer)
+    history = [_initial_history(config, state, 0 in wanted)]
+    status, diverged_epoch, done, timed = "done", None, 0, []
+    while done < config.epochs and status == "done":
+        length = min(chunk, config.epochs - done)
+        keep = bool(np.isin(np.arange(done + 1, done + length + 1), wanted).any())
+
+        def advance(count, state=state, done=done, keep=keep):
+            numbered = np.arange(done + 1, done + count + 1, dtype=np.int32)
+            after, stacked = _run(
+                static, state, keys, numbers, on_device, numbered, keep, optimizer
+            )
+            return after, (numbered, *jax.device_get(stacked))
+
+        try:
+            began = time.perf_counter()
+            after, part = advance(length)
+            if not part[1].finite.all():
+                # Run the chunk again up to the last good epoch, so that the state is that epoch's.
+                status, length = "diverged", int(np.argmin(part[1].finite))
+                diverged_epoch = done + length + 1
+                after, part = advance(length) if length else (state, None)
+            timed.append((time.perf_counter() - began) / max(length, 1))
+        except KeyboardInterrupt:
+            status = "interrupted"
+            break
+        state, done = after, done + length
+        if part is not None:
+            history.append(part)
+        if report is not None and length:
+            # The first chunk holds the compilation, so its time says nothing of the rest.
+            left = np.median(timed[1:]) * (config.epochs - done) if len(timed) > 1 else None
+            report(Progress(done, config.epochs, float(part[1].metrics.loss[-1]), left))
+    return _collect(config, state, history, wanted, status, diverged_epoch)
+
+
+def _initial_history(config, state, keep):
+    """The part of the history before the first epoch: no metrics, at most a snapshot."""
+    none = np.zeros(0, np.float32)
+    info = EpochInfo(Metrics(none, none), np.zeros(0, bool))
+    first = np.asarray(item_vectors(config, state.params))[None] if keep else None
+    return np.zeros(int(keep), np.int32), info, first
+
+
+def _collect(config, state, history, wanted, status, diverged_epoch) -> Fit:
+    parts = [
+        (numbers[chosen], embedding[chosen])
+        for numbers, _, embedding in history
+        if embedding is not None
+        for chosen in [np.isin(numbers, wanted)]
+    ]
+    params = jax.device_get(state.params)
+    empty = np.zeros((0, *params["embedding"]["embedding"].shape), np.float32)
+    return Fit(
+        config=config,
+        params=params,
+        loss=np.concatenate([info.metrics.loss for _, info, _ in history]),
+        mse=np.concatenate([info.metrics.mse for _, info, _ in history]),
+        epoch=np.concatenate([np.zeros(0, np.int32), *(numbers for numbers, _ in parts)]),
+        snapshots=np.concatenate([empty, *(embedding for _, embedding in parts)]),
+        status=status,
+        diverged_epoch=diverged_epoch,
+    )
