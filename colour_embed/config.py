@@ -13,7 +13,7 @@ HEADS = ("free", "negative")
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong. The message is one line: where, what, and how to mend it."""
+    """Something the user gave is wrong; the message is one line: where, what and how to mend it."""
 
 
 def _static(default: Any) -> Any:
@@ -22,7 +22,7 @@ def _static(default: Any) -> Any:
 
 
 def _member(default: Any) -> Any:
-    """A field that says which member of a sweep this is: it can be vmapped, by key or by padding."""
+    """A field that says which member of a sweep this is: vmapped by key or by padding."""
     return field(default=default, metadata={"role": "member"})
 
 
@@ -75,7 +75,7 @@ class Config:
     epsilon: float = _number(1e-7)
     initial_scale: float = _number(0.05)
 
-    def __post_init__(self):
+    def __post_init__(self):  # noqa: D105
         options = self.optimizer_options
         if isinstance(options, dict):
             options = options.items()

@@ -29,16 +29,16 @@ class PairModel(nnx.Module):
     starts at 0.
     """
 
-    def __init__(self, items: int, config: Config, *, initial_scale, rngs: nnx.Rngs):
+    def __init__(  # noqa: D107
+        self, items: int, config: Config, *, initial_scale, rngs: nnx.Rngs
+    ):
         self.embedding = nnx.Embed(
             items,
             config.dim,
             embedding_init=functools.partial(_uniform_columns, scale=initial_scale),
             rngs=rngs,
         )
-        self.dense = nnx.Linear(
-            1, 1, kernel_init=nnx.initializers.glorot_uniform(), rngs=rngs
-        )
+        self.dense = nnx.Linear(1, 1, kernel_init=nnx.initializers.glorot_uniform(), rngs=rngs)
         self.head = config.head
         self.normalise = config.normalise
 
@@ -118,7 +118,7 @@ def logits(config: Config, params: Params, first: Array, second: Array | None = 
 
 
 def item_vectors(config: Config, params: Params) -> Array:
-    """The vectors [items, dim] that distances are taken between: rows of length one if normalised."""
+    """The vectors [items, dim] that distances are taken between: unit rows if normalised."""
     table = params["embedding"]["embedding"]
     return _unit_rows(table) if config.normalise else table
 

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-# The fewest rounds that pass the uniformity tests: at five, the differences of neighbours are still
-# told from chance. A small domain offers each round little to mix with; more rounds are cheap there.
+# The fewest rounds that pass the uniformity tests: at five, the differences of neighbours can still
+# be told from chance. A small domain gives a round little to mix with; more are cheap there.
 _ROUNDS_LARGE, _ROUNDS_SMALL, _SMALL = 6, 16, 4096
 # Round functions take the high 16 bits of a hash, so a half of the network holds at most 2**16.
 _LARGEST = 2**32 - 2**17

@@ -1,8 +1,8 @@
-"""Training as one pure function: a step over parameters, scanned over an epoch, scanned over epochs.
+"""Training as one pure function: a step on parameters, scanned over an epoch and over epochs.
 
 `train_step` is the whole of the learning. `run_epochs` scans it and is what a sweep vmaps. `fit`
-drives it from the host in chunks of epochs, so that progress can be shown, a run can be stopped, and
-a diverging one is caught.
+drives it from the host in chunks of epochs, so that progress can be shown, a run can be stopped,
+and a diverging one is caught.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jax.flatten_util import ravel_pytree
 
 from colour_embed.config import Config, InputError
 from colour_embed.data import Pairs
@@ -26,7 +25,7 @@ from colour_embed.model import Params, effective_kernel, init_params, item_vecto
 from colour_embed.shuffle import index_order
 
 CHUNK = 25
-"""Epochs between two visits of the host; 500 is a multiple of it, so one program serves them all."""
+"""Epochs between two visits of the host; it divides 500, so that one program serves them all."""
 
 
 class TrainState(NamedTuple):
@@ -53,11 +52,19 @@ class Metrics(NamedTuple):
 
 
 class DevicePairs(NamedTuple):
-    """All pairs, as the device holds them: int32 [N], int32 [N] and float32 [N]."""
+    """All pairs, as the device holds them: a row of first id, second id and the label's bits.
 
-    first: Array
-    second: Array
-    label: Array
+    One array, int32 [N, 3], so that a step gathers its pairs at once: three gathers take a tenth
+    longer, and gathering a whole epoch's pairs before its steps a third.
+    """
+
+    rows: Array
+
+    def take(self, chosen: Array, weight: Array) -> Batch:
+        """The batch of the pairs numbered chosen, int32 [B], each in 0..N-1."""
+        rows = self.rows.at[chosen].get(mode="promise_in_bounds")
+        label = jax.lax.bitcast_convert_type(rows[:, 2], jnp.float32)
+        return Batch(rows[:, 0], rows[:, 1], label, weight)
 
 
 class MemberKeys(NamedTuple):
@@ -75,7 +82,7 @@ class EpochInfo(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What `fit` reports after each chunk. `seconds_left` is None until one chunk has been timed."""
+    """What `fit` reports after each chunk; `seconds_left` is None until a second one was timed."""
 
     epoch: int
     epochs: int
@@ -83,7 +90,7 @@ class Progress(NamedTuple):
     seconds_left: float | None
 
 
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The optimiser
 
 
@@ -148,14 +155,6 @@ def keras_adam(
     return optax.GradientTransformation(init, update)
 
 
-# These treat every number of the parameters alike, so they may see them as one vector, which makes
-# a step one fused loop and not one for each array.
-_ELEMENTWISE = frozenset(
-    "keras_adam adabelief adadelta adagrad adam adamax adamaxw adamw amsgrad lion nadam nadamw radam "
-    "rmsprop rprop sgd sign_sgd yogi".split()
-)
-
-
 def make_optimizer(config: Config, numbers: dict[str, Any]) -> optax.GradientTransformation:
     """The configured optimiser.
 
@@ -185,7 +184,7 @@ def make_optimizer(config: Config, numbers: dict[str, Any]) -> optax.GradientTra
     return optimizer
 
 
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The pure functions
 
 
@@ -210,7 +209,7 @@ def train_step(
 
     def objective(params):
         logit = logits_fn(params, batch.first, batch.second)
-        # softplus(z) - y z is the cross-entropy of sigmoid(z), with the right gradient at z = 0 too.
+        # softplus(z) - y z is the cross-entropy of sigmoid(z); its gradient is right at z = 0 too.
         loss = jnp.sum(batch.weight * (jax.nn.softplus(logit) - batch.label * logit))
         return loss, logit
 
@@ -221,17 +220,14 @@ def train_step(
     return TrainState(optax.apply_updates(state.params, updates), optimizer_state), metrics
 
 
-def epoch_batches(order_key: Array, pairs: DevicePairs, batch_size: int) -> Batch:
-    """All batches of an epoch in a new order: a Batch whose arrays are [steps, batch_size].
+def epoch_order(order_key: Array, count: int, batch_size: int) -> Array:
+    """Which pairs each step of an epoch takes: int32 [steps, batch_size], in a new order per key.
 
-    Every pair comes once. The last batch is filled up with pairs of weight zero, so that its mean
-    is over the pairs it really holds.
+    Every pair comes once; what fills up the last batch has weight zero in `batch_weights`.
     """
-    count = pairs.label.shape[0]
-    weight = batch_weights(count, batch_size)
-    positions = jnp.minimum(jnp.arange(weight.size, dtype=jnp.int32), count - 1)
-    chosen = index_order(order_key, positions.reshape(weight.shape), count)
-    return Batch(pairs.first[chosen], pairs.second[chosen], pairs.label[chosen], jnp.asarray(weight))
+    steps = -(-count // batch_size)
+    positions = jnp.minimum(jnp.arange(steps * batch_size, dtype=jnp.int32), count - 1)
+    return index_order(order_key, positions.reshape(steps, batch_size), count)
 
 
 def batch_weights(count: int, batch_size: int) -> np.ndarray:
@@ -282,58 +278,28 @@ def run_epochs(
     Returns:
         The state after the last epoch, and the stacked transforms, leading axis E.
     """
-    elementwise = optimizer is None and config.optimizer in _ELEMENTWISE
     optimizer = optimizer or make_optimizer(config, numbers)
     logits_fn = functools.partial(logits, config)
-    pack = unpack = lambda state: state
-    if elementwise:
-        pack, unpack, logits_fn = _as_vectors(state, logits_fn)
-    count = pairs.label.shape[0]
-    share = jnp.asarray((batch_weights(count, config.batch_size) > 0).sum(axis=1) / count)
-    step = functools.partial(train_step, logits_fn=logits_fn, optimizer=optimizer)
+    count = pairs.rows.shape[0]
+    weights = batch_weights(count, config.batch_size)
+    share = (weights > 0).sum(axis=1) / count
+
+    def step(state, taken):
+        batch = pairs.take(*taken)
+        return train_step(state, batch, logits_fn=logits_fn, optimizer=optimizer)
 
     def epoch(state, number):
-        batches = epoch_batches(
-            jax.random.fold_in(keys.order, number), pairs, config.batch_size
-        )
-        state, metrics = jax.lax.scan(step, state, batches)
-        finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(state.params)]))
-        means = jax.tree.map(lambda values: jnp.sum(share.astype(values.dtype) * values), metrics)
-        return state, transform(unpack(state), EpochInfo(means, finite))
+        order = epoch_order(jax.random.fold_in(keys.order, number), count, config.batch_size)
+        state, metrics = jax.lax.scan(step, state, (order, jnp.asarray(weights)))
+        means = jax.tree.map(lambda values: jnp.asarray(share, values.dtype) @ values, metrics)
+        finite = jax.tree.map(lambda values: jnp.all(jnp.isfinite(values)), state.params)
+        info = EpochInfo(means, jax.tree.reduce(jnp.logical_and, finite))
+        return state, transform(state, info)
 
-    state, stacked = jax.lax.scan(epoch, pack(state), epochs)
-    return unpack(state), stacked
+    return jax.lax.scan(epoch, state, epochs)
 
 
-def _as_vectors(state: TrainState, logits_fn):
-    """The same training with every copy of the parameters laid out as one vector.
-
-    Returns functions that pack a state, unpack it, and compute logits from packed parameters.
-    """
-    _, unravel = ravel_pytree(state.params)
-    structure = jax.tree.structure(state.params)
-
-    def is_params(tree):
-        return jax.tree.structure(tree) == structure
-
-    def is_vector(leaf):
-        return jnp.ndim(leaf) == 1
-
-    def pack(state):
-        vectors = jax.tree.map(
-            lambda tree: ravel_pytree(tree)[0] if is_params(tree) else tree,
-            state,
-            is_leaf=is_params,
-        )
-        return vectors
-
-    def unpack(packed):
-        return jax.tree.map(lambda leaf: unravel(leaf) if is_vector(leaf) else leaf, packed)
-
-    return pack, unpack, lambda vector, first, second: logits_fn(unravel(vector), first, second)
-
-
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The host's side
 
 
@@ -390,7 +356,11 @@ def tutorial_frames(epochs: int) -> np.ndarray:
 
 
 def snapshot_epochs(schedule: str | Sequence[int], epochs: int) -> np.ndarray:
-    """The epochs to snapshot, ascending: "every" epoch and 0, the "tutorial"'s and 0, "none", or a list.
+    """The epochs to snapshot, ascending.
+
+    Args:
+        schedule: "every" epoch and 0, the "tutorial"'s frames and 0, "none", or a list of epochs.
+        epochs: How many epochs the run has.
 
     Raises:
         InputError: an unknown schedule, or an epoch outside 0..epochs.
@@ -426,8 +396,8 @@ def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
             f"pair {row} has ids {pairs.index[row].tolist()}, outside 0..{items - 1}: "
             "give ids of items that exist"
         )
-    first, second = np.asarray(pairs.index, np.int32).T
-    return DevicePairs(*map(jnp.asarray, (first, second, np.asarray(pairs.label, np.float32))))
+    bits = np.asarray(pairs.label, np.float32).view(np.int32)
+    return DevicePairs(jnp.asarray(np.column_stack([np.asarray(pairs.index, np.int32), bits])))
 
 
 @functools.partial(jax.jit, static_argnames=("config", "items", "optimizer"))
