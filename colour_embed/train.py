@@ -7,6 +7,7 @@ and a diverging one is caught.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -172,12 +173,16 @@ def make_optimizer(config: Config, numbers: dict[str, Any]) -> optax.GradientTra
         names = ("learning_rate", "beta1", "beta2", "epsilon")
         return keras_adam(*(numbers[name] for name in names))
     make = getattr(optax, config.optimizer, None)
+    if not callable(make):
+        near = difflib.get_close_matches(config.optimizer, ["keras_adam", *dir(optax)], 1)
+        mend = f"did you mean {near[0]!r}?" if near else "give keras_adam or one of optax's"
+        raise InputError(f"optimizer {config.optimizer!r} is not known: {mend}")
     try:
         optimizer = make(learning_rate=numbers["learning_rate"], **options)
     except TypeError as error:
         raise InputError(
             f"optimizer {config.optimizer!r} with options {sorted(options)}: {error}; "
-            "give keras_adam or an optimiser of optax with options that it takes"
+            "give an optimiser of optax and options that it takes"
         ) from None
     if not isinstance(optimizer, optax.GradientTransformation):
         raise InputError(f"optimizer {config.optimizer!r} is no optimiser: name one of optax's")

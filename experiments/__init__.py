@@ -1,0 +1,1 @@
+"""The programs: flags in, results out. Each is a page long and calls the library for the work."""

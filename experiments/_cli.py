@@ -1,0 +1,124 @@
+"""What all experiments share: flags, errors of one line, a progress bar, the compilation cache."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from absl import flags
+
+from colour_embed.config import InputError
+
+
+class Unfinished(Exception):
+    """A run ended before its end (Ctrl-C, NaN); what was done is saved. Exit status 1."""
+
+
+flags.DEFINE_bool("help", False, "Show this text and exit.", short_name="h")
+
+
+def define_out(experiment: str) -> flags.FlagHolder[str]:
+    """The flag that says where results go."""
+    return flags.DEFINE_string(
+        "out",
+        f"results/{experiment}",
+        "Folder for the results. One that this program wrote is replaced; another that is not "
+        "empty is refused.",
+    )
+
+
+def start(main: Callable[[], None], description: str) -> None:
+    """Parse the flags, run main, and leave with a status.
+
+    0: done; 1: ended early, what was done is saved; 2: bad input; 130: Ctrl-C before any result.
+    """
+    try:
+        rest = flags.FLAGS(sys.argv)[1:]
+        if flags.FLAGS.help:
+            print(_help(description))
+            sys.exit(0)
+        if rest:
+            raise InputError(
+                f"{rest[0]!r} is no flag: flags are given as --name=value (see --help)"
+            )
+        main()
+    except flags.Error as error:
+        fail(f"{error} (see --help)")
+    except InputError as error:
+        fail(str(error))
+    except Unfinished as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"{where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def warn(message: str) -> None:
+    """Say on the terminal what the user should know about a run that went on."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def fail(message: str) -> None:
+    """Say what is wrong in one line and leave with status 2."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def _help(description: str) -> str:
+    lines = [description.strip(), "", "Flags:"]
+    own = flags.FLAGS.flags_by_module_dict()
+    found = {
+        flag.name: flag
+        for module, members in own.items()
+        if module.startswith(("experiments", "__main__")) or module == sys.argv[0]
+        for flag in members
+    }
+    for name, flag in sorted(found.items()):
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  --{name}{default}\n      {' '.join((flag.help or '').split())}")
+    return "\n".join(lines)
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs between runs, in the user's cache folder or where JAX was told."""
+    import jax
+    import platformdirs
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        folder = Path(platformdirs.user_cache_dir("colour_embed")) / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable]:
+    """A progress bar on the terminal: yields add(label, total) -> report(done, note, left)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def add(label: str, total: int):
+            task = bars.add_task(label, total=total, note="", left="")
+
+            def report(done: int, note: str = "", left: float | None = None):
+                shown = "" if left is None else f"{left:.0f} s left" if done < total else "done"
+                bars.update(task, completed=done, note=note, left=shown)
+
+            return report
+
+        yield add

@@ -1,0 +1,216 @@
+"""The whole tutorial: train a 2-D and a 3-D embedding of 646 colours, and draw what they learned.
+
+Writes metrics.json, embedding_2d.csv and embedding_3d.csv, the tutorial's figure (main), the 3-D
+figure, the loss curves, six moments of each training, and the animations embed_2d.mp4 and
+embed_3d.mp4.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from absl import flags
+
+from experiments import _cli
+
+_OUT = _cli.define_out("tutorial")
+_COLOURS = flags.DEFINE_string(
+    "colours", "tutorial", "tutorial, css4, xkcd, or a CSV file with name,hex or name,r,g,b."
+)
+_PAIRS = flags.DEFINE_integer("pairs", 100_000, "How many pairs of colours to draw.")
+_SEED_2D = flags.DEFINE_integer(
+    "seed_2d", 0, "Seed of the 2-D training. The tutorial's 7 starts here in the sign trap."
+)
+_SEED_3D = flags.DEFINE_integer(
+    "seed_3d", 0, "Seed of the 3-D training. The tutorial's 1 starts here in the sign trap."
+)
+_EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 512, "Pairs in one step.")
+_HEAD = flags.DEFINE_string(
+    "head",
+    "free",
+    "free: the tutorial's dense unit, whose weight may take either sign and fails with the wrong "
+    "one; negative: a weight that cannot be positive.",
+)
+_NORMALISE = flags.DEFINE_bool("normalise", False, "Scale the embedding's rows to length one.")
+_OPTIMIZER = flags.DEFINE_string("optimizer", "keras_adam", "keras_adam or an optimiser of optax.")
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Step size of the optimiser.")
+
+
+def main() -> None:
+    # Imported here, so that --help and a wrong flag answer at once.
+    import jax
+
+    from colour_embed import data, results, train
+    from colour_embed.config import Config
+
+    began = time.perf_counter()
+    configs = {
+        f"{dim}d": Config(
+            seed=seed,
+            dim=dim,
+            epochs=_EPOCHS.value,
+            batch_size=_BATCH_SIZE.value,
+            head=_HEAD.value,
+            normalise=_NORMALISE.value,
+            optimizer=_OPTIMIZER.value,
+            learning_rate=_LEARNING_RATE.value,
+        )
+        for dim, seed in ((2, _SEED_2D.value), (3, _SEED_3D.value))
+    }
+    train.make_optimizer(configs["2d"], configs["2d"].numbers())  # a wrong name is told at once
+    colours = data.load_colours(_COLOURS.value)
+    pairs = data.tutorial_pairs(colours, _PAIRS.value)
+    losses = {
+        "best_loss": data.best_loss(data.probability_similar(pairs.diff), pairs.label),
+        "base_rate_loss": data.base_rate_loss(pairs.label),
+    }
+    out = Path(_OUT.value)
+    _cli.use_compilation_cache()
+    fits, seconds = {}, {}
+    with results.replacing(out, "tutorial") as folder:
+        environment = results.environment(
+            jax.devices()[0].device_kind, data.data_hash(colours, pairs)
+        )
+        # The pictures of one training are drawn while the next one trains.
+        with _cli.progress() as add, ThreadPoolExecutor(1) as drawing:
+            pictures = []
+            try:
+                for name, config in configs.items():
+                    report = add(f"train {name}", config.epochs)
+                    start = time.perf_counter()
+                    fits[name] = train.fit(
+                        config,
+                        len(colours),
+                        pairs,
+                        report=lambda event, report=report: report(
+                            event.epoch, f"loss {event.loss:.4f}", event.seconds_left
+                        ),
+                    )
+                    seconds[f"train_{name}"] = time.perf_counter() - start
+                    if fits[name].status == "interrupted":
+                        break
+                    pictures.append(
+                        drawing.submit(_draw, folder, name, fits[name], colours, losses, add)
+                    )
+                for picture in pictures:
+                    picture.result()
+            except KeyboardInterrupt:
+                drawing.shutdown(cancel_futures=True)
+            metrics = {name: _measure(fit, colours, losses) for name, fit in fits.items()}
+        _write(folder, configs, colours, fits, metrics)
+        seconds["whole"] = time.perf_counter() - began
+        results.write_json(folder / "env.json", {**environment, "seconds": seconds})
+    _tell(out, fits, metrics)
+
+
+def _measure(fit, colours, losses) -> dict:
+    """One entry of metrics.json."""
+    from colour_embed import metrics
+
+    recovery = metrics.recovery(fit.embedding, colours.rgb)
+    return {
+        "seed": fit.config.seed,
+        "dim": fit.config.dim,
+        "epochs": len(fit.loss),
+        "status": fit.status,
+        "loss": float(fit.loss[-1]) if len(fit.loss) else None,
+        "mse": float(fit.mse[-1]) if len(fit.mse) else None,
+        **losses,
+        "kernel": fit.kernel,
+        "bias": fit.bias,
+        **recovery._asdict(),
+    }
+
+
+def _draw(folder, name, fit, colours, losses, add) -> None:
+    """The figures and the animation of one training."""
+    from colour_embed import animate, plots
+
+    rgb, dim = colours.rgb, fit.config.dim
+    if dim == 2:
+        axes = plots.plot_embedding(fit.embedding, rgb, title="2D Colour Embeddings")
+    else:
+        axes = plots.plot_embedding_3d(fit.embedding, rgb)
+    plots.save_figure(axes.figure, folder / ("main" if dim == 2 else "embedding_3d"))
+    if len(fit.loss) == 0:
+        return
+    moments = plots.plot_moments(fit.epoch, fit.snapshots, rgb, loss=fit.loss)
+    plots.save_figure(moments, folder / f"moments_{name}")
+    shown = fit.epoch > 0  # the tutorial's frames begin after the first epoch
+    report = add(f"animate {name}", int(shown.sum()))
+    animate.animate(
+        fit.epoch[shown],
+        fit.snapshots[shown],
+        rgb,
+        folder / f"embed_{name}.mp4",
+        loss=fit.loss,
+        report=lambda event: report(event.done),
+    )
+
+
+def _write(folder, configs, colours, fits, metrics) -> None:
+    """Everything of the run folder that is not drawn by `_draw`."""
+    from colour_embed import plots, results
+
+    runs = {name: dataclasses.asdict(config) for name, config in configs.items()}
+    about = {"colours": colours.source, "pairs": _PAIRS.value, "runs": runs}
+    results.write_json(folder / "config.json", {"experiment": "tutorial", **about})
+    results.write_json(folder / "metrics.json", metrics)
+    for name, fit in fits.items():
+        results.write_embedding(folder / f"embedding_{name}.csv", colours.names, fit.embedding)
+        path = folder / f"snapshots_{name}.npz"
+        results.write_snapshots(path, fit.epoch, fit.snapshots, fit.loss)
+    curves = {
+        f"{fit.config.dim}-D, seed {fit.config.seed}": fit.loss
+        for fit in fits.values()
+        if len(fit.loss)
+    }
+    if curves:
+        first = next(iter(metrics.values()))
+        axes = plots.plot_losses(curves, best=first["best_loss"], base_rate=first["base_rate_loss"])
+        plots.save_figure(axes.figure, folder / "losses")
+
+
+def _tell(out, fits, metrics) -> None:
+    """The report on the terminal; leaves with status 1 where a training did not end well."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from colour_embed import model
+
+    console = Console()
+    table = Table("", *fits, title="Trainings")
+    tables = [model.parameter_table(fit.params) for fit in fits.values()]
+    for rows in zip(*tables):
+        table.add_row(rows[0][0], *(f"{row[2]:,} {row[1]}" for row in rows))
+    totals = (f"{sum(row[2] for row in parameters):,}" for parameters in tables)
+    table.add_row("parameters in total", *totals, end_section=True)
+    for key in next(iter(metrics.values()), ()):
+        values = (entry[key] for entry in metrics.values())
+        table.add_row(key, *(f"{v:.4f}" if isinstance(v, float) else str(v) for v in values))
+    console.print(table)
+    for name, fit in fits.items():
+        if fit.status == "diverged":
+            _cli.warn(
+                f"{name}: a parameter became NaN or infinite in epoch {fit.diverged_epoch}; what "
+                "stands here is the state before it. Try a smaller --learning_rate."
+            )
+        elif fit.kernel > 0:
+            _cli.warn(
+                f"{name}: sign trap. The dense weight stayed positive ({fit.kernel:+.2f}), so "
+                "similar colours are pushed apart and the map says nothing about colour. Give "
+                f"another --seed_{name}, or --head=negative, which cannot fall into it."
+            )
+        elif not metrics[name]["recovered"]:
+            _cli.warn(f"{name}: not recovered yet; train for more --epochs.")
+    print(f"results in {out}")
+    if len(fits) < 2 or any(fit.status != "done" for fit in fits.values()):
+        raise _cli.Unfinished("the run did not finish; what was done is saved")
+
+
+if __name__ == "__main__":
+    _cli.start(main, __doc__)
