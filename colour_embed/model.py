@@ -45,7 +45,8 @@ class PairModel(nnx.Module):
     def __call__(self, first: Array, second: Array) -> Array:
         """Logits [N] of the pairs whose items are first [N] and second [N]."""
         # One gather for both sides: on a CPU its fixed cost is what counts.
-        rows = self.embedding(jnp.stack([first, second]))
+        # Taken here, since nnx.Embed would round float64 parameters to the float32 it was made with.
+        rows = jnp.take(self.embedding.embedding[...], jnp.stack([first, second]), axis=0)
         if self.normalise:
             rows = _unit_rows(rows)
         squared_distance = jnp.sum((rows[0] - rows[1]) ** 2, axis=-1)

@@ -15,29 +15,13 @@ import pytest
 
 from colour_embed.train import tutorial_frames
 
-FILES = sorted(
-    [
-        "config.json",
-        "env.json",
-        "metrics.json",
-        "main.png",
-        "main.pdf",
-        "embedding_3d.png",
-        "embedding_3d.pdf",
-        "losses.png",
-        "losses.pdf",
-        "moments_2d.png",
-        "moments_2d.pdf",
-        "moments_3d.png",
-        "moments_3d.pdf",
-        "embedding_2d.csv",
-        "embedding_3d.csv",
-        "snapshots_2d.npz",
-        "snapshots_3d.npz",
-        "embed_2d.mp4",
-        "embed_3d.mp4",
-    ]
-)
+FIGURES = ["main", "embedding_3d", "losses", "moments_2d", "moments_3d"]
+FILES = [
+    *("config.json", "env.json", "metrics.json"),
+    *(f"{figure}.{suffix}" for figure in FIGURES for suffix in ("png", "pdf")),
+    *("embedding_2d.csv", "embedding_3d.csv", "snapshots_2d.npz", "snapshots_3d.npz"),
+    *("embed_2d.mp4", "embed_3d.mp4"),
+]
 SMALL = ["--epochs=12", "--pairs=6000"]
 
 
@@ -60,7 +44,7 @@ def finished(tmp_path_factory):
 
 
 def test_every_file_is_there(finished):
-    assert sorted(path.name for path in finished[0].iterdir()) == FILES
+    assert sorted(path.name for path in finished[0].iterdir()) == sorted(FILES)
 
 
 def test_metrics_hold_the_contract(finished):
@@ -68,19 +52,8 @@ def test_metrics_hold_the_contract(finished):
     assert list(metrics) == ["2d", "3d"]
     for name, dim in (("2d", 2), ("3d", 3)):
         entry = metrics[name]
-        keys = [
-            "seed",
-            "dim",
-            "epochs",
-            "loss",
-            "mse",
-            "kernel",
-            "bias",
-            "spearman",
-            "procrustes",
-            "recovered",
-        ]
-        assert set(keys) <= set(entry)
+        keys = {"seed", "dim", "epochs", "loss", "mse", "kernel", "bias"}
+        assert keys | {"spearman", "procrustes", "recovered"} <= set(entry)
         assert (entry["dim"], entry["epochs"]) == (dim, 12)
         assert 0 < entry["loss"] < 0.7
 

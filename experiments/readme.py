@@ -1,0 +1,101 @@
+"""Fill the tables of README.md from what is committed under results/, so that none is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from colour_embed.config import InputError
+from experiments import _cli
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def filled(text: str) -> str:
+    """The README's text with the part between each pair of marks made anew."""
+    for name, make in SECTIONS.items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(text):
+            raise InputError(f"README.md: the marks {begin} and {end} are missing; put them back")
+        made = f"{begin}\n{make()}\n{end}"
+        text = pattern.sub(lambda _, made=made: made, text)
+    return text
+
+
+def _read(name: str) -> dict | None:
+    path = ROOT / "results" / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _tutorial() -> str:
+    metrics, environment = _read("tutorial/metrics.json"), _read("tutorial/env.json")
+    if not metrics:
+        return "No run is committed yet."
+    entries = list(metrics.values())
+    rows = [
+        [text, *(form.format(entry[key]) for entry in entries)]
+        for text, key, form in (
+            ("seed", "seed", "{}"),
+            ("epochs", "epochs", "{}"),
+            ("training loss, nats per pair", "loss", "{:.4f}"),
+            ("best loss without memorising", "best_loss", "{:.4f}"),
+            ("always guessing the base rate", "base_rate_loss", "{:.4f}"),
+            ("Spearman of distances against RGB", "spearman", "{:.3f}"),
+            ("Procrustes disparity to RGB", "procrustes", "{:.3f}"),
+            ("dense weight", "kernel", "{:.2f}"),
+        )
+    ]
+    table = _table(["", *(f"{entry['dim']}-D" for entry in entries)], rows)
+    seconds = environment["seconds"]["whole"]
+    return (
+        f"{table}\n\nThe whole run, pictures included, took {seconds:.0f} s on "
+        f"{environment['cores']} cores (jax {environment['packages']['jax']}, "
+        f"{environment['device']})."
+    )
+
+
+def _benchmark() -> str:
+    measured = _read("benchmark/benchmark.json")
+    if not measured:
+        return "No measurement is committed yet."
+    training, whole = measured["training"], measured["tutorial"]
+    names = {
+        "ours_warm": "colour_embed, compiled",
+        "ours_cold": "colour_embed, new process, nothing compiled",
+        "limit": "the loop by hand in C, one core",
+        "plain_jax": "plain JAX, `jax.random.permutation`",
+        "keras_jax": "Keras 3 on JAX",
+        "keras_tf": "Keras 3 on TensorFlow",
+        "torch": "PyTorch, plain loop",
+    }
+
+    def seconds(value):
+        return "not run" if value is None else f"{value:.2f} s"
+
+    rows = [[text, *(seconds(training[d][key]) for d in training)] for key, text in names.items()]
+    table = _table(["500 epochs of 100,000 pairs", *(d.replace("d", "-D") for d in training)], rows)
+    return (
+        f"{table}\n\nThe whole tutorial from a cold start, pictures included: "
+        f"{seconds(whole['ours'])}, where the tutorial's own script (Keras on TensorFlow) takes "
+        f"{seconds(whole['script'])}. Medians of one run of `python -m experiments.benchmark`; the "
+        "machine, the ranges and what was scaled stand in "
+        "[results/benchmark](results/benchmark/benchmark.md)."
+    )
+
+
+SECTIONS = {"tutorial": _tutorial, "benchmark": _benchmark}
+
+if __name__ == "__main__":
+    _cli.start(main, __doc__)
