@@ -75,11 +75,14 @@ class MemberKeys(NamedTuple):
     order: Array
 
 
-class EpochInfo(NamedTuple):
-    """What is known after an epoch. `finite` is false once any parameter is no longer a number."""
+class Training(NamedTuple):
+    """A training between two epochs, and the epoch in which it became NaN (0: in none so far).
 
-    metrics: Metrics
-    finite: Array
+    From that epoch on it stands still at the last state that was all numbers.
+    """
+
+    state: TrainState
+    diverged: Array
 
 
 class Progress(NamedTuple):
@@ -248,40 +251,41 @@ def member_keys(seed: Array) -> MemberKeys:
     return MemberKeys(init=jax.random.fold_in(key, 0), order=jax.random.fold_in(key, 1))
 
 
-def init_state(
-    config: Config, items: int, keys: MemberKeys, numbers: dict[str, Any], optimizer=None
-) -> TrainState:
-    """The state before the first step; `optimizer` overrides the configured one."""
+def start_training(
+    config: Config, items: int, keys: MemberKeys, numbers: dict[str, Any], *, optimizer=None
+) -> Training:
+    """The training before its first epoch; `optimizer` overrides the configured one."""
     optimizer = optimizer or make_optimizer(config, numbers)
     params = init_params(config, items, keys.init, initial_scale=numbers["initial_scale"])
-    return TrainState(params, optimizer.init(params))
+    return Training(TrainState(params, optimizer.init(params)), jnp.zeros((), jnp.int32))
 
 
 def run_epochs(
     config: Config,
-    state: TrainState,
+    training: Training,
     keys: MemberKeys,
     numbers: dict[str, Any],
     pairs: DevicePairs,
     epochs: Array,
     *,
-    transform: Callable[[TrainState, EpochInfo], Any],
+    transform: Callable[[Training, Metrics], Any],
     optimizer: optax.GradientTransformation | None = None,
-) -> tuple[TrainState, Any]:
+) -> tuple[Training, Any]:
     """Train over the given epochs: a pure function, to be jitted, vmapped or sharded.
 
     Args:
         config: The static fields are used.
-        state: As `init_state` or an earlier call returned it.
+        training: As `start_training` or an earlier call returned it.
         keys: The member's keys; the order of epoch e comes from fold_in(keys.order, e).
         numbers: `config.numbers()`, or traced values of the same names.
         pairs: All pairs.
         epochs: int32 [E], the numbers of the epochs to run, the first being 1.
-        transform: (state, info) -> what to stack of each epoch.
+        transform: (training, metrics) after an epoch -> what to stack of it. The metrics are NaN
+            from the epoch on in which the training diverged.
         optimizer: Overrides the configured one.
 
     Returns:
-        The state after the last epoch, and the stacked transforms, leading axis E.
+        The training after the last epoch, and the stacked transforms, leading axis E.
     """
     optimizer = optimizer or make_optimizer(config, numbers)
     logits_fn = functools.partial(logits, config)
@@ -293,15 +297,22 @@ def run_epochs(
         batch = pairs.take(*taken)
         return train_step(state, batch, logits_fn=logits_fn, optimizer=optimizer)
 
-    def epoch(state, number):
+    def epoch(training, number):
         order = epoch_order(jax.random.fold_in(keys.order, number), count, config.batch_size)
-        state, metrics = jax.lax.scan(step, state, (order, jnp.asarray(weights)))
-        means = jax.tree.map(lambda values: jnp.asarray(share, values.dtype) @ values, metrics)
+        state, metrics = jax.lax.scan(step, training.state, (order, jnp.asarray(weights)))
         finite = jax.tree.map(lambda values: jnp.all(jnp.isfinite(values)), state.params)
-        info = EpochInfo(means, jax.tree.reduce(jnp.logical_and, finite))
-        return state, transform(state, info)
+        finite = jax.tree.reduce(jnp.logical_and, finite)
+        diverged = jnp.where((training.diverged == 0) & ~finite, number, training.diverged)
+        well = diverged == 0
+        state = jax.tree.map(lambda new, old: jnp.where(well, new, old), state, training.state)
+        means = jax.tree.map(
+            lambda values: jnp.where(well, jnp.asarray(share, values.dtype) @ values, jnp.nan),
+            metrics,
+        )
+        training = Training(state, diverged)
+        return training, transform(training, means)
 
-    return jax.lax.scan(epoch, state, epochs)
+    return jax.lax.scan(epoch, training, epochs)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -321,7 +332,7 @@ class Fit:
         snapshots: float32 [F, items, dim], the item vectors after each of those epochs.
         status: "done", "interrupted" (Ctrl-C) or "diverged" (a parameter became NaN or infinite;
             the run holds the epochs before that).
-        diverged_epoch: The epoch that ended in NaN, or None.
+        diverged_epoch: The epoch in which that happened, or None.
     """
 
     config: Config
@@ -408,17 +419,25 @@ def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
 @functools.partial(jax.jit, static_argnames=("config", "items", "optimizer"))
 def _start(config, items, seed, numbers, optimizer):
     keys = member_keys(seed)
-    return keys, init_state(config, items, keys, numbers, optimizer)
+    return keys, start_training(config, items, keys, numbers, optimizer=optimizer)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "keep", "optimizer"))
-def _run(config, state, keys, numbers, pairs, epochs, keep, optimizer):
-    def transform(state, info):
-        return info, item_vectors(config, state.params) if keep else None
+def _run(config, training, keys, numbers, pairs, epochs, keep, optimizer):
+    def transform(training, metrics):
+        return metrics, item_vectors(config, training.state.params) if keep else None
 
     return run_epochs(
-        config, state, keys, numbers, pairs, epochs, transform=transform, optimizer=optimizer
+        config, training, keys, numbers, pairs, epochs, transform=transform, optimizer=optimizer
     )
+
+
+class _Part(NamedTuple):
+    """What one chunk of epochs adds to a fit's history; embedding is None where none was kept."""
+
+    epoch: np.ndarray
+    metrics: Metrics
+    embedding: np.ndarray | None
 
 
 def fit(
@@ -453,67 +472,58 @@ def fit(
     wanted = snapshot_epochs(snapshots, config.epochs)
     on_device = device_pairs(pairs, items)
     static, numbers = config.static(), config.numbers()
-    keys, state = _start(static, items, np.uint32(config.seed), numbers, optimizer)
-    history = [_initial_history(config, state, 0 in wanted)]
-    status, diverged_epoch, done, timed = "done", None, 0, []
-    while done < config.epochs and status == "done":
+    keys, training = _start(static, items, np.uint32(config.seed), numbers, optimizer)
+    history, timed = [_before_training(config, training, 0 in wanted)], []
+    status, diverged, done = "done", 0, 0
+    while done < config.epochs and not diverged:
         length = min(chunk, config.epochs - done)
-        keep = bool(np.isin(np.arange(done + 1, done + length + 1), wanted).any())
-
-        def advance(count, state=state, done=done, keep=keep):
-            numbered = np.arange(done + 1, done + count + 1, dtype=np.int32)
-            after, stacked = _run(
-                static, state, keys, numbers, on_device, numbered, keep, optimizer
-            )
-            return after, (numbered, *jax.device_get(stacked))
-
+        epochs = np.arange(done + 1, done + length + 1, dtype=np.int32)
+        keep = bool(np.isin(epochs, wanted).any())
         try:
             began = time.perf_counter()
-            after, part = advance(length)
-            if not part[1].finite.all():
-                # Run the chunk again up to the last good epoch, so that the state is that epoch's.
-                status, length = "diverged", int(np.argmin(part[1].finite))
-                diverged_epoch = done + length + 1
-                after, part = advance(length) if length else (state, None)
-            timed.append((time.perf_counter() - began) / max(length, 1))
-            state, done = after, done + length
-            if part is not None:
-                history.append(part)
-            if report is not None and length:
+            after, stacked = _run(
+                static, training, keys, numbers, on_device, epochs, keep, optimizer
+            )
+            part = _Part(epochs, *jax.device_get(stacked))
+            diverged = int(after.diverged)
+            timed.append((time.perf_counter() - began) / length)
+            training, done = after, done + length
+            history.append(part)
+            if report is not None and not diverged:
                 # The first chunk holds the compilation, so its time says nothing of the rest.
                 left = np.median(timed[1:]) * (config.epochs - done) if len(timed) > 1 else None
-                report(Progress(done, config.epochs, float(part[1].metrics.loss[-1]), left))
+                report(Progress(done, config.epochs, float(part.metrics.loss[-1]), left))
         except KeyboardInterrupt:
-            # A run that diverged stays one; and Ctrl-C within the report loses nothing either.
-            status = "interrupted" if status == "done" else status
+            status = "interrupted"
             break
-    return _collect(config, state, history, wanted, status, diverged_epoch)
+    status = "diverged" if diverged else status
+    return _collect(config, training, history, wanted, status, diverged or None)
 
 
-def _initial_history(config, state, keep):
+def _before_training(config, training, keep) -> _Part:
     """The part of the history before the first epoch: no metrics, at most a snapshot."""
     none = np.zeros(0, np.float32)
-    info = EpochInfo(Metrics(none, none), np.zeros(0, bool))
-    first = np.asarray(item_vectors(config, state.params))[None] if keep else None
-    return np.zeros(int(keep), np.int32), info, first
+    first = np.asarray(item_vectors(config, training.state.params))[None] if keep else None
+    return _Part(np.zeros(int(keep), np.int32), Metrics(none, none), first)
 
 
-def _collect(config, state, history, wanted, status, diverged_epoch) -> Fit:
-    parts = [
-        (numbers[chosen], embedding[chosen])
-        for numbers, _, embedding in history
-        if embedding is not None
-        for chosen in [np.isin(numbers, wanted)]
+def _collect(config, training, history, wanted, status, diverged_epoch) -> Fit:
+    ended = diverged_epoch or config.epochs + 1
+    kept = [
+        (part.epoch[chosen], part.embedding[chosen])
+        for part in history
+        if part.embedding is not None
+        for chosen in [np.isin(part.epoch, wanted) & (part.epoch < ended)]
     ]
-    params = jax.device_get(state.params)
+    params = jax.device_get(training.state.params)
     empty = np.zeros((0, *params["embedding"]["embedding"].shape), np.float32)
     return Fit(
         config=config,
         params=params,
-        loss=np.concatenate([info.metrics.loss for _, info, _ in history]),
-        mse=np.concatenate([info.metrics.mse for _, info, _ in history]),
-        epoch=np.concatenate([np.zeros(0, np.int32), *(numbers for numbers, _ in parts)]),
-        snapshots=np.concatenate([empty, *(embedding for _, embedding in parts)]),
+        loss=np.concatenate([part.metrics.loss for part in history])[: ended - 1],
+        mse=np.concatenate([part.metrics.mse for part in history])[: ended - 1],
+        epoch=np.concatenate([np.zeros(0, np.int32), *(epoch for epoch, _ in kept)]),
+        snapshots=np.concatenate([empty, *(embedding for _, embedding in kept)]),
         status=status,
         diverged_epoch=diverged_epoch,
     )
