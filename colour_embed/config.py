@@ -56,6 +56,7 @@ class Config:
         epsilon: Added to the root of the second moment, outside its bias correction (keras_adam
             only).
         initial_scale: The embedding starts uniform in (-initial_scale, initial_scale).
+        label_constant: c of the rule that labels pairs, diff < c u^2 with u uniform in (0, 1).
 
     Raises:
         InputError: a value is out of range; the message says which and what it may be.
@@ -74,13 +75,14 @@ class Config:
     beta2: float = _number(0.999)
     epsilon: float = _number(1e-7)
     initial_scale: float = _number(0.05)
+    label_constant: float = _number(0.2)
 
     def __post_init__(self):  # noqa: D105
-        options = self.optimizer_options
-        if isinstance(options, dict):
-            options = options.items()
-        pairs = tuple(sorted((name, value) for name, value in options))
-        object.__setattr__(self, "optimizer_options", pairs)
+        object.__setattr__(self, "optimizer_options", _options(self.optimizer_options))
+        if not isinstance(self.normalise, bool):
+            raise InputError(f"normalise is {self.normalise!r}: give true or false")
+        if not isinstance(self.optimizer, str):
+            raise InputError(f"optimizer is {self.optimizer!r}: give the name of an optimiser")
         for name, least in (("seed", 0), ("dim", 1), ("epochs", 0), ("batch_size", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -91,9 +93,10 @@ class Config:
             raise InputError(f"head is {self.head!r}: give one of {', '.join(HEADS)}")
         for name in number_names():
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value)):
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (number and math.isfinite(value)):
                 raise InputError(f"{name} is {value!r}: give a finite number")
-        for name in ("learning_rate", "epsilon", "initial_scale"):
+        for name in ("learning_rate", "epsilon", "initial_scale", "label_constant"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)!r}: give a number above 0")
         for name in ("beta1", "beta2"):
@@ -138,6 +141,20 @@ class Config:
                 mend = f"did you mean {near[0]!r}" if near else f"the fields are {', '.join(known)}"
                 raise InputError(f"config: no field is called {name!r}: {mend}")
         return cls(**values)
+
+
+def _options(options: Any) -> tuple[tuple[str, Any], ...]:
+    """Options as sorted (name, value) pairs, from a dict or from such pairs."""
+    try:
+        pairs = dict(options.items() if isinstance(options, dict) else map(tuple, options))
+    except (TypeError, ValueError):
+        pairs = {0: 0}
+    plain = (bool, int, float, str, type(None))
+    if not all(isinstance(k, str) and isinstance(v, plain) for k, v in pairs.items()):
+        raise InputError(
+            f"optimizer_options is {options!r}: give names with a number, a text or true or false"
+        )
+    return tuple(sorted(pairs.items()))
 
 
 def _fields(role: str) -> list[dataclasses.Field]:

@@ -30,6 +30,7 @@ FORMATS = {
     "hex": ("name", "hex"),
     "download": ("Color Name", "R;G;B Dec"),
 }
+_HELD_OUT_TAG = 0x4E1D  # keeps the held-out labels' stream apart from others of the same seed
 EXPECTED = "a table has the columns name,r,g,b or name,hex or Color Name,R;G;B Dec"
 
 
@@ -163,6 +164,37 @@ def tutorial_pairs(colours: Colours, n: int = 100_000) -> Pairs:
 def all_pairs(count: int) -> np.ndarray:
     """Return every unordered pair of different ids, int32 [count * (count - 1) / 2, 2], i < j."""
     return np.stack(np.triu_indices(count, k=1), axis=1).astype(np.int32)
+
+
+def held_out_pairs(
+    items: int, training_index: np.ndarray, rgb: np.ndarray, constant: float, seed: int
+) -> Pairs:
+    """Label every unordered pair of different items that training does not hold in either order.
+
+    A random split of drawn pairs leaks, since a pair recurs in the other order; this cannot. A
+    pair's label depends on the seed and the pair alone, not on which others are held out.
+
+    Args:
+        items: number of items, C.
+        training_index: integers [N, 2], the ids of the training pairs; self-pairs don't matter.
+        rgb: float64 [C, 3] in 0..1.
+        constant: the constant of `label_pairs`, above 0.
+        seed: of the labels, 0 or more; its stream is apart from others that start with this seed.
+
+    Returns:
+        The pairs, i < j, in the order of `all_pairs`. None where training holds every pair.
+
+    Raises:
+        InputError: if the constant is not above 0.
+    """
+    seen = np.zeros((items, items), bool)
+    seen[training_index[:, 0], training_index[:, 1]] = True
+    index = all_pairs(items)
+    first, second = index.T
+    unseen = ~(seen[first, second] | seen[second, first])
+    uniforms = np.random.default_rng([seed, _HELD_OUT_TAG]).random(len(index))[unseen]
+    index = index[unseen]
+    return Pairs(index, *label_pairs(index, rgb, constant, uniforms))
 
 
 # What can be known exactly

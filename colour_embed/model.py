@@ -68,7 +68,7 @@ def _uniform_columns(key, shape, dtype=jnp.float32, *, scale):
 
 
 def _unit_rows(table: Array) -> Array:
-    """Rows scaled to length one; as in Keras, a squared length below 1e-12 counts as 1e-12."""
+    """Rows scaled to length one; as in TensorFlow, a squared length below 1e-12 counts as 1e-12."""
     squared_length = jnp.sum(table**2, axis=-1, keepdims=True)
     return table * jax.lax.rsqrt(jnp.maximum(squared_length, 1e-12))
 

@@ -1,4 +1,4 @@
-"""Figures from arrays: embeddings in their items' colours, losses, and moments of a training.
+"""Figures from arrays: embeddings in their items' colours, losses, and what a sweep found.
 
 Every function takes NumPy arrays, never trains, and returns the Axes or Figure it drew on. A figure
 made here does not register with pyplot, so none stays open; `save_figure` writes it.
@@ -7,7 +7,7 @@ made here does not register with pyplot, so none stays open; `save_figure` write
 import io
 import os
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -17,6 +17,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.ticker import LogFormatter, MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +30,11 @@ __all__ = [
     "plot_embedding",
     "plot_embedding_3d",
     "plot_losses",
+    "plot_loss_bands",
+    "plot_members",
     "plot_moments",
+    "plot_quality_by_dimension",
+    "plot_recovery_by_weight",
     "save_figure",
     "style",
 ]
@@ -45,6 +50,9 @@ DOUBLE_COLUMN = 7.2
 
 MARKER = {"marker": "o", "edgecolors": "0.6", "linewidths": 0.3}
 """How every point is drawn, as `scatter` takes it; the grey edge keeps white points visible."""
+
+# For plot, which takes one colour of edge: told apart by shape alone.
+_SHAPES = "os^DvP*<>"
 
 # Dates and version strings would make the same figure differ from one run to the next.
 _METADATA = {
@@ -186,18 +194,8 @@ def plot_losses(
         for (label, curve), look in zip(curves.items(), looks):
             dot = "o" if curve.size == 1 else None  # one epoch makes no line
             ax.plot(np.arange(1, curve.size + 1), curve, label=label, marker=dot, **look)
-        ax.set(xscale="log", xlabel="epoch", ylabel="training loss (nats per pair)")
-        ax.xaxis.set_major_formatter(LogFormatter())  # 100, not a power of ten
-        ax.xaxis.set_minor_formatter(LogFormatter())  # shown where the epochs are few
-        ax.margins(x=0.02, y=0.1)
-        # Losses start high and end low: the lower left and the upper right are where text is free.
-        if best is not None:
-            _reference(ax, best, "best without memorising", x=0.02, below=True)
-        if base_rate is not None:
-            _reference(ax, base_rate, "always guessing the base rate", x=0.99, below=False)
-        # Above the axes, where it covers no line.
-        columns = 2 if max(map(len, curves)) <= 22 else 1
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns)
+        _finish_losses(ax, best, base_rate)
+        _legend_above(ax, columns=_loss_columns(curves))
     return ax
 
 
@@ -269,6 +267,334 @@ def plot_moments(
                 plot_embedding_3d(points, colours, ax, size=6)
             ax.set_title(title)
             ax.set_title(string.ascii_lowercase[panel], loc="left", fontweight="bold")
+    return figure
+
+
+def plot_loss_bands(
+    losses: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
+    *,
+    best: float | None = None,
+    base_rate: float | None = None,
+) -> Axes:
+    """Draw the training losses of groups of members: a median line in a band of the middle half.
+
+    The band runs from the lower to the upper quartile over the members, epoch by epoch: it shows
+    how members differ, not how surely the median is known. Losses that are not finite, as of
+    members that diverged, are left out from their epoch on; say in the label how many there are.
+
+    Args:
+        losses: label, such as "d = 2 (17 recovered)" -> [M, E], nats per pair, a row per member,
+            the first column being epoch 1; M and E may differ.
+        ax: where to draw; a new one-column figure when None.
+        best: the lowest loss that can be reached without memorising the labels, nats per pair.
+        base_rate: the loss of always guessing the share of positives, nats per pair.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        ValueError: no losses, or a group without a member, an epoch or a finite loss.
+    """
+    if not losses:
+        raise ValueError("losses is empty: give at least one label -> [M, E]")
+    groups = {label: np.asarray(loss, dtype=np.float64) for label, loss in losses.items()}
+    for label, group in groups.items():
+        if group.ndim != 2 or group.size == 0:
+            raise ValueError(
+                f"losses[{label!r}] must be [M, E] with M >= 1 and E >= 1, got {group.shape}"
+            )
+        if not np.isfinite(group).any():
+            raise ValueError(f"losses[{label!r}] has no finite number: leave the group out")
+
+    with style():
+        looks = cycle(mpl.rcParams["axes.prop_cycle"])
+    handles = []
+    with _drawing(ax, height=2.9) as ax:
+        for group, look in zip(groups.values(), looks):
+            finite = np.isfinite(group)
+            epoch = 1 + np.flatnonzero(finite.any(axis=0))
+            kept = np.where(finite, group, np.nan)[:, epoch - 1]
+            low, median, high = np.nanquantile(kept, (0.25, 0.5, 0.75), axis=0)
+            lone = epoch.size == 1  # one epoch makes no line, and no area
+            band = ax.fill_between(
+                epoch, low, high, color=look["color"], alpha=0.2, linewidth=1 if lone else 0
+            )
+            (line,) = ax.plot(epoch, median, marker="o" if lone else None, **look)
+            handles.append((band, line))
+        _finish_losses(ax, best, base_rate)
+        _legend_above(
+            ax,
+            handles,
+            list(groups),
+            columns=_loss_columns(groups),
+            title="median over members; band: middle half (quartiles)",
+        )
+    return ax
+
+
+def plot_quality_by_dimension(
+    dims: ArrayLike,
+    mean: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    selected: int | None = None,
+    floor: float | None = None,
+    label: str = "held-out loss (nats per pair)",
+) -> Axes:
+    """Draw a measure of quality against the embedding's dimension, with 95 % intervals.
+
+    Args:
+        dims: [D], whole, increasing.
+        mean: [D], the measure's mean over the members of each dimension, finite.
+        low: [D], lower end of the 95 % interval of the mean; NaN at both ends draws no interval.
+        high: [D], upper end.
+        ax: where to draw; a new one-column figure when None.
+        selected: one of `dims`, drawn filled, with a dotted line and its name.
+        floor: the best that can be reached, drawn as a line across.
+        label: of the vertical axis, the measure and its unit.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        ValueError: shapes that differ, dimensions that do not increase, a mean that is not finite
+            or lies outside its interval, or a selected dimension that is not there.
+    """
+    dims = np.asarray(dims)
+    mean, low, high = (np.asarray(values, dtype=np.float64) for values in (mean, low, high))
+    if dims.ndim != 1 or not dims.size or {mean.shape, low.shape, high.shape} != {dims.shape}:
+        raise ValueError(
+            "dims, mean, low and high must all be [D] with D >= 1, "
+            f"got {dims.shape}, {mean.shape}, {low.shape} and {high.shape}"
+        )
+    if not np.issubdtype(dims.dtype, np.integer) or np.any(np.diff(dims) <= 0):
+        raise ValueError("dims must be whole numbers, each above the one before it")
+    if not np.isfinite(mean).all():
+        raise ValueError("mean has numbers that are not finite: leave those dimensions out")
+    if np.any(low > mean) or np.any(high < mean):
+        raise ValueError("each mean must lie between its low and its high")
+    if selected is not None and selected not in dims:
+        raise ValueError(f"selected must be among {dims.tolist()}, got {selected}")
+
+    with _drawing(ax, height=2.4) as ax:
+        ax.plot(dims, mean, color="0.7", linewidth=0.7, zorder=1)  # leads the eye
+        bars = ax.errorbar(
+            dims,
+            mean,
+            yerr=(mean - low, high - mean),
+            color="black",
+            linestyle="none",
+            marker="o",
+            markersize=4.5,
+            markerfacecolor="white",
+            markeredgewidth=0.9,
+            elinewidth=0.9,
+            capsize=2.5,
+            label="mean and 95 % interval",
+        )
+        ax.set(xlabel="dimension $d$", ylabel=label, xlim=(dims[0] - 0.5, dims[-1] + 0.5))
+        ax.set_xticks(dims)
+        ax.margins(y=0.17)  # room for the name of the floor
+        handles = [bars]
+        if selected is not None:
+            chosen = f"selected: $d$ = {selected}"
+            ax.axvline(selected, color="0.3", linewidth=0.8, linestyle=":", zorder=1)
+            handles += ax.plot(
+                [selected],
+                mean[dims == selected],
+                color="black",
+                linestyle="none",
+                marker="o",
+                markersize=4.5,
+                zorder=4,
+                label=chosen,
+            )
+        if floor is not None:
+            # Below the line, where no mean can lie; the measure may also grow towards its floor.
+            _reference(ax, floor, "best possible", x=0.99, below=bool(floor <= mean.min()))
+        _legend_above(ax, handles, columns=2, markers=True)
+    return ax
+
+
+def plot_recovery_by_weight(
+    initial_weight: ArrayLike,
+    recovered: ArrayLike,
+    dims: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    spearman: ArrayLike | None = None,
+) -> Axes:
+    """Draw which members recovered against the dense weight they started from: the sign trap.
+
+    A filled marker recovered, a hollow one failed, and its shape tells the dimension.
+
+    Args:
+        initial_weight: [M], the dense weight before training, a number per member.
+        recovered: [M], bool.
+        dims: [M], whole, the dimension of each member's embedding.
+        ax: where to draw; a new one-column figure when None.
+        spearman: [M], rank correlation of distances with the truth, drawn upwards; a member
+            without one (NaN: diverged) is a cross on the lower edge. When None, members stand in
+            two rows, recovered and failed, spread a little so that they do not cover each other.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        ValueError: shapes that differ, no members, a recovered that is not bool, dims that are not
+            whole, a weight that is not finite, or a recovered member without a Spearman.
+    """
+    weight = np.asarray(initial_weight, dtype=np.float64)
+    recovered, dims = np.asarray(recovered), np.asarray(dims)
+    if weight.ndim != 1 or not weight.size or {recovered.shape, dims.shape} != {weight.shape}:
+        raise ValueError(
+            "initial_weight, recovered and dims must all be [M] with M >= 1, "
+            f"got {weight.shape}, {recovered.shape} and {dims.shape}"
+        )
+    if recovered.dtype != bool or not np.issubdtype(dims.dtype, np.integer):
+        raise ValueError(
+            f"recovered must be bool and dims whole, got {recovered.dtype} and {dims.dtype}"
+        )
+    if not np.isfinite(weight).all():
+        raise ValueError("initial_weight has numbers that are not finite")
+    if spearman is None:
+        # Steps of the golden ratio: spread evenly, at random to no eye, the same every time.
+        height = recovered + 0.5 * ((np.arange(weight.size) * 0.6180339887) % 1 - 0.5)
+    else:
+        height = np.asarray(spearman, dtype=np.float64)
+        if height.shape != weight.shape:
+            raise ValueError(f"spearman must be [{weight.size}], got {height.shape}")
+        if np.any(recovered & ~np.isfinite(height)):
+            raise ValueError("a recovered member has a spearman that is not finite")
+
+    with style():
+        colours = [look["color"] for look in mpl.rcParams["axes.prop_cycle"]]
+    drawn = np.isfinite(height)
+    handles, labels = [], []
+    with _drawing(ax, height=2.6 + 0.08 * np.unique(dims).size) as ax:
+        for shape, colour, dim in zip(cycle(_SHAPES), cycle(colours), np.unique(dims)):
+            handle = []
+            for outcome in (True, False):
+                here = (dims == dim) & (recovered == outcome) & drawn
+                handle += ax.plot(
+                    weight[here],
+                    height[here],
+                    linestyle="none",
+                    marker=shape,
+                    color=colour,
+                    markersize=4.5,
+                    markeredgewidth=0.8,
+                    markerfacecolor=colour if outcome else "none",
+                    alpha=0.8,
+                )
+            handles.append(tuple(handle))
+            counts = [np.sum((dims == dim) & (recovered == outcome)) for outcome in (True, False)]
+            labels.append(f"$d$ = {dim}: {counts[0]} / {counts[1]}")
+        if not drawn.all():
+            handles += ax.plot(
+                weight[~drawn],
+                np.zeros(np.sum(~drawn)),
+                linestyle="none",
+                marker="x",
+                color="0.3",
+                transform=ax.get_xaxis_transform(),  # 0 is the lower edge
+                clip_on=False,
+            )
+            labels.append(f"diverged: {np.sum(~drawn)}")
+        ax.axvline(0, color="0.45", linewidth=0.7, zorder=1)
+        ax.annotate(
+            "weight 0",
+            (0, 0.5),
+            xycoords=ax.get_xaxis_transform(),
+            xytext=(2, 0),
+            textcoords="offset points",
+            rotation=90,
+            verticalalignment="center",
+            fontsize=7,
+            color="0.3",
+        )
+        ax.set_xlabel("dense weight before training")
+        if spearman is None:
+            ax.set_yticks([0, 1], ["failed", "recovered"])
+            ax.set_ylim(-0.45, 1.45)
+        else:
+            ax.set_ylabel("Spearman with true distances")
+        _legend_above(
+            ax,
+            handles,
+            labels,
+            columns=2,
+            title=f"{recovered.sum()} recovered (filled) / {np.sum(~recovered)} failed (hollow)",
+            markers=True,
+        )
+    return ax
+
+
+def plot_members(
+    embeddings: ArrayLike,
+    rgb: ArrayLike,
+    titles: Sequence[Sequence[str]],
+    *,
+    failed: ArrayLike | None = None,
+) -> Figure:
+    """Draw many embeddings as a grid of small panels, such as a row per seed, a column per dim.
+
+    Align the members to one another before, or they differ by a turn that means nothing. Each
+    panel has its own limits and no ticks, so sizes can't be compared from panel to panel; within
+    one, both axes have the same scale. Of more than two dimensions pass two, such as the first
+    principal axes; of one dimension pass zeros as the second, which are drawn as a strip of
+    coloured strokes.
+
+    Args:
+        embeddings: [rows, columns, C, 2]; one with numbers that are not finite (its training
+            diverged) leaves its panel empty but for a word.
+        rgb: [C, 3], red, green and blue in 0..1.
+        titles: [rows][columns], text above each panel.
+        failed: [rows, columns], bool, members that did not recover: framed in thick grey, and
+            "failed" added to their titles. None: no member.
+
+    Returns:
+        The figure: one column wide up to three panels, else two.
+
+    Raises:
+        ValueError: a wrong shape, or a colour outside 0..1.
+    """
+    embeddings = np.asarray(embeddings, dtype=np.float64)
+    if embeddings.ndim != 4 or embeddings.shape[-1] != 2 or not embeddings.size:
+        raise ValueError(
+            f"embeddings must be [rows, columns, C, 2] with one of each, got {embeddings.shape}"
+        )
+    rows, columns = grid = embeddings.shape[:2]
+    if [len(row) for row in titles] != [columns] * rows:
+        raise ValueError(f"titles must be [{rows}][{columns}], a text for each panel")
+    failed = np.zeros(grid, dtype=bool) if failed is None else np.asarray(failed)
+    if failed.shape != grid or failed.dtype != bool:
+        raise ValueError(
+            f"failed must be [{rows}, {columns}] bool, got {failed.shape} {failed.dtype}"
+        )
+    _, rgb = _checked(np.zeros(embeddings.shape[2:]), rgb, dims=(2,))
+
+    width = SINGLE_COLUMN if columns <= 3 else DOUBLE_COLUMN
+    with style():
+        height = rows * (width / columns + 0.16)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False)
+        for place, ax in np.ndenumerate(panels):
+            title = titles[place[0]][place[1]]
+            if failed[place]:
+                title += ", failed" if title else "failed"
+            ax.set_title(title, fontsize=7, pad=3)
+            ax.set(xticks=[], yticks=[])
+            ax.set_box_aspect(1)
+            ax.spines[:].set(
+                visible=True,
+                color="0.6" if failed[place] else "0.2",
+                linewidth=2 if failed[place] else 0.4,
+            )
+            _draw_member(ax, embeddings[place], rgb)
     return figure
 
 
@@ -382,3 +708,67 @@ def _replace(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _finish_losses(ax: Axes, best: float | None, base_rate: float | None) -> None:
+    """Name and scale the axes of training losses, and draw what they are read against."""
+    ax.set(xscale="log", xlabel="epoch", ylabel="training loss (nats per pair)")
+    ax.xaxis.set_major_formatter(LogFormatter())  # 100, not a power of ten
+    ax.xaxis.set_minor_formatter(LogFormatter())  # shown where the epochs are few
+    ax.margins(x=0.02, y=0.1)
+    # Losses start high and end low: the lower left and the upper right are where text is free.
+    if best is not None:
+        _reference(ax, best, "best without memorising", x=0.02, below=True)
+    if base_rate is not None:
+        _reference(ax, base_rate, "always guessing the base rate", x=0.99, below=False)
+
+
+def _loss_columns(labels: Iterable[str]) -> int:
+    """Return how many labels fit side by side above a figure of one column."""
+    return 2 if max(map(len, labels)) <= 22 else 1
+
+
+def _legend_above(
+    ax: Axes,
+    handles: Sequence | None = None,
+    labels: Sequence[str] | None = None,
+    *,
+    columns: int,
+    title: str | None = None,
+    markers: bool = False,
+) -> None:
+    """Put the legend above the axes, where it covers no line; with `markers`, in less width."""
+    given = {} if handles is None else {"handles": handles}
+    if labels is not None:
+        given["labels"] = labels
+    if markers:
+        side_by_side = {tuple: HandlerTuple(ndivide=None, pad=0.2)}
+        given |= {"handler_map": side_by_side, "handlelength": 2, "columnspacing": 1.2}
+    ax.legend(
+        **given,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.01),
+        ncols=columns,
+        title=title,
+        title_fontsize=7,
+        alignment="left",
+    )
+
+
+def _draw_member(ax: Axes, embedding: NDArray[np.float64], rgb: NDArray[np.float64]) -> None:
+    """Draw one small panel of `plot_members`, with equal scales that just hold its points."""
+    if not np.isfinite(embedding).all():
+        ax.text(
+            0.5, 0.5, "not finite", transform=ax.transAxes, fontsize=7, color="0.3", ha="center"
+        )
+        return
+    low, high = embedding.min(axis=0), embedding.max(axis=0)
+    centre, reach = (low + high) / 2, 0.56 * (high - low).max() or 1.0
+    ax.set_xlim(centre[0] - reach, centre[0] + reach)
+    ax.set_ylim(centre[1] - reach, centre[1] + reach)
+    if np.any(embedding[:, 1]):
+        ax.scatter(*embedding.T, s=5, c=rgb, **MARKER | {"linewidths": 0.15})
+        return
+    # Strokes have no edge: grey ones below, a little wider, keep the white ones visible.
+    for colour, stroke in (("0.6", 1.1), (rgb, 0.8)):
+        ax.scatter(*embedding.T, s=300, c=colour, marker="|", linewidths=stroke)

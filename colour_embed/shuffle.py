@@ -22,7 +22,8 @@ from jax import Array
 # be told from chance. A small domain gives a round little to mix with; more are cheap there.
 _ROUNDS_LARGE, _ROUNDS_SMALL, _SMALL = 6, 16, 4096
 # Round functions take the high 16 bits of a hash, so a half of the network holds at most 2**16.
-_LARGEST = 2**32 - 2**17
+_LARGEST_HALF = 2**16
+_LARGEST = 2**31  # beyond it the results are no int32
 
 
 def index_order(key: Array, positions: Array, count: int) -> Array:
@@ -66,7 +67,7 @@ def _factor(count: int) -> tuple[int, int]:
     """Two nearly equal factors of count, or of the next number that has such factors."""
     root = math.isqrt(count - 1) + 1
     for rows in range(root, max(root // 8, 1), -1):
-        if count % rows == 0:
+        if count % rows == 0 and count // rows <= _LARGEST_HALF:
             return rows, count // rows
     return root, -(-count // root)
 

@@ -73,6 +73,8 @@ class MemberKeys(NamedTuple):
 
     init: Array
     order: Array
+    labels: Array
+    pairs: Array
 
 
 class Training(NamedTuple):
@@ -248,15 +250,34 @@ def batch_weights(count: int, batch_size: int) -> np.ndarray:
 def member_keys(seed: Array) -> MemberKeys:
     """The keys of the member with this seed: uint32 scalar, may be traced."""
     key = jax.random.key(seed)
-    return MemberKeys(init=jax.random.fold_in(key, 0), order=jax.random.fold_in(key, 1))
+    return MemberKeys(*(jax.random.fold_in(key, purpose) for purpose in range(4)))
 
 
 def start_training(
-    config: Config, items: int, keys: MemberKeys, numbers: dict[str, Any], *, optimizer=None
+    config: Config,
+    items: int,
+    keys: MemberKeys,
+    numbers: dict[str, Any],
+    *,
+    dim: Array | None = None,
+    optimizer: optax.GradientTransformation | None = None,
 ) -> Training:
-    """The training before its first epoch; `optimizer` overrides the configured one."""
+    """The training before its first epoch.
+
+    Args:
+        config: dim, head, normalise and the optimiser are used.
+        items: Number of items.
+        keys: The member's keys.
+        numbers: `config.numbers()`, or traced values of the same names.
+        dim: How many of the config's columns are in use; the rest is zero, has no gradient, and
+            stays zero. May be traced, so that one program serves several dimensions.
+        optimizer: Overrides the configured one.
+    """
     optimizer = optimizer or make_optimizer(config, numbers)
     params = init_params(config, items, keys.init, initial_scale=numbers["initial_scale"])
+    if dim is not None:
+        in_use = jnp.arange(config.dim) < dim
+        params["embedding"]["embedding"] *= in_use.astype(jnp.float32)[None, :]
     return Training(TrainState(params, optimizer.init(params)), jnp.zeros((), jnp.int32))
 
 
@@ -368,7 +389,9 @@ def tutorial_frames(epochs: int) -> np.ndarray:
     """
     if epochs < 2:
         return np.arange(1, epochs + 1)
-    return np.unique((np.linspace(1, (epochs - 1) ** 0.5, 300) ** 2).astype(int)) + 1
+    frames = np.unique((np.linspace(1, (epochs - 1) ** 0.5, 300) ** 2).astype(int)) + 1
+    # Rounding can push the last frame just below the last epoch; at 500 epochs it does not.
+    return np.union1d(frames, [epochs])
 
 
 def snapshot_epochs(schedule: str | Sequence[int], epochs: int) -> np.ndarray:
@@ -452,7 +475,7 @@ def fit(
 ) -> Fit:
     """Train one embedding.
 
-    Ctrl-C ends the run after the chunk that is under way; what is done is returned.
+    Ctrl-C ends the run; the chunk under way is dropped, and all before it is returned.
 
     Args:
         config: The run.

@@ -188,13 +188,181 @@ def test_style_holds_whatever_the_user_has_set():
         assert mpl.rcParams["font.size"] == 20
 
 
-@pytest.mark.parametrize("kind", ["embedding", "embedding_3d", "losses", "moments"])
-def test_the_same_figure_gives_the_same_bytes(kind, rgb, losses, snapshots, tmp_path):
+@pytest.fixture
+def bands():
+    """Losses [M, E] of two groups; one member of the second diverges at epoch 21."""
+    epoch = np.arange(1, 51)
+    spread = np.linspace(-0.02, 0.02, 5)[:, None]
+    groups = {
+        "d = 2 (5 recovered)": 0.33 + spread + 0.35 / epoch,
+        "d = 3": 0.31 + spread[:4] * epoch,
+    }
+    groups["d = 3"][0, 20:] = np.inf
+    return groups
+
+
+def test_bands_hold_the_middle_half_of_the_members(bands):
+    ax = plots.plot_loss_bands(bands, best=BEST, base_rate=BASE_RATE)
+    lines = ax.get_lines()[:2]
+    assert len({line.get_linestyle() for line in lines}) == 2
+    for line, band, group in zip(lines, ax.collections, bands.values(), strict=True):
+        np.testing.assert_allclose(line.get_xdata(), np.arange(1, 51))
+        outline = band.get_paths()[0].vertices
+        for column in (0, 49):
+            alive = group[np.isfinite(group[:, column]), column]
+            assert line.get_ydata()[column] == pytest.approx(np.median(alive))
+            edges = outline[outline[:, 0] == column + 1, 1]
+            low, high = np.quantile(alive, [0.25, 0.75])
+            assert (edges.min(), edges.max()) == pytest.approx((low, high))
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == list(bands)
+    assert "band: middle half" in legend.get_title().get_text()
+    assert len(ax.texts) == 2
+    assert ax.get_xscale() == "log"
+
+
+def test_bands_end_where_the_last_member_diverged():
+    loss = np.full((2, 30), 0.4)
+    loss[:, 10:] = np.nan
+    (line,) = plots.plot_loss_bands({"a": loss}).get_lines()
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 11))
+    (line,) = plots.plot_loss_bands({"a": [[0.4], [0.5]]}).get_lines()
+    assert line.get_marker() == "o"
+
+
+def test_quality_marks_the_selected_dimension_and_its_intervals():
+    mean, half = np.array([0.41, 0.34, 0.33, 0.35]), np.array([0.01, 0.02, 0.01, np.nan])
+    ax = plots.plot_quality_by_dimension(
+        np.array([1, 2, 3, 5]), mean, mean - half, mean + half, selected=3, floor=BEST, label="loss"
+    )
+    (bars,) = ax.containers
+    np.testing.assert_allclose(bars[0].get_xydata(), np.stack([[1, 2, 3, 5], mean], axis=1))
+    segments = bars[2][0].get_segments()[:3]
+    expected = [[x, y] for x, y in zip([1, 2, 3], zip(mean - half, mean + half))]
+    assert [[s[0][0], tuple(s[:, 1])] for s in segments] == [
+        [x, pytest.approx(y)] for x, y in expected
+    ]
+    filled = [line for line in ax.get_lines() if line.get_label() == "selected: $d$ = 3"]
+    assert [line.get_xydata().tolist() for line in filled] == [[[3, 0.33]]]
+    assert bars[0].get_markerfacecolor() == "white"
+    assert ax.get_xticks().tolist() == [1, 2, 3, 5]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("dimension $d$", "loss")
+    assert [text.get_text() for text in ax.texts] == ["best possible: 0.3209"]
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["mean and 95 % interval", "selected: $d$ = 3"]
+
+
+@pytest.fixture
+def trap():
+    weight = np.array([-1.2, -0.4, 0.02, 0.5, 1.1, 0.8, -0.9])
+    recovered = np.array([True, True, True, False, False, False, True])
+    spearman = np.array([0.9, 0.95, 0.8, 0.1, -0.1, np.nan, 0.85])
+    return weight, recovered, np.array([2, 2, 3, 3, 2, 2, 3]), spearman
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_recovery_tells_outcome_and_dimension_without_colour(trap, measured):
+    weight, recovered, dims, spearman = trap
+    spearman = spearman if measured else None
+    ax = plots.plot_recovery_by_weight(weight, recovered, dims, spearman=spearman)
+    seen = {}
+    for line in ax.get_lines():
+        if line.get_marker() in "os":
+            hollow = line.get_markerfacecolor() == "none"
+            seen[line.get_marker(), hollow] = sorted(line.get_xdata())
+    lost = [] if measured else [0.8]
+    assert seen == {
+        ("o", False): [-1.2, -0.4],
+        ("o", True): [*lost, 1.1],
+        ("s", False): [-0.9, 0.02],
+        ("s", True): [0.5],
+    }
+    legend = ax.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["$d$ = 2: 2 / 2", "$d$ = 3: 2 / 1"] + ["diverged: 1"] * measured
+    assert legend.get_title().get_text() == "4 recovered (filled) / 3 failed (hollow)"
+    assert [text.get_text() for text in ax.texts] == ["weight 0"]
+    heights = [line.get_xydata() for line in ax.get_lines() if line.get_marker() in "os"]
+    heights = dict(np.concatenate(heights).tolist())
+    if measured:
+        assert heights == {w: s for w, s in zip(weight, spearman) if np.isfinite(s)}
+    else:
+        assert all(abs(heights[w] - r) <= 0.25 for w, r in zip(weight, recovered))
+        assert [text.get_text() for text in ax.get_yticklabels()] == ["failed", "recovered"]
+
+
+def test_members_stand_in_a_grid_and_failures_show(rgb):
+    members = np.random.default_rng(2).normal(size=(2, 3, 40, 2))
+    members[0, 0, :, 1] = 0  # one dimension
+    members[1, 2] = np.nan
+    titles = [[f"seed {seed}, d = {dim}" for dim in (1, 2, 3)] for seed in (0, 1)]
+    failed = np.zeros((2, 3), dtype=bool)
+    failed[1, 1:] = True
+    figure = plots.plot_members(members, rgb, titles, failed=failed)
+    panels = np.reshape(figure.axes, (2, 3))
+    for place, ax in np.ndenumerate(panels):
+        bad = bool(failed[place])
+        assert ax.get_title() == titles[place[0]][place[1]] + ", failed" * bad
+        assert ax.spines["top"].get_linewidth() == (2 if bad else 0.4)
+        assert list(ax.get_xticks()) == list(ax.get_yticks()) == []
+        if place == (1, 2):
+            assert not ax.collections
+            continue
+        points = ax.collections[-1]
+        np.testing.assert_allclose(points.get_offsets(), members[place])
+        np.testing.assert_allclose(points.get_facecolors()[:, :3], rgb)
+        assert np.ptp(ax.get_xlim()) == pytest.approx(np.ptp(ax.get_ylim()))
+        for values, (low, high) in zip(members[place].T, (ax.get_xlim(), ax.get_ylim())):
+            assert low < values.min() <= values.max() < high
+    assert [text.get_text() for text in panels[1, 2].texts] == ["not finite"]
+    assert figure.get_size_inches()[0] == plots.SINGLE_COLUMN
+    wide = plots.plot_members(members.reshape(1, 6, 40, 2), rgb, [[""] * 6])
+    assert wide.get_size_inches()[0] == plots.DOUBLE_COLUMN
+
+
+def test_sweep_figures_fit_on_the_page(bands, trap, tmp_path):
+    dims = np.arange(1, 9)
+    many = np.resize(dims, 200)
+    figures = [
+        plots.plot_loss_bands(bands, best=BEST, base_rate=BASE_RATE).figure,
+        plots.plot_quality_by_dimension(dims, dims, dims, dims, selected=3, floor=0.5).figure,
+        plots.plot_recovery_by_weight(*trap[:3], spearman=trap[3]).figure,
+        plots.plot_recovery_by_weight(many / 8, many > 9, many).figure,
+    ]
+    for figure in figures:
+        plots.save_figure(figure, tmp_path / "page", formats=["png"])
+        (ax,) = figure.axes
+        legend = ax.get_legend().get_window_extent()
+        assert legend.y0 >= ax.get_window_extent().y1
+        for box in (legend, *(text.get_window_extent() for text in ax.texts)):
+            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+
+
+def test_sweep_figures_draw_on_the_axes_they_are_given(bands, trap):
+    figure = Figure()
+    axes = figure.subplots(1, 3)
+    assert plots.plot_loss_bands(bands, axes[0]) is axes[0]
+    assert plots.plot_quality_by_dimension([1], [2], [1], [3], axes[1]) is axes[1]
+    assert plots.plot_recovery_by_weight(*trap[:3], axes[2]) is axes[2]
+    assert figure.axes == list(axes)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["embedding", "embedding_3d", "losses", "moments", "bands", "quality", "weight", "members"],
+)
+def test_the_same_figure_gives_the_same_bytes(kind, rgb, losses, snapshots, bands, trap, tmp_path):
+    line = np.stack([rgb[:, 0], np.zeros(len(rgb))], axis=1)
     make = {
         "embedding": lambda: plots.plot_embedding(rgb[:, :2], rgb).figure,
         "embedding_3d": lambda: plots.plot_embedding_3d(rgb, rgb).figure,
         "losses": lambda: plots.plot_losses(losses, best=BEST, base_rate=BASE_RATE).figure,
         "moments": lambda: plots.plot_moments(*snapshots(3), rgb, count=2).figure,
+        "bands": lambda: plots.plot_loss_bands(bands, best=BEST).figure,
+        "quality": lambda: plots.plot_quality_by_dimension([1, 2], [3, 2], [2, 1], [4, 3]).figure,
+        "weight": lambda: plots.plot_recovery_by_weight(*trap[:3], spearman=trap[3]).figure,
+        "members": lambda: plots.plot_members([[line, rgb[:, 1:]]], rgb, [["a", "b"]]),
     }[kind]
     figure = make()
     first = plots.save_figure(figure, tmp_path / "first")
@@ -256,8 +424,35 @@ def test_a_file_is_replaced_whole_or_kept(rgb, tmp_path, monkeypatch):
         (lambda rgb: plots.plot_moments([3], rgb[None], rgb, count=1), "2 to 26"),
         (lambda rgb: plots.plot_moments([3], rgb[None, :, :1], rgb), r"\[C, 2\] or \[C, 3\]"),
         (lambda rgb: plots.save_figure(Figure(), "x", formats=["jpg"]), r"\['jpg'\]"),
+        (lambda rgb: plots.plot_loss_bands({}), "empty"),
+        (lambda rgb: plots.plot_loss_bands({"a": [0.5]}), r"losses\['a'\] must be \[M, E\]"),
+        (lambda rgb: plots.plot_loss_bands({"a": [[np.nan]]}), "no finite number"),
+        (lambda rgb: quality(dims=[1, 2]), r"got \(2,\), \(1,\)"),
+        (lambda rgb: quality(dims=[1.5]), "whole numbers"),
+        (lambda rgb: quality(mean=[np.nan]), "leave those dimensions out"),
+        (lambda rgb: quality(mean=[9]), "between its low and its high"),
+        (lambda rgb: quality(selected=2), r"among \[1\], got 2"),
+        (lambda rgb: recovery(dims=[1, 2]), r"got \(1,\), \(1,\) and \(2,\)"),
+        (lambda rgb: recovery(recovered=[1]), "got int64 and int64"),
+        (lambda rgb: recovery(initial_weight=[np.inf]), "not finite"),
+        (lambda rgb: recovery(spearman=[0.5, 0.5]), r"must be \[1\], got \(2,\)"),
+        (lambda rgb: recovery(spearman=[np.nan]), "a recovered member"),
+        (lambda rgb: plots.plot_members(rgb[:, :2], rgb, [[""]]), r"got \(40, 2\)"),
+        (lambda rgb: plots.plot_members([[rgb[:, :2]]], rgb, [["", ""]]), r"\[1\]\[1\], a text"),
+        (lambda rgb: plots.plot_members([[rgb[:, :2]]], rgb[:3], [[""]]), "a row per item"),
+        (lambda rgb: plots.plot_members([[rgb[:, :2]]], rgb, [[""]], failed=[[1]]), "got .* int64"),
     ],
 )
 def test_says_what_is_wrong(call, message, rgb):
     with pytest.raises(ValueError, match=message):
         call(rgb)
+
+
+def quality(**changes):
+    given = {"dims": [1], "mean": [2.0], "low": [1.0], "high": [3.0]}
+    return plots.plot_quality_by_dimension(**given | changes)
+
+
+def recovery(**changes):
+    given = {"initial_weight": [0.5], "recovered": [True], "dims": [2]}
+    return plots.plot_recovery_by_weight(**given | changes)
