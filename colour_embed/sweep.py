@@ -81,8 +81,14 @@ class SweepData:
 
 
 class SweepProgress(NamedTuple):
-    """What `sweep` reports after each chunk. Rate is in epochs of one member per second."""
+    """What `sweep` reports after each chunk.
 
+    done and total count epochs of single members, rate is such epochs per second, and loss is the
+    median over the members that have begun.
+    """
+
+    done: int
+    total: int
     members_done: int
     members: int
     epoch: int
@@ -667,9 +673,11 @@ class _Run:
         last = losses[np.isfinite(losses).any(axis=1)]
         latest = [row[np.isfinite(row)][-1] for row in last]
         return SweepProgress(
+            done=done,
+            total=len(self.members) * self.config.epochs,
             members_done=finished,
             members=len(self.members),
-            epoch=self.epoch if self.training is not None else self.config.epochs,
+            epoch=self.epoch or self.config.epochs,
             epochs=self.config.epochs,
             loss=float(np.median(latest)) if latest else float("nan"),
             rate=rate,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +18,10 @@ from colour_embed.config import InputError
 class Unfinished(Exception):
     """A run ended before its end (Ctrl-C, NaN); what was done is saved. Exit status 1."""
 
+
+# Loading a program from the cache logs an error for each tuning preference of LLVM, which is no
+# feature of any processor. What really fails raises an exception. Read when jax is first imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 flags.DEFINE_bool("help", False, "Show this text and exit.", short_name="h")
 
@@ -92,9 +98,19 @@ def use_compilation_cache() -> None:
     import platformdirs
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        folder = Path(platformdirs.user_cache_dir("colour_embed")) / "compiled"
+        folder = Path(platformdirs.user_cache_dir("colour_embed")) / "compiled" / _processor()
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _processor() -> str:
+    """A name for what this processor can do: machines that share a home may differ in it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        features = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        features = f"{platform.machine()} {platform.processor()}"
+    return f"{zlib.crc32(features.encode()):08x}"
 
 
 @contextlib.contextmanager
@@ -104,9 +120,9 @@ def progress() -> Iterator[Callable]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = (
-        TextColumn("{task.description:<20}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=16),
+        TextColumn("{task.percentage:>3.0f}%"),
         TextColumn("{task.fields[note]}"),
         TextColumn("{task.fields[left]}"),
     )

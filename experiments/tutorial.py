@@ -87,7 +87,9 @@ def main() -> None:
                         len(colours),
                         pairs,
                         report=lambda event, report=report: report(
-                            event.epoch, f"loss {event.loss:.4f}", event.seconds_left
+                            event.epoch,
+                            f"epoch {event.epoch}/{event.epochs}, loss {event.loss:.4f}",
+                            event.seconds_left,
                         ),
                     )
                     seconds[f"train_{name}"] = time.perf_counter() - start
