@@ -15,6 +15,7 @@ import logging
 import os
 import platform
 import shutil
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -262,11 +263,35 @@ def _checkpointer() -> Iterator[tuple[Any, Any]]:
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
+    options = orbax.options.MultiprocessingOptions(
+        primary_host=0, active_processes={0}, barrier_sync_key_prefix="alone"
+    )
+    handler = orbax.PyTreeCheckpointHandler(multiprocessing_options=options)
     try:
-        with orbax.Checkpointer(orbax.PyTreeCheckpointHandler()) as checkpointer:
+        with (
+            _as_only_process(orbax),
+            orbax.Checkpointer(handler, multiprocessing_options=options) as checkpointer,
+        ):
             yield orbax, checkpointer
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _as_only_process(orbax: Any) -> Iterator[None]:
+    """Let Orbax take this process of a distributed job for its only one.
+
+    The processes of a sweep save each its own state at its own time. Orbax means a checkpoint to be
+    one of the whole job: it waits for the others, writes NumPy arrays in process 0 alone, and has
+    no option to do otherwise.
+    """
+    module = sys.modules[orbax.multihost.process_index.__module__]
+    real = module.process_index
+    module.process_index = lambda: 0
+    try:
+        yield
+    finally:
+        module.process_index = real
 
 
 # --------------------------------------------------------------------------------------------------

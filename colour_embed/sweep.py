@@ -148,8 +148,16 @@ class SweepResult:
         cls, config: Config, members: list[Member], parts: Sequence[Mapping[str, np.ndarray]]
     ) -> SweepResult:
         """The result whose members' `arrays` come in parts, one after the other."""
+        widest = max(part["embedding"].shape[-1] for part in parts)
+
+        def padded(name, values):
+            if name not in ("embedding", "snapshots"):
+                return values
+            missing = widest - values.shape[-1]
+            return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
+
         whole = {
-            name: np.concatenate([part[name] for part in parts])
+            name: np.concatenate([padded(name, part[name]) for part in parts])
             for name in parts[0]
             if name != "epoch"
         }
@@ -259,8 +267,14 @@ def plan_memory(
     on the host the results of all members. The runtime's own few hundred megabytes come on top.
 
     Raises:
-        InputError: not even one member on each device fits.
+        InputError: not even one member on each device fits, there is none, or what shall vary is
+            not known.
     """
+    for name in vary:
+        if name not in VARY:
+            raise InputError(f"vary {name!r}: give any of {', '.join(VARY)}")
+    if not members:
+        raise InputError("no member falls to this process: use fewer processes")
     padded = dataclasses.replace(config, dim=max(member.dim for member in members))
     count, length = len(data.pairs.label), _chunk_length(config.epochs)
     table = 4 * data.items * padded.dim
@@ -521,16 +535,10 @@ class _Run:
     def prepare(
         cls, config, data, members, vary, snapshots, schedule, devices, max_bytes, axes
     ) -> _Run:
-        unknown = [name for name in vary if name not in VARY]
-        if unknown:
-            raise InputError(f"vary {unknown[0]!r}: give any of {', '.join(VARY)}")
         draw_labels = bool({"labels", "pairs"} & set(vary)) or "label_constant" in axes
         if draw_labels and data.truth is None:
             raise InputError("labels cannot be drawn anew without the truth: give data.truth")
         configs = [member_config(config, member) for member in members]  # checks each
-        if not members:
-            raise InputError("no member falls to this process: use fewer processes")
-        padded = dataclasses.replace(config, dim=max(member.dim for member in members))
         devices = list(devices or jax.local_devices())
         snapshots = min(snapshots, len(members))
         wanted = snapshot_epochs(schedule if snapshots else "none", config.epochs)
@@ -545,6 +553,7 @@ class _Run:
             accelerator=devices[0].platform != "cpu",
             max_bytes=max_bytes,
         )
+        padded = dataclasses.replace(config, dim=max(member.dim for member in members))
         count, epochs = len(members), config.epochs
         shape = (data.items, padded.dim)
         mesh = Mesh(np.array(devices), (_AXIS,))

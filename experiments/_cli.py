@@ -126,9 +126,12 @@ def progress() -> Iterator[Callable]:
         TextColumn("{task.fields[note]}"),
         TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    bars = Progress(*columns, console=Console(stderr=True))
+
+    try:
 
         def add(label: str, total: int):
+            bars.start()  # with the first bar, so that an error before it stands alone
             task = bars.add_task(label, total=total, note="", left="")
 
             def report(done: int, note: str = "", left: float | None = None):
@@ -138,3 +141,6 @@ def progress() -> Iterator[Callable]:
             return report
 
         yield add
+    finally:
+        if bars.tasks:
+            bars.stop()

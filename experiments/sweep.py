@@ -83,7 +83,7 @@ def main() -> None:
     import jax
 
     from colour_embed import checkpoint, data, results, train
-    from colour_embed.sweep import SweepData, grid, member_config
+    from colour_embed.sweep import SweepData, grid, member_config, part_of, plan_memory
 
     began = time.perf_counter()
     colours = data.load_colours(_COLOURS.value)
@@ -94,6 +94,20 @@ def main() -> None:
         train.make_optimizer(config, config.numbers())
         for member in members:
             member_config(config, member)
+    plans = {
+        name: plan_memory(
+            config,
+            swept,
+            part_of(members, part),
+            vary=_VARY.value,
+            snapshots=_SNAPSHOTS.value,
+            frames=len(train.snapshot_epochs("tutorial", config.epochs)),
+            devices=len(jax.local_devices()),
+            accelerator=jax.local_devices()[0].platform != "cpu",
+            max_bytes=_max_bytes(),
+        )
+        for name, config in programs.items()
+    }
     about = {
         "experiment": "sweep",
         "colours": colours.source,
@@ -116,7 +130,7 @@ def main() -> None:
         _open(work, current)
         with _cli.progress() as add:
             for name, config in programs.items():
-                _train(work / name, config, swept, members, axes, part, add)
+                _train(work / name, config, plans[name], swept, members, axes, part, add)
         seconds = {"training": time.perf_counter() - began}
         if part[0] > 0:
             return
@@ -230,7 +244,7 @@ def _part_path(out: Path, name: str, part: int) -> Path:
     return out / "checkpoint" / f"process-{part}" / name / "part.npz"
 
 
-def _train(folder, config, swept, members, axes, part, add) -> None:
+def _train(folder, config, plan, swept, members, axes, part, add) -> None:
     """Train one program's members that fall to this process, unless that was done before."""
     import jax
     import numpy as np
@@ -243,17 +257,16 @@ def _train(folder, config, swept, members, axes, part, add) -> None:
     seeds = list(dict.fromkeys(member.seed for member in members))
     dims = list(dict.fromkeys(member.dim for member in members))
     own = sweep.part_of(members, part)
-    max_bytes = _max_bytes(jax.local_devices()[0])
-    shared = {"vary": _VARY.value, "snapshots": _SNAPSHOTS.value, "max_bytes": max_bytes}
-    plan = sweep.plan_memory(config, swept, own, **shared)
     print(
         f"{folder.name}: {len(own)} members on {len(jax.local_devices())} devices, "
         f"{plan.per_device} at a time on each; at most about {plan.host_bytes / 1e6:.0f} MB for "
         f"results and {plan.device_bytes / 1e6:.0f} MB on each device"
     )
-    report = add(folder.name, len(own) * config.epochs)
+    report = None
 
     def show(event: sweep.SweepProgress) -> None:
+        nonlocal report
+        report = report or add(folder.name, event.total)  # no bar for what is refused at once
         note = (
             f"{event.members_done}/{event.members} members, epoch {event.epoch}, loss "
             f"{event.loss:.4f}, {event.rate / max(event.epochs, 1):.2f} runs/s"
@@ -271,7 +284,9 @@ def _train(folder, config, swept, members, axes, part, add) -> None:
         report=show,
         checkpoints=checkpoints,
         checkpoint_every=_CHECKPOINT_EVERY.value,
-        **shared,
+        vary=_VARY.value,
+        snapshots=_SNAPSHOTS.value,
+        max_bytes=_max_bytes(),
     )
     passing = folder / "part.npz.passing"
     with passing.open("wb") as file:
@@ -280,8 +295,11 @@ def _train(folder, config, swept, members, axes, part, add) -> None:
     checkpoints.clear()
 
 
-def _max_bytes(device) -> int:
+def _max_bytes() -> int:
     """The bound on memory: what the flag says, or four fifths of what the device has."""
+    import jax
+
+    device = jax.local_devices()[0]
     if _MAX_MEMORY.value:
         return int(_MAX_MEMORY.value * 1e9)
     if device.platform == "cpu":

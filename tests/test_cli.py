@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-PROGRAMS = ["tutorial"]
+PROGRAMS = ["tutorial", "sweep"]
 
 
 def _run(program, *arguments):

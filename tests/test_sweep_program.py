@@ -1,0 +1,219 @@
+"""The sweep's program as its users run it: killed, resumed, refused, and in two processes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+GRID = ["--seeds=0:6", "--dims=1,2,3", "--epochs=100", "--pairs=30000", "--checkpoint_every=1"]
+COLUMNS = [
+    *("seed", "dim", "kernel_init", "kernel", "bias", "train_loss", "train_mse", "heldout_loss"),
+    *("excess_kl", "auc", "spearman", "procrustes", "trustworthiness", "continuity"),
+    *("knn_overlap", "recovered", "diverged"),
+]
+
+
+def _command(out, *arguments):
+    return [sys.executable, "-m", "experiments.sweep", f"--out={out}", *GRID, *arguments]
+
+
+def _run(out, *arguments, status=0):
+    done = subprocess.run(
+        _command(out, *arguments), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def _newest_checkpoint(out):
+    found = sorted(out.glob("checkpoint/process-0/free/state/checkpoint_*"))
+    return found[-1].name if found else ""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("sweep") / "out"
+    return out, _run(out)
+
+
+def test_the_run_folder(finished):
+    out, done = finished
+    figures = [
+        f"{name}.{suffix}"
+        for name in ("losses", "quality", "recovery", "members")
+        for suffix in ("pdf", "png")
+    ]
+    tables = ["config.json", "env.json", "runs.csv", "summary.csv", "curves.npz", "embeddings.npz"]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*figures, *tables])
+    assert "18 runs in" in done.stdout
+    assert "MB on each device" in done.stdout
+    for name in ("config.json", "env.json"):
+        assert "/" not in (out / name).read_text()
+
+
+def test_the_tables(finished):
+    out, _ = finished
+    runs = pd.read_csv(out / "runs.csv")
+    assert set(COLUMNS) <= set(runs.columns)
+    assert len(runs) == 18
+    assert runs["dim"].tolist() == [1] * 6 + [2] * 6 + [3] * 6
+    summary = pd.read_csv(out / "summary.csv")
+    assert summary["dim"].tolist() == [1, 2, 3]
+    assert (summary["recovered_members"] + summary["failed_members"] == 6).all()
+    by_hand = runs.groupby("dim")["recovered"].mean()
+    np.testing.assert_allclose(summary["recovered_share"], by_hand)
+    assert (summary["recovered_share_low"] <= summary["recovered_share"]).all()
+    good = runs[(runs["dim"] == 3) & runs["recovered"]]["heldout_loss"]
+    row = summary[summary["dim"] == 3].iloc[0]
+    assert good.min() <= row["recovered_heldout_loss"] <= good.max()
+    assert row["recovered_heldout_loss_low"] <= row["recovered_heldout_loss"]
+    with np.load(out / "curves.npz") as curves:
+        np.testing.assert_allclose(curves["free_loss"][:, -1], runs["train_loss"], rtol=1e-6)
+    with np.load(out / "embeddings.npz") as arrays:
+        assert arrays["free_d2"].shape == (6, 646, 2)
+
+
+@pytest.mark.parametrize("moment", ["first save", "later save", "any time"])
+def test_killed_and_resumed_is_the_same_file(finished, tmp_path, moment):
+    out = tmp_path / "out"
+    # One device and small waves, so that there is much to be killed in.
+    with subprocess.Popen(
+        _command(out, "--devices=1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        state = out / "checkpoint" / "process-0" / "free" / "state"
+        if moment == "first save":  # within the save: its passing folder is there
+            while not (state.exists() and any(state.iterdir())):
+                time.sleep(0.001)
+        elif moment == "later save":
+            while _newest_checkpoint(out) < "checkpoint_00000001":
+                time.sleep(0.001)
+        else:
+            while not state.exists():
+                time.sleep(0.01)
+            time.sleep(1.0)
+        process.send_signal(signal.SIGKILL)
+    assert not (out / "runs.csv").exists()
+    _run(out, "--devices=1", "--resume")
+    assert (out / "runs.csv").read_bytes() == (finished[0] / "runs.csv").read_bytes()
+    with (
+        np.load(out / "embeddings.npz") as found,
+        np.load(finished[0] / "embeddings.npz") as expected,
+    ):
+        for name in expected:
+            np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_resume_without_a_checkpoint_starts_over(finished, tmp_path):
+    _run(tmp_path / "out", "--resume")
+    runs = [(folder / "runs.csv").read_bytes() for folder in (tmp_path / "out", finished[0])]
+    assert runs[0] == runs[1]
+
+
+def test_another_config_is_refused_with_the_difference(tmp_path):
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        _command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while not (out / "checkpoint" / "process-0" / "fingerprint.json").exists():
+            time.sleep(0.01)
+        time.sleep(0.5)
+        # While the first run lives, a second one on its folder is refused.
+        refused = _run(out, status=2)
+        assert "another run" in refused.stderr
+        assert refused.stderr.count("\n") == 1
+        process.send_signal(signal.SIGKILL)
+    refused = _run(out, "--resume", "--learning_rate=0.01", status=2)
+    assert "learning_rate: 0.001 then, 0.01 now" in refused.stderr
+    assert "--force" in refused.stderr
+    forced = _run(out, "--resume", "--learning_rate=0.01", "--force")
+    assert "resuming what differs" in forced.stderr
+    assert (out / "runs.csv").exists()
+
+
+def test_two_processes_make_the_same_tables_and_one_may_die(finished, tmp_path):
+    out = tmp_path / "out"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def start(process, port, *arguments):
+        return subprocess.Popen(
+            _command(
+                out,
+                "--distributed",
+                f"--coordinator=127.0.0.1:{port}",
+                "--processes=2",
+                f"--process={process}",
+                "--devices=1",
+                *arguments,
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    first, second = start(0, port), start(1, port)
+    while not (out / "checkpoint" / "process-1" / "free" / "state").exists():
+        time.sleep(0.01)
+    second.send_signal(signal.SIGKILL)
+    # The first waits for the part of the second, and loses its coordination or is stopped.
+    second.communicate()
+    time.sleep(3)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert not (out / "runs.csv").exists()
+    both = [start(process, port + 1, "--resume") for process in (0, 1)]
+    said = [process.communicate(timeout=200)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    found, expected = (pd.read_csv(path / "runs.csv") for path in (out, finished[0]))
+    for name in COLUMNS:
+        np.testing.assert_allclose(
+            found[name].astype(float), expected[name].astype(float), atol=2e-4, err_msg=name
+        )
+
+
+def test_heads_and_axes_in_one_command(tmp_path):
+    out = tmp_path / "out"
+    _run(
+        out, "--seeds=0:3", "--dims=2", "--heads=free,negative", "--sweep=learning_rate=0.001,0.003"
+    )
+    runs = pd.read_csv(out / "runs.csv")
+    assert len(runs) == 12
+    assert set(runs["head"]) == {"free", "negative"}
+    assert set(runs["learning_rate"]) == {0.001, 0.003}
+    assert (runs.loc[runs["head"] == "negative", "kernel"] < 0).all()
+    assert len(pd.read_csv(out / "summary.csv")) == 4
+    assert (out / "members_negative.png").exists()
+    about = json.loads((out / "config.json").read_text())
+    assert about["axes"] == {"learning_rate": [0.001, 0.003]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--seeds=5:5"], "seeds is '5:5'"),
+        (["--dims=two"], "dims is 'two'"),
+        (["--dims=0"], "dim is 0"),
+        (["--heads=positive"], "'positive'"),
+        (["--normalise=maybe"], "'maybe'"),
+        (["--vary=weather"], "'weather'"),
+        (["--sweep=learning_rate"], "sweep is 'learning_rate'"),
+        (["--sweep=speed=1,2"], "'speed' cannot be swept"),
+        (["--max_memory=0.000001"], "allow more"),
+        (["--checkpoint_every=0"], "checkpoint_every is 0"),
+        (["--distributed", "--processes=2"], "distributed"),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_2(tmp_path, arguments, part):
+    done = _run(tmp_path / "out", *arguments, status=2)
+    assert part in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not os.listdir(tmp_path)
