@@ -32,7 +32,9 @@ from colour_embed.train import (
     Fit,
     MemberKeys,
     Metrics,
+    PackedPairs,
     Training,
+    can_pack,
     device_pairs,
     member_keys,
     run_epochs,
@@ -430,6 +432,7 @@ class _Program(NamedTuple):
     items: int
     vary: frozenset[str]
     draw_labels: bool
+    pack: bool
     width: int
     mesh: Mesh
 
@@ -504,6 +507,8 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
         shared, epochs = given
         keys = _keys(program, inputs.seed, shared.seed)
         pairs = _member_pairs(program, shared, keys, inputs.numbers["label_constant"])
+        if program.pack:
+            pairs = PackedPairs.of(pairs)
         return run_epochs(
             program.config, training, keys, inputs.numbers, pairs, epochs, transform=transform
         )
@@ -569,6 +574,7 @@ class _Run:
                 items=data.items,
                 vary=frozenset(vary),
                 draw_labels=draw_labels,
+                pack=can_pack(data.items, data.pairs.label),
                 width=plan.width,
                 mesh=mesh,
             ),

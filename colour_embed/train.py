@@ -59,9 +59,50 @@ class DevicePairs(NamedTuple):
     second: Array
     label: Array
 
+    @property
+    def count(self) -> int:
+        """How many pairs."""
+        return self.label.shape[0]
+
     def take(self, chosen: Array, weight: Array) -> Batch:
         """The batch of the pairs numbered chosen, int32 [B], each in 0..N-1."""
         return Batch(*(_take(values, chosen) for values in self), weight)
+
+
+class PackedPairs(NamedTuple):
+    """All pairs in one number each: uint32 [N], from high to low first id, second id and label.
+
+    A step's pairs lie anywhere in memory, and fetching each once and not three times takes a tenth
+    off the step. Ids must lie below `PACKED_ITEMS` and labels be 0 or 1.
+    """
+
+    code: Array
+
+    @classmethod
+    def of(cls, pairs: DevicePairs) -> PackedPairs:
+        """The same pairs packed."""
+        first, second, label = (values.astype(jnp.uint32) for values in pairs)
+        return cls((first << 16) | (second << 1) | label)
+
+    @property
+    def count(self) -> int:
+        """How many pairs."""
+        return self.code.shape[0]
+
+    def take(self, chosen: Array, weight: Array) -> Batch:
+        """The batch of the pairs numbered chosen, int32 [B], each in 0..N-1."""
+        code = _take(self.code, chosen)
+        first, second = (code >> 16).astype(jnp.int32), ((code >> 1) & 0x7FFF).astype(jnp.int32)
+        return Batch(first, second, (code & 1).astype(jnp.float32), weight)
+
+
+PACKED_ITEMS = 2**15
+"""Pairs of fewer items than this can be packed, where their labels are 0 or 1."""
+
+
+def can_pack(items: int, label: np.ndarray) -> bool:
+    """Whether pairs of so many items with these labels can be packed."""
+    return items <= PACKED_ITEMS and bool(np.isin(label, (0, 1)).all())
 
 
 def _take(values: Array, chosen: Array) -> Array:
@@ -198,6 +239,23 @@ def make_optimizer(config: Config, numbers: dict[str, Any]) -> optax.GradientTra
 # The pure functions
 
 
+@jax.custom_jvp
+def cross_entropy(logit: Array, label: Array) -> Array:
+    """Binary cross-entropy in nats of sigmoid(logit) under a label in 0..1, elementwise.
+
+    max(z, 0) - y z + log(1 + exp(-|z|)), which does not overflow. Its derivative by z is given as
+    sigmoid(z) - y: that of the formula is wrong at z = 0, where a pair of an item with itself
+    starts. The label has no derivative here.
+    """
+    return jnp.maximum(logit, 0) - label * logit + jnp.log(1 + jnp.exp(-jnp.abs(logit)))
+
+
+@cross_entropy.defjvp
+def _cross_entropy_jvp(primals, tangents):
+    logit, label = primals
+    return cross_entropy(logit, label), (jax.nn.sigmoid(logit) - label) * tangents[0]
+
+
 def train_step(
     state: TrainState,
     batch: Batch,
@@ -219,9 +277,7 @@ def train_step(
 
     def objective(params):
         logit = logits_fn(params, batch.first, batch.second)
-        # softplus(z) - y z is the cross-entropy of sigmoid(z); its gradient is right at z = 0 too.
-        loss = jnp.sum(batch.weight * (jax.nn.softplus(logit) - batch.label * logit))
-        return loss, logit
+        return jnp.sum(batch.weight * cross_entropy(logit, batch.label)), logit
 
     (loss, logit), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
@@ -286,7 +342,7 @@ def run_epochs(
     training: Training,
     keys: MemberKeys,
     numbers: dict[str, Any],
-    pairs: DevicePairs,
+    pairs: DevicePairs | PackedPairs,
     epochs: Array,
     *,
     transform: Callable[[Training, Metrics], Any],
@@ -310,7 +366,7 @@ def run_epochs(
     """
     optimizer = optimizer or make_optimizer(config, numbers)
     logits_fn = functools.partial(logits, config)
-    count = pairs.label.shape[0]
+    count = pairs.count
     weights = batch_weights(count, config.batch_size)
     share = (weights > 0).sum(axis=1) / count
 
@@ -494,6 +550,8 @@ def fit(
     """
     wanted = snapshot_epochs(snapshots, config.epochs)
     on_device = device_pairs(pairs, items)
+    if can_pack(items, pairs.label):
+        on_device = PackedPairs.of(on_device)
     static, numbers = config.static(), config.numbers()
     keys, training = _start(static, items, np.uint32(config.seed), numbers, optimizer)
     history, timed = [_before_training(config, training, 0 in wanted)], []

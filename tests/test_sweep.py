@@ -175,7 +175,7 @@ def test_labels_drawn_by_a_constant_follow_the_known_probability():
     from colour_embed.data import pair_diff, probability_similar
 
     first, second = np.triu_indices(646, 1)
-    program = sweep._Program(CONFIG, 646, frozenset({"labels"}), True, 1, None)
+    program = sweep._Program(CONFIG, 646, frozenset({"labels"}), True, True, 1, None)
     shared = sweep._Shared(
         np.uint32(0),
         train.DevicePairs(jnp.asarray(first), jnp.asarray(second), jnp.zeros(len(first))),

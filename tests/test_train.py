@@ -522,3 +522,45 @@ def test_this_jax_sums_a_long_matrix_vector_product_rightly():
         result = jax.jit(lambda a, b, reduce=reduce: reduce(a @ b))(matrix, vector)
         exact = {jnp.sum: np.sum, jnp.max: np.max}[reduce](matrix.astype(float) @ vector)
         assert float(result) == pytest.approx(exact, rel=1e-3)
+
+
+def test_packed_pairs_are_the_same_pairs():
+    random = np.random.default_rng(0)
+    index = random.integers(0, train.PACKED_ITEMS, (1000, 2))
+    index[0] = train.PACKED_ITEMS - 1
+    label = random.integers(0, 2, 1000).astype(np.float32)
+    plain = train.device_pairs(Pairs(index, label, np.zeros(1000)), train.PACKED_ITEMS)
+    packed = train.PackedPairs.of(plain)
+    assert packed.count == plain.count == 1000
+    chosen, weight = jnp.asarray(random.permutation(1000)), jnp.zeros(1000)
+    for found, expected in zip(packed.take(chosen, weight), plain.take(chosen, weight)):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_pairs_are_packed_only_where_they_fit():
+    assert train.can_pack(train.PACKED_ITEMS, np.array([0.0, 1.0]))
+    assert not train.can_pack(train.PACKED_ITEMS + 1, np.array([0.0, 1.0]))
+    assert not train.can_pack(10, np.array([0.0, 0.5]))
+
+
+def test_training_on_packed_pairs_is_training_on_the_plain_ones(monkeypatch):
+    random = np.random.default_rng(1)
+    pairs = Pairs(random.integers(0, 50, (700, 2)), random.integers(0, 2, 700) * 1.0, np.zeros(700))
+    config = Config(dim=2, epochs=5, batch_size=64)
+    packed = train.fit(config, 50, pairs)
+    monkeypatch.setattr(train, "can_pack", lambda items, label: False)
+    plain = train.fit(config, 50, pairs)
+    np.testing.assert_allclose(packed.embedding, plain.embedding, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(packed.loss, plain.loss, rtol=1e-6)
+
+
+def test_cross_entropy_and_its_derivative():
+    logits = jnp.array([-100.0, -1.0, 0.0, 2.0, 100.0])
+    for label in (0.0, 0.3, 1.0):
+        expected = np.logaddexp(0, np.asarray(logits, float)) - label * np.asarray(logits, float)
+        np.testing.assert_allclose(
+            train.cross_entropy(logits, label), expected, rtol=1e-6, atol=1e-7
+        )
+        slope = jax.vmap(jax.grad(train.cross_entropy), (0, None))(logits, label)
+        np.testing.assert_allclose(slope, jax.nn.sigmoid(logits) - label, atol=1e-7)
