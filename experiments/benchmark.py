@@ -45,6 +45,9 @@ _KERAS_EPOCHS = flags.DEFINE_integer(
     "--epochs. As many as --epochs runs all.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Whose initial parameters the trainings start from.")
+_SWEEP_SEEDS = flags.DEFINE_integer(
+    "sweep_seeds", 32, "Seeds of the sweep, which has four dimensions for each."
+)
 _PYTHON_TF = flags.DEFINE_string(
     "python_tf",
     None,
@@ -68,6 +71,7 @@ by as much as 0.01 at the end in three dimensions. So one order of ours is no me
 """
 
 DIMS = (2, 3)
+SWEEP_DIMS = (1, 2, 3, 4)
 TRAINING_PEERS = (
     "ours_warm",
     "ours_cold",
@@ -93,6 +97,7 @@ class Setting:
         keras_epochs: How many of them Keras is timed over.
         repeats: How often everything is timed.
         seed: Whose initial parameters the trainings start from.
+        sweep_seeds: How many seeds the sweep has.
         python_tf: The Python that has TensorFlow.
         python_torch: The Python that has PyTorch.
         scratch: A folder for passing files.
@@ -104,6 +109,7 @@ class Setting:
     keras_epochs: int
     repeats: int
     seed: int
+    sweep_seeds: int
     python_tf: str
     python_torch: str
     scratch: Path
@@ -491,9 +497,69 @@ def _medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
             name: statistics.median(each["stages"][name] for each in rounds)
             for name in merged["stages"]
         }
-    held = [each["peak_memory_bytes"] for each in rounds if each["peak_memory_bytes"]]
+    held = [each["peak_memory_bytes"] for each in rounds if each.get("peak_memory_bytes")]
     merged["peak_memory_bytes"] = max(held, default=None)
     return merged
+
+
+# --------------------------------------------------------------------------------------------------
+# The sweep
+
+
+def sweep(setting: Setting) -> Part:
+    """Seconds per run of a whole sweep, from process start to tables and figures.
+
+    Orders of their own for all members, one order for all, and beside them the loop in C on one
+    core, once a round: one run of it is one training in two dimensions.
+    """
+    members = setting.sweep_seeds * len(SWEEP_DIMS)
+    details: dict[str, dict[str, Any]] = {}
+    runs: dict[str, Callable[[], tuple[float, dict[str, Any]]]] = {
+        name: functools.partial(_run_sweep, setting, vary, members)
+        for name, vary in (("separate_order", "init,order"), ("shared_order", "init"))
+    }
+    folder = Path(tempfile.mkdtemp(dir=setting.scratch))
+    with _noting("limit", reasons := {}, setting.say):
+        command = limit_command(make_problem(2, setting), folder)
+        runs["limit"] = functools.partial(_run_limit, setting, command)
+    report = setting.add("sweep", setting.repeats * len(runs))
+    found: dict[str, list] = {name: [] for name in runs}
+    for turn in range(setting.repeats):
+        for place, (name, run) in enumerate(runs.items()):
+            report(turn * len(runs) + place, name)
+            with _noting(name, reasons, setting.say):
+                found[name].append(run())
+    report(setting.repeats * len(runs))
+    for name in ("separate_order", "shared_order", "limit"):
+        if name in reasons:
+            details[name] = missing(reasons[name])
+            continue
+        seconds = [value for value, _ in found[name]]
+        details[name] = summary(seconds, **_medians([more for _, more in found[name]]))
+    seconds = {name: counted(entry) for name, entry in details.items()}
+    against = [("separate_order", "limit"), ("shared_order", "limit")]
+    return Part(seconds, details, round_ratios(details, against))
+
+
+def _run_sweep(setting: Setting, vary: str, members: int) -> tuple[float, dict[str, Any]]:
+    command = [sys.executable, "-m", "experiments.sweep", f"--vary={vary}"]
+    command += [f"--seeds=0:{setting.sweep_seeds}", f"--dims={','.join(map(str, SWEEP_DIMS))}"]
+    command += [f"--epochs={setting.epochs}"]
+    with _empty_cache() as cache, tempfile.TemporaryDirectory(dir=setting.scratch) as out:
+        environment = {**ON_PROCESSOR, **_own_code(), **cache}
+        done = process.run_program([*command, f"--out={out}"], environment)
+    return done.seconds / members, {
+        "epochs_run": setting.epochs,
+        "members": members,
+        "peak_memory_bytes": done.peak_memory,
+    }
+
+
+def _run_limit(setting: Setting, command: list[str]) -> tuple[float, dict[str, Any]]:
+    with process.Conversation(command, {}) as peer:
+        peer.answer()
+        answer = peer.run()
+    return answer["seconds"], {"epochs_run": setting.epochs}
 
 
 # --------------------------------------------------------------------------------------------------
@@ -565,7 +631,11 @@ def _gcc_version() -> str | None:
     return told.stdout.strip() or None
 
 
-PARTS: dict[str, Callable[[Setting], Part]] = {"training": training, "tutorial": tutorial}
+PARTS: dict[str, Callable[[Setting], Part]] = {
+    "training": training,
+    "tutorial": tutorial,
+    "sweep": sweep,
+}
 
 
 def run_parts(names: list[str], setting: Setting) -> dict[str, Any]:
@@ -661,7 +731,13 @@ def _chosen_parts(only: list[str] | None) -> list[str]:
 
 
 def main() -> None:
-    for flag, least in ((_REPEATS, 1), (_EPOCHS, 2), (_KERAS_EPOCHS, 1), (_SEED, 0)):
+    for flag, least in (
+        (_REPEATS, 1),
+        (_EPOCHS, 2),
+        (_KERAS_EPOCHS, 1),
+        (_SEED, 0),
+        (_SWEEP_SEEDS, 1),
+    ):
         if flag.value < least:
             raise InputError(f"--{flag.name} is {flag.value}: give at least {least}")
     names = _chosen_parts(_ONLY.value)
@@ -683,6 +759,7 @@ def main() -> None:
             "keras_epochs": _KERAS_EPOCHS.value,
             "repeats": _REPEATS.value,
             "seed": _SEED.value,
+            "sweep_seeds": _SWEEP_SEEDS.value,
         }
         # A peer that is missing is missing in 2-D and in 3-D, and said to be once.
         say = functools.cache(print)

@@ -28,6 +28,7 @@ def setting(folder, **changes):
         "keras_epochs": 1,
         "repeats": 1,
         "seed": 0,
+        "sweep_seeds": 1,
         "python_tf": sys.executable,
         "python_torch": sys.executable,
         "scratch": folder,
@@ -277,3 +278,15 @@ def test_the_script_is_skipped_by_name(tmp_path, monkeypatch):
     assert part.seconds == {"ours": 9.0, "script": None}
     assert told == ["skipped: script (tensorflow is not installed)"]
     assert part.ratios == {"script_over_ours": None}
+
+
+def test_the_sweep_is_timed_per_run_beside_the_loop(tmp_path):
+    part = benchmark.sweep(setting(tmp_path, epochs=2))
+    assert set(part.seconds) == {"separate_order", "shared_order", "limit"}
+    for name in ("separate_order", "shared_order"):
+        assert part.seconds[name] > 0
+        assert part.details[name]["members"] == 4
+    if shutil.which("gcc"):
+        assert part.ratios["separate_order_over_limit"] > 1
+    else:
+        assert part.seconds["limit"] is None
