@@ -633,7 +633,8 @@ def measure_members(
         if len(given) != members:
             raise ValueError(f"{name}: {len(given)} given for {members} members; give one or each")
     # Members of one sweep mostly share their pairs, so each set is looked up once.
-    places = {id(one): _pair_places(one.index, items) for one in pairs}
+    distinct = {id(one): one for one in pairs}
+    places = {key: _pair_places(one.index, items) for key, one in distinct.items()}
 
     def measure(i: int) -> tuple[float, ...]:
         member = embedding[i, :, : int(dim[i])].astype(np.float64)

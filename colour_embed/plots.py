@@ -343,18 +343,20 @@ def plot_quality_by_dimension(
     selected: int | None = None,
     floor: float | None = None,
     label: str = "held-out loss (nats per pair)",
+    statistic: str = "mean",
 ) -> Axes:
     """Draw a measure of quality against the embedding's dimension, with 95 % intervals.
 
     Args:
         dims: [D], whole, increasing.
-        mean: [D], the measure's mean over the members of each dimension, finite.
+        mean: [D], the measure's mean, of any kind, over the members of each dimension, finite.
         low: [D], lower end of the 95 % interval of the mean; NaN at both ends draws no interval.
         high: [D], upper end.
         ax: where to draw; a new one-column figure when None.
         selected: one of `dims`, drawn filled, with a dotted line and its name.
         floor: the best that can be reached, drawn as a line across.
         label: of the vertical axis, the measure and its unit.
+        statistic: which mean it is, for the legend.
 
     Returns:
         The axes drawn on.
@@ -393,7 +395,7 @@ def plot_quality_by_dimension(
             markeredgewidth=0.9,
             elinewidth=0.9,
             capsize=2.5,
-            label="mean and 95 % interval",
+            label=f"{statistic} and 95 % interval",
         )
         ax.set(xlabel="dimension $d$", ylabel=label, xlim=(dims[0] - 0.5, dims[-1] + 0.5))
         ax.set_xticks(dims)

@@ -28,6 +28,7 @@ from colour_embed.config import Config, InputError, number_names
 from colour_embed.data import Pairs
 from colour_embed.model import Params, effective_kernel, item_vectors
 from colour_embed.train import (
+    WIDE_VECTORS,
     DevicePairs,
     Fit,
     MemberKeys,
@@ -161,14 +162,15 @@ class SweepResult:
         whole = {
             name: np.concatenate([padded(name, part[name]) for part in parts])
             for name in parts[0]
-            if name != "epoch"
+            if name not in ("epoch", "snapshots")
         }
         params = {
             "embedding": {"embedding": whole.pop("embedding")},
             "dense": {"kernel": whole.pop("kernel"), "bias": whole.pop("bias")},
         }
-        # Only the first members have snapshots, so only the first part need hold any.
-        return cls(config, members, params, epoch=parts[0]["epoch"], **whole)
+        # Snapshots are of the first members, so only those of the first part count.
+        snapshots = padded("snapshots", parts[0]["snapshots"])
+        return cls(config, members, params, epoch=parts[0]["epoch"], snapshots=snapshots, **whole)
 
     @functools.cached_property
     def embedding(self) -> np.ndarray:
@@ -346,7 +348,8 @@ def sweep(
         All members of this part; see `SweepResult`.
 
     Raises:
-        InputError: a bad grid, data that does not fit it, or more memory than allowed.
+        InputError: a bad grid, data that does not fit it, more memory than allowed, or a checkpoint
+            that these devices cannot go on from.
     """
     members = part_of(grid(seeds, dims, axes), part)
     run = _Run.prepare(
@@ -498,7 +501,11 @@ def _start(program: _Program, shared: _Shared, inputs: _Inputs):
     return _over_members(program, one, shared, inputs)
 
 
-@functools.partial(jax.jit, static_argnames=("program", "keep"))
+# The members keep all cores busy, so a single operation is not to be split over them as well.
+_ON_CPU = {**WIDE_VECTORS, "xla_cpu_multi_thread_eigen": False}
+
+
+@functools.partial(jax.jit, static_argnames=("program", "keep"), compiler_options=_ON_CPU)
 def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epochs, keep):
     def transform(training, metrics):
         return metrics, item_vectors(program.config, training.state.params) if keep else None
@@ -706,7 +713,8 @@ class _Run:
             "training": {f"{place:04d}": leaf for place, leaf in enumerate(leaves)},
         }
         step = self.wave * (self.config.epochs + 1) + self.epoch
-        checkpoints.save(step, arrays, {"wave": self.wave, "epoch": self.epoch})
+        place = {"wave": self.wave, "epoch": self.epoch, "per_wave": self.per_wave}
+        checkpoints.save(step, arrays, place)
 
     def restore(self, checkpoints: Checkpoints | None) -> None:
         found = None if checkpoints is None else checkpoints.restore()
@@ -714,7 +722,14 @@ class _Run:
             return
         _, arrays, place = found
         self.results = {name: np.array(values) for name, values in arrays["results"].items()}
-        self.wave, self.epoch = place["wave"], place["epoch"]
+        devices = self.program.mesh.size
+        if place["per_wave"] % devices:
+            raise InputError(
+                f"the checkpoint holds waves of {place['per_wave']} members, which {devices} "
+                "devices cannot share: resume on as many devices as before, or start over"
+            )
+        # Which members a wave holds must stay as it was, also where another cut would fit now.
+        self.wave, self.epoch, self.per_wave = place["wave"], place["epoch"], place["per_wave"]
         leaves = [leaf for _, leaf in sorted(arrays["training"].items())]
         if leaves:
             shapes = jax.eval_shape(

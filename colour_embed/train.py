@@ -25,6 +25,9 @@ from colour_embed.data import Pairs
 from colour_embed.model import Params, effective_kernel, init_params, item_vectors, logits
 from colour_embed.shuffle import index_order
 
+WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
+"""How training is compiled for CPUs: where they have 512-bit vectors, XLA would use half of one."""
+
 CHUNK = 25
 """Epochs between two visits of the host; it divides 500, so that one program serves them all."""
 
@@ -501,7 +504,9 @@ def _start(config, items, seed, numbers, optimizer):
     return keys, start_training(config, items, keys, numbers, optimizer=optimizer)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "keep", "optimizer"))
+@functools.partial(
+    jax.jit, static_argnames=("config", "keep", "optimizer"), compiler_options=WIDE_VECTORS
+)
 def _run(config, training, keys, numbers, pairs, epochs, keep, optimizer):
     def transform(training, metrics):
         return metrics, item_vectors(config, training.state.params) if keep else None

@@ -47,7 +47,10 @@ _PAIRS = flags.DEFINE_integer("pairs", 100_000, "How many pairs of colours to dr
 _OPTIMIZER = flags.DEFINE_string("optimizer", "keras_adam", "keras_adam or an optimiser of optax.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Step size of the optimiser.")
 _SNAPSHOTS = flags.DEFINE_integer(
-    "snapshots", 0, "Of how many members to keep the tutorial's snapshots, from the first on."
+    "snapshots",
+    0,
+    "Of how many members to keep snapshots, from the first on; of several processes, only "
+    "of those of process 0.",
 )
 _MAX_MEMORY = flags.DEFINE_float(
     "max_memory", 0.0, "Gigabytes that the sweep may take; 0: four fifths of what there is."
@@ -100,7 +103,7 @@ def main() -> None:
             swept,
             part_of(members, part),
             vary=_VARY.value,
-            snapshots=_SNAPSHOTS.value,
+            snapshots=_SNAPSHOTS.value if part[0] == 0 else 0,
             frames=len(train.snapshot_epochs("tutorial", config.epochs)),
             devices=len(jax.local_devices()),
             accelerator=jax.local_devices()[0].platform != "cpu",
@@ -285,7 +288,7 @@ def _train(folder, config, plan, swept, members, axes, part, add) -> None:
         checkpoints=checkpoints,
         checkpoint_every=_CHECKPOINT_EVERY.value,
         vary=_VARY.value,
-        snapshots=_SNAPSHOTS.value,
+        snapshots=_SNAPSHOTS.value if part[0] == 0 else 0,
         max_bytes=_max_bytes(),
     )
     passing = folder / "part.npz.passing"
@@ -420,6 +423,7 @@ def _draw(folder, suffix, colours, swept, result, measures, summary) -> None:
             high=rows["recovered_heldout_loss_high"].to_numpy(),
             selected=int(selected.iloc[0]) if len(selected) else None,
             floor=truth.floor,
+            statistic="interquartile mean",
         )
         plots.save_figure(axes.figure, folder / f"quality{suffix}")
     axes = plots.plot_recovery_by_weight(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from colour_embed import metrics, report, sweep, train
+from colour_embed.checkpoint import Checkpoints
 from colour_embed.config import Config, InputError
 from colour_embed.data import load_colours, tutorial_pairs
 
@@ -293,3 +294,73 @@ def test_a_thousand_members_fit_in_four_gigabytes(tmp_path):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) * 1024 < 4e9
+
+
+def _interrupted(checkpoints, chunks, **changes):
+    """Run the small grid until Ctrl-C comes after so many chunks."""
+    reports = []
+
+    def report(event):
+        reports.append(event)
+        if len(reports) == chunks:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _small_again(checkpoints=checkpoints, report=report, **changes)
+    return reports
+
+
+def _small_again(**changes):
+    return sweep.sweep(CONFIG, DATA, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20], **changes)
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_ctrl_c_saves_and_the_cut_into_waves_is_kept(small, tmp_path, monkeypatch, chunks):
+    monkeypatch.setattr(sweep, "CHUNK", 10)  # two chunks a wave
+    monkeypatch.setattr(sweep, "WAVE_PER_CORE", 2)
+    checkpoints = Checkpoints(tmp_path)
+    reports = _interrupted(checkpoints, chunks)
+    assert reports[-1].done == chunks * 2 * 10
+    assert reports[-1].total == 6 * 20
+    # With more room now, another cut would be chosen; the saved waves must stay what they are.
+    monkeypatch.setattr(sweep, "WAVE_PER_CORE", 5)
+    resumed = _small_again(checkpoints=checkpoints)
+    for name, values in small.arrays().items():
+        np.testing.assert_array_equal(resumed.arrays()[name], values)
+
+
+def test_a_checkpoint_that_the_devices_cannot_share_is_refused(tmp_path):
+    program = (
+        "import sys, jax\n"
+        "from colour_embed import sweep\n"
+        "from colour_embed.checkpoint import Checkpoints\n"
+        "from colour_embed.config import Config, InputError\n"
+        "from colour_embed.data import load_colours, tutorial_pairs\n"
+        "jax.config.update('jax_num_cpu_devices', 2)\n"
+        "colours = load_colours()\n"
+        "data = sweep.SweepData(len(colours), tutorial_pairs(colours, 1000), colours.rgb)\n"
+        "def stop(event): raise KeyboardInterrupt\n"
+        "for devices in (1, 2):\n"
+        "    try:\n"
+        "        sweep.sweep(Config(epochs=2), data, [0, 1, 2], [2], report=stop,\n"
+        "            devices=jax.devices()[:devices], checkpoints=Checkpoints(sys.argv[1]))\n"
+        "    except (KeyboardInterrupt, InputError) as error:\n"
+        "        print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first.strip() == "KeyboardInterrupt"
+    assert second.startswith("InputError the checkpoint holds waves of 3 members, which 2 devices")
+
+
+def test_parts_merge_to_the_whole(small):
+    parts = [_small_again(part=(index, 2)) for index in (0, 1)]
+    merged = sweep.SweepResult.merged(CONFIG, small.members, [part.arrays() for part in parts])
+    assert merged.snapshots.shape == (3, 3, 646, 3)
+    for seed in (0, 3):
+        for dim in (1, 2, 3):
+            pair = [one.member(seed=seed, dim=dim) for one in (merged, small)]
+            _assert_same_member(*pair)
+    assert _apart(merged.snapshots, small.snapshots[:3]) < 1e-5
