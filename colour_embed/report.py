@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 SUMMARISED = (
     "train_loss",
     "train_mse",
-    "heldout_loss",
-    "excess_kl",
-    "auc",
-    "brier",
-    "spearman",
-    "procrustes",
-    "trustworthiness",
-    "continuity",
-    "knn_overlap",
+    *(name for name in metrics.MEASURES if name != "recovered"),
 )
 """The columns of the member table that the summary gives intervals of."""
 
