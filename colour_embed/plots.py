@@ -417,7 +417,8 @@ def plot_quality_by_dimension(
         if floor is not None:
             # Below the line, where no mean can lie; the measure may also grow towards its floor.
             _reference(ax, floor, "best possible", x=0.99, below=bool(floor <= mean.min()))
-        _legend_above(ax, handles, columns=2, markers=True)
+        # One below the other: side by side, a long name would push the axes together.
+        _legend_above(ax, handles, columns=1, markers=True)
     return ax
 
 

@@ -325,7 +325,9 @@ def test_sweep_figures_fit_on_the_page(bands, trap, tmp_path):
     many = np.resize(dims, 200)
     figures = [
         plots.plot_loss_bands(bands, best=BEST, base_rate=BASE_RATE).figure,
-        plots.plot_quality_by_dimension(dims, dims, dims, dims, selected=3, floor=0.5).figure,
+        plots.plot_quality_by_dimension(
+            dims, dims, dims, dims, selected=3, floor=0.5, statistic="interquartile mean"
+        ).figure,
         plots.plot_recovery_by_weight(*trap[:3], spearman=trap[3]).figure,
         plots.plot_recovery_by_weight(many / 8, many > 9, many).figure,
     ]
