@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import itertools
 import json
 import logging
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from colour_embed.config import InputError
+from colour_embed.results import package_version
 
 try:
     import fcntl
@@ -322,20 +322,13 @@ def fingerprint(
         "config": json.loads(config_json),
         "data": data_hash,
         "code": _code_hash(source),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: package_version(name) for name in PACKAGES},
         "python": ".".join(platform.python_version_tuple()[:2]),
         "system": f"{platform.system()} {platform.machine()}",
         "platform": device.platform,
         "device": device.device_kind,
         "settings": {name: _plain(getattr(jax.config, name, None)) for name in SETTINGS},
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _plain(value: Any) -> Any:

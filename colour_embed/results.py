@@ -192,7 +192,7 @@ def environment(device: str, data_hash: str) -> dict[str, Any]:
     commit, dirty = _commit()
     return {
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: package_version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "device": device,
         "cores": os.cpu_count(),
@@ -202,7 +202,8 @@ def environment(device: str, data_hash: str) -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """The version of an installed package, or None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
