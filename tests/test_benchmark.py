@@ -15,10 +15,13 @@ import pytest
 
 from colour_embed import data, train
 from colour_embed.config import Config, InputError
-from experiments import benchmark
-from experiments.peers import process
+from experiments.benchmark import common, training
+from experiments.benchmark.peers import process
+from experiments.benchmark.record import describe_machine, markdown
+from experiments.benchmark.sweep import sweep
+from experiments.benchmark.tutorial import tutorial
 
-ROOT = benchmark.ROOT
+ROOT = common.ROOT
 PEERS = {"ours_warm", "ours_cold", "limit", "keras_jax", "keras_tf", "torch", "plain_jax"}
 
 
@@ -35,7 +38,7 @@ def setting(folder, **changes):
         "add": lambda label, total: lambda done, note="": None,
         "say": lambda line: None,
     }
-    return benchmark.Setting(**{**values, **changes})
+    return common.Setting(**{**values, **changes})
 
 
 def run(*arguments, **environment):
@@ -67,7 +70,7 @@ def test_training_has_all_keys_of_the_contract(outcome):
     _, record, _ = outcome
     assert set(record["training"]) == {"2d", "3d"}
     for name in ("2d", "3d"):
-        assert set(record["training"][name]) == PEERS == set(benchmark.TRAINING_PEERS)
+        assert set(record["training"][name]) == PEERS == set(training.TRAINING_PEERS)
         for peer, seconds in record["training"][name].items():
             entry = record["details"]["training"][name][peer]
             assert (seconds is None) == (entry["reason"] is not None)
@@ -124,13 +127,13 @@ def test_the_folder_names_the_machine_but_no_path_and_no_host(outcome):
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="limit.c needs gcc")
 @pytest.mark.parametrize("dim", [2, 3])
 def test_the_limit_reaches_our_loss(dim, tmp_path):
-    # Four epochs, because orders part soon after: by 0.02 at epoch 11, as in benchmark.ORDERS.
+    # Four epochs, because orders part soon after: by 0.02 at epoch 11, as in training.ORDERS.
     small = setting(tmp_path)
-    problem = benchmark.make_problem(dim, small)
-    with process.Conversation(benchmark.limit_command(problem, tmp_path), {}) as peer:
+    problem = training.make_problem(dim, small)
+    with process.Conversation(training.limit_command(problem, tmp_path), {}) as peer:
         peer.answer()
-        limit = [peer.run()["loss"] for _ in range(benchmark.ORDERS)]
-    ours = benchmark.losses_of_orders(dim, small)[:, -1]
+        limit = [peer.run()["loss"] for _ in range(training.ORDERS)]
+    ours = training.losses_of_orders(dim, small)[:, -1]
     for losses in (limit, ours):
         assert len(set(losses)) == len(losses)  # each run takes an order of its own
     assert max(limit) - min(ours) < 0.003
@@ -156,38 +159,38 @@ def answers(loss, seconds=(1.0, 3.0, 2.0)):
 
 def test_a_partial_run_is_scaled_and_compared_at_its_own_epoch():
     losses = np.tile(np.linspace(1.0, 0.5, 51)[:50], (2, 1))
-    entry = benchmark.training_entry(answers(losses[0, 10]), losses, 50)
+    entry = training.training_entry(answers(losses[0, 10]), losses, 50)
     assert entry["median"] == 10.0
     assert entry["range"] == [5.0, 15.0]
     assert entry["scaled"]
     assert entry["reason"] is None
-    assert benchmark.counted(entry) == 10.0
+    assert common.counted(entry) == 10.0
 
 
 @pytest.mark.parametrize("loss", [0.303, 0.396, float("nan")])
 def test_another_loss_does_not_count(loss):
     losses = np.repeat([[0.307], [0.392]], 50, axis=1)
-    entry = benchmark.training_entry(answers(loss), losses, 50)
+    entry = training.training_entry(answers(loss), losses, 50)
     assert "its loss after epoch 11 is" in entry["reason"]
-    assert benchmark.counted(entry) is None
-    assert benchmark.training_entry(answers(0.305), losses, 50)["reason"] is None
+    assert common.counted(entry) is None
+    assert training.training_entry(answers(0.305), losses, 50)["reason"] is None
     one_diverged = answers(0.35)[:2] + answers(float("nan"))[:1]
-    assert benchmark.training_entry(one_diverged, losses, 50)["reason"] is not None
+    assert training.training_entry(one_diverged, losses, 50)["reason"] is not None
 
 
 def test_ratios_are_taken_within_each_round():
     details = {
-        "a": benchmark.summary([2.0, 30.0, 8.0]),
-        "b": benchmark.summary([1.0, 10.0, 2.0]),
-        "c": benchmark.missing("it is not here"),
+        "a": common.summary([2.0, 30.0, 8.0]),
+        "b": common.summary([1.0, 10.0, 2.0]),
+        "c": common.missing("it is not here"),
     }
-    ratios = benchmark.round_ratios(details, [("a", "b"), ("c", "a")])
+    ratios = common.round_ratios(details, [("a", "b"), ("c", "a")])
     assert ratios == {"a_over_b": 3.0, "c_over_a": None}
 
 
 def test_a_seed_in_the_sign_trap_is_refused(tmp_path):
     with pytest.raises(InputError, match="sign trap"):
-        benchmark.make_problem(2, setting(tmp_path, seed=7))
+        training.make_problem(2, setting(tmp_path, seed=7))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +249,7 @@ def test_the_tutorial_part_keeps_both_keys(tmp_path, monkeypatch):
         return finished["ours" if "experiments.tutorial" in command else "script"]
 
     monkeypatch.setattr(process, "run_program", run_program)
-    part = benchmark.tutorial(setting(tmp_path, epochs=500, keras_epochs=10, repeats=2))
+    part = tutorial(setting(tmp_path, epochs=500, keras_epochs=10, repeats=2))
     more = 3.0 * 489 / 10
     assert part.seconds == {"ours": 10.0, "script": pytest.approx(31.0 + 2 * more)}
     stages = part.details["script"]["stages"]
@@ -254,14 +257,14 @@ def test_the_tutorial_part_keeps_both_keys(tmp_path, monkeypatch):
     assert stages["animation_2d"] == pytest.approx(11.0)
     assert part.ratios["script_over_ours"] == pytest.approx((31.0 + 2 * more) / 10)
     record = {"details": {"tutorial": part.details}, "ratios": {"tutorial": part.ratios}}
-    table = benchmark.markdown({**record, "machine": benchmark.describe_machine()})
+    table = markdown({**record, "machine": describe_machine()})
     assert "script: animation_2d" in table
     assert "encoded by PyAV" in table
 
 
 def test_without_gcc_there_is_no_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    commands, reasons = benchmark.training_commands(2, tmp_path, setting(tmp_path))
+    commands, reasons = training.training_commands(2, tmp_path, setting(tmp_path))
     assert reasons == {"limit": "gcc is not installed"}
     assert set(commands) == PEERS - {"limit"}
 
@@ -274,14 +277,14 @@ def test_the_script_is_skipped_by_name(tmp_path, monkeypatch):
 
     monkeypatch.setattr(process, "run_program", run_program)
     told = []
-    part = benchmark.tutorial(setting(tmp_path, say=told.append))
+    part = tutorial(setting(tmp_path, say=told.append))
     assert part.seconds == {"ours": 9.0, "script": None}
     assert told == ["skipped: script (tensorflow is not installed)"]
     assert part.ratios == {"script_over_ours": None}
 
 
 def test_the_sweep_is_timed_per_run_beside_the_loop(tmp_path):
-    part = benchmark.sweep(setting(tmp_path, epochs=2))
+    part = sweep(setting(tmp_path, epochs=2))
     assert set(part.seconds) == {"separate_order", "shared_order", "limit"}
     for name in ("separate_order", "shared_order"):
         assert part.seconds[name] > 0

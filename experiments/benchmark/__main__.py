@@ -1,0 +1,148 @@
+"""How long the work takes here and elsewhere: the same training, the same tutorial, timed.
+
+Every peer is a process of its own, starts from the same parameters and pairs, and takes turns with
+the others, so that a drift of the machine hits all alike. A training's time counts only if it comes
+to the loss that ours comes to by the same epoch. Everything runs on the processor. Writes
+benchmark.json (seconds; medians, null where a peer was skipped) and the same as a table,
+benchmark.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from colour_embed.config import InputError
+from experiments import _cli
+from experiments.benchmark.common import Part, Setting
+from experiments.benchmark.record import describe_machine, markdown
+from experiments.benchmark.sweep import sweep
+from experiments.benchmark.training import training
+from experiments.benchmark.tutorial import tutorial
+
+_OUT = _cli.define_out("benchmark")
+_ONLY = flags.DEFINE_list("only", None, "Parts to run, separated by commas; all by default.")
+_REPEATS = flags.DEFINE_integer("repeats", 3, "How often everything is timed.")
+_EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs of a whole training.")
+_KERAS_EPOCHS = flags.DEFINE_integer(
+    "keras_epochs",
+    10,
+    "Epochs that Keras is timed over, after one that is not counted; its seconds are scaled to "
+    "--epochs. As many as --epochs runs all.",
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Whose initial parameters the trainings start from.")
+_SWEEP_SEEDS = flags.DEFINE_integer(
+    "sweep_seeds", 32, "Seeds of the sweep, which has four dimensions for each."
+)
+_PYTHON_TF = flags.DEFINE_string(
+    "python_tf",
+    None,
+    "The Python that has Keras on TensorFlow, pandas, matplotlib and av. By default "
+    "$COLOUR_EMBED_PYTHON_TF, or else this one.",
+)
+_PYTHON_TORCH = flags.DEFINE_string(
+    "python_torch",
+    None,
+    "The Python that has PyTorch. By default $COLOUR_EMBED_PYTHON_TORCH, or else this one.",
+)
+
+
+PARTS: dict[str, Callable[[Setting], Part]] = {
+    "training": training,
+    "tutorial": tutorial,
+    "sweep": sweep,
+}
+
+
+def run_parts(names: list[str], setting: Setting) -> dict[str, Any]:
+    """Run parts one after the other; returns what benchmark.json holds."""
+    machine = describe_machine()
+    parts = {name: PARTS[name](setting) for name in names}
+    return {
+        **{name: part.seconds for name, part in parts.items()},
+        "unit": "seconds, medians",
+        "ratios": {name: part.ratios for name, part in parts.items()},
+        "details": {name: part.details for name, part in parts.items()},
+        "machine": machine,
+    }
+
+
+def _python(given: str | None, variable: str, flag: str) -> str:
+    """The Python of a peer: from its flag, its environment variable, or this one."""
+    chosen = given or os.environ.get(variable) or sys.executable
+    if shutil.which(chosen) is None:
+        raise InputError(f"--{flag}: {chosen!r} is no program; give the path of a Python")
+    return chosen
+
+
+def _chosen_parts(only: list[str] | None) -> list[str]:
+    for name in only or ():
+        if name not in PARTS:
+            raise InputError(f"--only: no part is called {name!r}; give some of {', '.join(PARTS)}")
+    return [name for name in PARTS if not only or name in only]
+
+
+def main() -> None:
+    for flag, least in (
+        (_REPEATS, 1),
+        (_EPOCHS, 2),
+        (_KERAS_EPOCHS, 1),
+        (_SEED, 0),
+        (_SWEEP_SEEDS, 1),
+    ):
+        if flag.value < least:
+            raise InputError(f"--{flag.name} is {flag.value}: give at least {least}")
+    names = _chosen_parts(_ONLY.value)
+    python_tf = _python(_PYTHON_TF.value, "COLOUR_EMBED_PYTHON_TF", "python_tf")
+    python_torch = _python(_PYTHON_TORCH.value, "COLOUR_EMBED_PYTHON_TORCH", "python_torch")
+    out = Path(_OUT.value)
+
+    from colour_embed import data, results
+
+    with (
+        results.replacing(out, "benchmark") as folder,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        colours = data.load_colours()
+        data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
+        environment = results.environment("cpu", data_hash)
+        asked = {
+            "epochs": _EPOCHS.value,
+            "keras_epochs": _KERAS_EPOCHS.value,
+            "repeats": _REPEATS.value,
+            "seed": _SEED.value,
+            "sweep_seeds": _SWEEP_SEEDS.value,
+        }
+        # A peer that is missing is missing in 2-D and in 3-D, and said to be once.
+        say = functools.cache(print)
+        with _cli.progress() as add:
+            setting = Setting(
+                **asked,
+                python_tf=python_tf,
+                python_torch=python_torch,
+                scratch=Path(scratch),
+                add=add,
+                say=say,
+            )
+            record = run_parts(names, setting)
+        results.write_json(
+            folder / "config.json", {"experiment": "benchmark", "only": names, **asked}
+        )
+        results.write_json(folder / "env.json", environment)
+        results.write_json(folder / "benchmark.json", record)
+        table = markdown(record)
+        (folder / "benchmark.md").write_text(table, encoding="utf-8")
+    print(table)
+    print(f"results in {out}")
+
+
+if __name__ == "__main__":
+    _cli.start(main, __doc__)

@@ -1,0 +1,108 @@
+"""The whole tutorial, from process start to finished videos: our program and its own script."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from experiments.benchmark.common import (
+    ON_PROCESSOR,
+    PEERS,
+    Part,
+    Setting,
+    counted,
+    empty_cache,
+    medians,
+    missing,
+    noting,
+    own_code,
+    round_ratios,
+    summary,
+)
+from experiments.benchmark.peers import process
+
+
+def tutorial(setting: Setting) -> Part:
+    """The whole tutorial from process start to finished videos: our program and its own script."""
+    report = setting.add("tutorial", 2 * setting.repeats)
+    table = setting.scratch / "colours.csv"
+    _write_download(table)
+    finished: dict[str, list] = {"ours": [], "script": []}
+    reasons: dict[str, str] = {}
+    done = 0
+    for _ in range(setting.repeats):
+        for name, run in (("ours", _run_ours), ("script", _run_script)):
+            if name not in reasons:
+                report(done, name)
+                out = Path(tempfile.mkdtemp(dir=setting.scratch))
+                with noting(name, reasons, setting.say):
+                    finished[name].append(run(setting, table, out))
+                shutil.rmtree(out)
+            done += 1
+            report(done)
+    details = {
+        name: missing(reasons[name])
+        if name in reasons
+        else summary([seconds for seconds, _ in found], **medians([more for _, more in found]))
+        for name, found in finished.items()
+    }
+    seconds = {name: counted(entry) for name, entry in details.items()}
+    return Part(seconds, details, round_ratios(details, [("script", "ours")]))
+
+
+def _run_ours(setting: Setting, table: Path, out: Path) -> tuple[float, dict[str, Any]]:
+    command = [sys.executable, "-m", "experiments.tutorial"]
+    command += [f"--out={out}", f"--epochs={setting.epochs}"]
+    with empty_cache() as cache:
+        done = process.run_program(command, {**ON_PROCESSOR, **own_code(), **cache})
+    return done.seconds, {
+        "epochs_run": setting.epochs,
+        "scaled": False,
+        "peak_memory_bytes": done.peak_memory,
+    }
+
+
+def _run_script(setting: Setting, table: Path, out: Path) -> tuple[float, dict[str, Any]]:
+    run_epochs = setting.keras_run_epochs
+    command = [setting.python_tf, str(PEERS / "tutorial_script.py"), str(table), str(out)]
+    command += [f"--epochs={setting.epochs}", f"--run_epochs={run_epochs}"]
+    done = process.run_program(command, ON_PROCESSOR)
+    said = json.loads(done.last_line)
+    if "skipped" in said:
+        raise process.Unavailable(said["skipped"])
+    ends = [0.0, *said["stages"].values()]
+    stages = {name: end - start for name, start, end in zip(said["stages"], ends, ends[1:])}
+    # Only the epochs after the first are scaled: the first traces and compiles, once per training.
+    more = {
+        name: fit["other_epochs"] * (setting.epochs - run_epochs) / (run_epochs - 1)
+        for name, fit in said["fits"].items()
+    }
+    for name, seconds in more.items():
+        stages[f"fit_{name}"] += seconds
+    return done.seconds + sum(more.values()), {
+        "stages": stages,
+        "epochs_run": run_epochs,
+        "scaled": run_epochs != setting.epochs,
+        "frames": said["frames"],
+        "colours": said["colours"],
+        "positive": said["positive"],
+        "encoder": said["encoder"],
+        "versions": said["versions"],
+        "peak_memory_bytes": done.peak_memory,
+    }
+
+
+def _write_download(path: Path) -> None:
+    """Write the colours as the tutorial's script reads them: in the form of its download."""
+    import pandas as pd
+
+    from colour_embed import data
+
+    colours = data.load_colours()
+    levels = (colours.rgb * 255).round().astype(int)
+    cells = [";".join(map(str, row)) for row in levels]
+    pd.DataFrame({"Color Name": colours.names, "R;G;B Dec": cells}).to_csv(path, index=False)
