@@ -257,7 +257,8 @@ def test_the_tutorial_part_keeps_both_keys(tmp_path, monkeypatch):
     assert stages["animation_2d"] == pytest.approx(11.0)
     assert part.ratios["script_over_ours"] == pytest.approx((31.0 + 2 * more) / 10)
     record = {"details": {"tutorial": part.details}, "ratios": {"tutorial": part.ratios}}
-    table = markdown({**record, "machine": describe_machine()})
+    kinds = {"tutorial": common.Kind(tutorial)}
+    table = markdown({**record, "machine": describe_machine()}, kinds)
     assert "script: animation_2d" in table
     assert "encoded by PyAV" in table
 

@@ -10,11 +10,11 @@ benchmark.md.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from absl import flags
 
 from colour_embed.config import InputError
 from experiments import _cli
-from experiments.benchmark.common import Part, Setting
+from experiments.benchmark.common import Kind, Setting
 from experiments.benchmark.record import describe_machine, markdown
 from experiments.benchmark.sweep import sweep
 from experiments.benchmark.training import training
@@ -30,6 +30,9 @@ from experiments.benchmark.tutorial import tutorial
 
 _OUT = _cli.define_out("benchmark")
 _ONLY = flags.DEFINE_list("only", None, "Parts to run, separated by commas; all by default.")
+_UPDATE = flags.DEFINE_bool(
+    "update", False, "Keep the parts of an earlier run in the folder that are not run now."
+)
 _REPEATS = flags.DEFINE_integer("repeats", 3, "How often everything is timed.")
 _EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs of a whole training.")
 _KERAS_EPOCHS = flags.DEFINE_integer(
@@ -55,24 +58,59 @@ _PYTHON_TORCH = flags.DEFINE_string(
 )
 
 
-PARTS: dict[str, Callable[[Setting], Part]] = {
-    "training": training,
-    "tutorial": tutorial,
-    "sweep": sweep,
+SAME_MACHINE = ("processor", "cores", "memory_bytes", "system")
+"""What must agree for two records to stand in one table."""
+
+KINDS: dict[str, Kind] = {
+    "training": Kind(training),
+    "tutorial": Kind(tutorial),
+    "sweep": Kind(sweep),
 }
 
 
-def run_parts(names: list[str], setting: Setting) -> dict[str, Any]:
-    """Run parts one after the other; returns what benchmark.json holds."""
+def run_parts(
+    names: list[str], setting: Setting, environment: dict[str, Any], earlier: dict[str, Any]
+) -> dict[str, Any]:
+    """Run parts one after the other.
+
+    Args:
+        names: Which parts.
+        setting: What every part is told.
+        environment: Versions and commit, which are kept for each part.
+        earlier: The record of an earlier run, whose other parts are kept; may be empty.
+
+    Returns:
+        What benchmark.json holds.
+    """
     machine = describe_machine()
-    parts = {name: PARTS[name](setting) for name in names}
-    return {
-        **{name: part.seconds for name, part in parts.items()},
-        "unit": "seconds, medians",
-        "ratios": {name: part.ratios for name, part in parts.items()},
-        "details": {name: part.details for name, part in parts.items()},
-        "machine": machine,
-    }
+    record = {**earlier, "unit": "seconds, medians", "machine": machine}
+    for key in ("ratios", "details", "environment"):
+        record[key] = dict(earlier.get(key, {}))
+    for name in names:
+        part = KINDS[name].run(setting)
+        record[name] = part.seconds
+        record["ratios"][name], record["details"][name] = part.ratios, part.details
+        record["environment"][name] = environment
+    for key in ("ratios", "details", "environment"):
+        record[key] = {name: record[key][name] for name in KINDS if name in record[key]}
+    return record
+
+
+def _earlier_record(folder: Path) -> dict[str, Any]:
+    """What an earlier run on this machine left.
+
+    Raises:
+        InputError: there is nothing to update, or it was measured on another machine.
+    """
+    path = folder / "benchmark.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        same = all(found["machine"][key] == describe_machine()[key] for key in SAME_MACHINE)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"--update: {path} holds no earlier run: leave the flag out") from None
+    if not same:
+        raise InputError(f"--update: {path} was measured on another machine: leave the flag out")
+    return found
 
 
 def _python(given: str | None, variable: str, flag: str) -> str:
@@ -85,9 +123,9 @@ def _python(given: str | None, variable: str, flag: str) -> str:
 
 def _chosen_parts(only: list[str] | None) -> list[str]:
     for name in only or ():
-        if name not in PARTS:
-            raise InputError(f"--only: no part is called {name!r}; give some of {', '.join(PARTS)}")
-    return [name for name in PARTS if not only or name in only]
+        if name not in KINDS:
+            raise InputError(f"--only: no part is called {name!r}; give some of {', '.join(KINDS)}")
+    return [name for name in KINDS if not only or name in only]
 
 
 def main() -> None:
@@ -104,6 +142,7 @@ def main() -> None:
     python_tf = _python(_PYTHON_TF.value, "COLOUR_EMBED_PYTHON_TF", "python_tf")
     python_torch = _python(_PYTHON_TORCH.value, "COLOUR_EMBED_PYTHON_TORCH", "python_torch")
     out = Path(_OUT.value)
+    earlier = _earlier_record(out) if _UPDATE.value else {}
 
     from colour_embed import data, results
 
@@ -132,13 +171,19 @@ def main() -> None:
                 add=add,
                 say=say,
             )
-            record = run_parts(names, setting)
+            record = run_parts(names, setting, environment, earlier)
         results.write_json(
-            folder / "config.json", {"experiment": "benchmark", "only": names, **asked}
+            folder / "config.json",
+            {"experiment": "benchmark", "parts": list(record["details"]), **asked},
         )
         results.write_json(folder / "env.json", environment)
         results.write_json(folder / "benchmark.json", record)
-        table = markdown(record)
+        figures = {
+            name: KINDS[name].draw(details, folder)
+            for name, details in record["details"].items()
+            if KINDS[name].draw is not None
+        }
+        table = markdown(record, KINDS, figures)
         (folder / "benchmark.md").write_text(table, encoding="utf-8")
     print(table)
     print(f"results in {out}")

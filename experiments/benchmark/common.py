@@ -66,6 +66,21 @@ class Part(NamedTuple):
     ratios: dict[str, Any]
 
 
+class Kind(NamedTuple):
+    """How a part is measured and shown.
+
+    Attributes:
+        run: Measures it.
+        table: (details, ratios) -> its section as Markdown without the heading; by default a table
+            of peers.
+        draw: (details, folder) -> the names of the figures that it drew there, or None.
+    """
+
+    run: Callable[[Setting], Part]
+    table: Callable[[dict[str, Any], dict[str, Any]], str] | None = None
+    draw: Callable[[dict[str, Any], Path], list[str]] | None = None
+
+
 def summary(seconds: list[float], **more: Any) -> dict[str, Any]:
     """The entry of a peer that was timed; its `reason` is why the time does not count, or None."""
     return {

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from experiments.benchmark.common import Kind
+
 
 def describe_machine() -> dict[str, Any]:
     """The machine, as far as it bears on time; no name and no path."""
@@ -50,8 +52,16 @@ def _gcc_version() -> str | None:
     return told.stdout.strip() or None
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """The record of `run_parts` as tables for people."""
+def markdown(
+    record: dict[str, Any], kinds: dict[str, Kind], figures: dict[str, list[str]] | None = None
+) -> str:
+    """The record of `run_parts` as tables for people.
+
+    Args:
+        record: What benchmark.json holds.
+        kinds: The kind of each part.
+        figures: File names of each part's figures.
+    """
     machine = record["machine"]
     memory = machine["memory_bytes"]
     size = f", {memory / 2**30:.0f} GiB" if memory else ""
@@ -61,13 +71,21 @@ def markdown(record: dict[str, Any]) -> str:
         f"{machine['processor']}, {machine['cores']} cores{size}, {machine['system']}. "
         "Seconds; medians, with the least and the most.",
     ]
-    head = ("what", "median", "range", "epochs run", "loss", "peak MiB", "note")
     for part, details in record["details"].items():
-        lines += ["", f"## {part}", ""]
-        lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-        lines += [f"| {' | '.join(row)} |" for row in _rows(details)]
-        lines += ["", *(f"- {line}" for line in _ratio_lines(record["ratios"][part]))]
+        table = kinds[part].table or peer_table
+        lines += ["", f"## {part}", "", table(details, record["ratios"][part]).rstrip("\n")]
+        for name in (figures or {}).get(part, ()):
+            lines += ["", f"![{part}]({name})"]
     return "\n".join(lines) + "\n"
+
+
+def peer_table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
+    """A part whose leaves are entries of peers, as a table, and its ratios below."""
+    head = ("what", "median", "range", "epochs run", "loss", "peak MiB", "note")
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(row)} |" for row in _rows(details)]
+    lines += ["", *(f"- {line}" for line in _ratio_lines(ratios))]
+    return "\n".join(lines)
 
 
 def _rows(details: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
