@@ -43,21 +43,52 @@ class PairModel(nnx.Module):
         self.normalise = config.normalise
 
     def __call__(self, first: Array, second: Array) -> Array:
-        """Logits [N] of the pairs whose items are first [N] and second [N]."""
-        rows = [self._rows(ids) for ids in (first, second)]
-        squared_distance = jnp.sum((rows[0] - rows[1]) ** 2, axis=-1)
+        """Logits [N] of the pairs whose items are first [N] and second [N].
+
+        Parameters with members as a further, last axis give logits [N, members].
+        """
+        # Calling the layer would round float64 parameters to float32.
+        table = self.embedding.embedding[...]
+        if self.normalise:
+            apart = _unit_rows(_rows(table, first)) - _unit_rows(_rows(table, second))
+        else:
+            apart = _difference(table, first, second)
+        squared_distance = jnp.sum(apart**2, axis=1)
         kernel = effective_kernel(self.dense.kernel[...], self.head)
         return kernel[0, 0] * squared_distance + self.dense.bias[...][0]
 
-    def _rows(self, ids: Array) -> Array:
-        """The item vectors of ids [N], which the host has checked.
 
-        Calling the layer would round float64 parameters to float32, and would check every id again
-        and fill in NaN, which costs a fifth of a step.
-        """
-        table = self.embedding.embedding[...]
-        rows = table.at[ids].get(mode="promise_in_bounds", wrap_negative_indices=False)
-        return _unit_rows(rows) if self.normalise else rows
+# The host has checked the ids; to check them again, and fill in NaN, takes a fifth of a step.
+_TRUSTED = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
+
+
+def _rows(table: Array, ids: Array) -> Array:
+    """The rows of the items with these ids: [N, dim, ...]."""
+    return table.at[ids].get(**_TRUSTED)
+
+
+@jax.custom_vjp
+def _difference(table: Array, first: Array, second: Array) -> Array:
+    """The rows of the first items minus those of the second ones: [N, dim, ...].
+
+    Its derivative is what autodiff finds, but gathered in one table where autodiff fills and adds
+    up two. As zeros are written in one run, in whatever shape, they come before the reshape.
+    """
+    return _rows(table, first) - _rows(table, second)
+
+
+def _difference_forward(table, first, second):
+    return _difference(table, first, second), (first, second, table)
+
+
+def _difference_backward(kept, slope):
+    first, second, table = kept
+    zeros = jax.lax.optimization_barrier(jnp.zeros(table.size, table.dtype)).reshape(table.shape)
+    gradient = zeros.at[first].add(slope, **_TRUSTED).at[second].subtract(slope, **_TRUSTED)
+    return gradient, None, None
+
+
+_difference.defvjp(_difference_forward, _difference_backward)
 
 
 def _uniform_columns(key, shape, dtype=jnp.float32, *, scale):
@@ -69,7 +100,7 @@ def _uniform_columns(key, shape, dtype=jnp.float32, *, scale):
 
 def _unit_rows(table: Array) -> Array:
     """Rows scaled to length one; as in TensorFlow, a squared length below 1e-12 counts as 1e-12."""
-    squared_length = jnp.sum(table**2, axis=-1, keepdims=True)
+    squared_length = jnp.sum(table**2, axis=1, keepdims=True)
     return table * jax.lax.rsqrt(jnp.maximum(squared_length, 1e-12))
 
 
@@ -118,7 +149,7 @@ def logits(config: Config, params: Params, first: Array, second: Array | None = 
     """
     if second is None:
         first, second = first[..., 0], first[..., 1]
-    items, dim = params["embedding"]["embedding"].shape
+    items, dim = params["embedding"]["embedding"].shape[:2]
     structure = Config(dim=dim, head=config.head, normalise=config.normalise)
     graphdef, rest = _graphdef(structure, items)
     return nnx.merge(graphdef, nnx.State(params), rest)(first, second)

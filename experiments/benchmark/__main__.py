@@ -22,9 +22,9 @@ from absl import flags
 
 from colour_embed.config import InputError
 from experiments import _cli
+from experiments.benchmark import sweep
 from experiments.benchmark.common import Kind, Setting
 from experiments.benchmark.record import describe_machine, markdown
-from experiments.benchmark.sweep import sweep
 from experiments.benchmark.training import training
 from experiments.benchmark.tutorial import tutorial
 
@@ -42,9 +42,7 @@ _KERAS_EPOCHS = flags.DEFINE_integer(
     "--epochs. As many as --epochs runs all.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Whose initial parameters the trainings start from.")
-_SWEEP_SEEDS = flags.DEFINE_integer(
-    "sweep_seeds", 32, "Seeds of the sweep, which has four dimensions for each."
-)
+_SWEEP_MEMBERS = flags.DEFINE_integer("sweep_members", 64, "Members of the sweep.")
 _PYTHON_TF = flags.DEFINE_string(
     "python_tf",
     None,
@@ -64,7 +62,7 @@ SAME_MACHINE = ("processor", "cores", "memory_bytes", "system")
 KINDS: dict[str, Kind] = {
     "training": Kind(training),
     "tutorial": Kind(tutorial),
-    "sweep": Kind(sweep),
+    "sweep": Kind(sweep.sweep, sweep.table, sweep.draw),
 }
 
 
@@ -134,7 +132,7 @@ def main() -> None:
         (_EPOCHS, 2),
         (_KERAS_EPOCHS, 1),
         (_SEED, 0),
-        (_SWEEP_SEEDS, 1),
+        (_SWEEP_MEMBERS, 1),
     ):
         if flag.value < least:
             raise InputError(f"--{flag.name} is {flag.value}: give at least {least}")
@@ -158,13 +156,14 @@ def main() -> None:
             "keras_epochs": _KERAS_EPOCHS.value,
             "repeats": _REPEATS.value,
             "seed": _SEED.value,
-            "sweep_seeds": _SWEEP_SEEDS.value,
+            "sweep_members": _SWEEP_MEMBERS.value,
         }
         # A peer that is missing is missing in 2-D and in 3-D, and said to be once.
         say = functools.cache(print)
         with _cli.progress() as add:
             setting = Setting(
                 **asked,
+                sweep_widths=sweep.WIDTHS,
                 python_tf=python_tf,
                 python_torch=python_torch,
                 scratch=Path(scratch),

@@ -29,7 +29,8 @@ class Setting:
         keras_epochs: How many of them Keras is timed over.
         repeats: How often everything is timed.
         seed: Whose initial parameters the trainings start from.
-        sweep_seeds: How many seeds the sweep has.
+        sweep_members: How many members the sweep has.
+        sweep_widths: Numbers of members that runs per second are measured of.
         python_tf: The Python that has TensorFlow.
         python_torch: The Python that has PyTorch.
         scratch: A folder for passing files.
@@ -41,7 +42,8 @@ class Setting:
     keras_epochs: int
     repeats: int
     seed: int
-    sweep_seeds: int
+    sweep_members: int
+    sweep_widths: tuple[int, ...]
     python_tf: str
     python_torch: str
     scratch: Path

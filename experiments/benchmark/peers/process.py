@@ -64,10 +64,10 @@ class Conversation:
             raise Unavailable(answer["skipped"])
         return answer
 
-    def run(self) -> dict[str, Any]:
-        """Ask for one training and wait for its figures."""
+    def run(self, asked: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask for one training, or what else the peer takes, and wait for its figures."""
         try:
-            self._process.stdin.write("\n")
+            self._process.stdin.write(f"{json.dumps(asked) if asked else ''}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended; what it said last stands in the answer
