@@ -32,9 +32,6 @@ from colour_embed.train import (
     train_step,
 )
 
-STACKED_OPTIMIZER = "keras_adam"
-"""The one that is known to work value by value; another might look at all values of a member."""
-
 STACKED_NUMBERS = frozenset({"initial_scale"})
 """The numbers of the config that may differ among members: those that no step reads."""
 
@@ -52,7 +49,7 @@ def run_stacked_epochs(
     """What `jax.vmap(train.run_epochs)` gives for members of the same order, pairs and numbers.
 
     Args:
-        config: The static fields are used; the optimiser must be `STACKED_OPTIMIZER`.
+        config: The static fields are used; the optimiser must be `train.VALUE_BY_VALUE`.
         training: Of all members, which are the leading axis of every array, [members, ...].
         keys: Of the order that the members share.
         numbers: That the members share; scalars.

@@ -28,8 +28,9 @@ from colour_embed.checkpoint import Checkpoints
 from colour_embed.config import Config, InputError, number_names
 from colour_embed.data import Pairs
 from colour_embed.model import Params, effective_kernel, item_vectors
-from colour_embed.stacked import STACKED_NUMBERS, STACKED_OPTIMIZER, run_stacked_epochs
+from colour_embed.stacked import STACKED_NUMBERS, run_stacked_epochs
 from colour_embed.train import (
+    VALUE_BY_VALUE,
     WIDE_VECTORS,
     DevicePairs,
     Fit,
@@ -418,7 +419,7 @@ def _see_the_same(config: Config, members: Sequence[Member], vary: Sequence[str]
     """Whether all members take the same steps on the same batches, so that they can be stacked."""
     swept = {name for member in members for name, _ in member.numbers}
     same_batches = "order" not in vary and not _draws_labels(members, vary)
-    return same_batches and config.optimizer == STACKED_OPTIMIZER and swept <= STACKED_NUMBERS
+    return same_batches and config.optimizer == VALUE_BY_VALUE and swept <= STACKED_NUMBERS
 
 
 def _chunk_length(epochs: int) -> int:

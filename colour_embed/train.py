@@ -28,6 +28,9 @@ from colour_embed.shuffle import index_order
 WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
 """How training is compiled for CPUs: where they have 512-bit vectors, XLA would use half of one."""
 
+VALUE_BY_VALUE = "keras_adam"
+"""The optimiser that is known to treat each value by itself, whatever the shape it stands in."""
+
 CHUNK = 25
 """Epochs between two visits of the host; it divides 500, so that one program serves them all."""
 
@@ -384,9 +387,13 @@ def run_epochs(
     Returns:
         The training after the last epoch, and the stacked transforms, leading axis E.
     """
+    in_one_run = optimizer is None and config.optimizer == VALUE_BY_VALUE
     optimizer = optimizer or make_optimizer(config, numbers)
-    logits_fn = functools.partial(logits, config)
     weights = batch_weights(pairs.count, config.batch_size)
+    shapes = jax.tree.map(jnp.shape, training.state)
+
+    def logits_fn(params, first, second):
+        return logits(config, jax.tree.map(jnp.reshape, params, shapes.params), first, second)
 
     def step(state, taken):
         batch = pairs.take(*taken)
@@ -395,7 +402,10 @@ def run_epochs(
     def epoch(training, number):
         order_key = jax.random.fold_in(keys.order, number)
         order = epoch_order(order_key, pairs.count, config.batch_size)
-        state, metrics = jax.lax.scan(step, training.state, (order, jnp.asarray(weights)))
+        # Loops over few columns are not always made of vectors; a single run of numbers is.
+        state = jax.tree.map(jnp.ravel, training.state) if in_one_run else training.state
+        state, metrics = jax.lax.scan(step, state, (order, jnp.asarray(weights)))
+        state = jax.tree.map(jnp.reshape, state, shapes)
         training, means = finish_epoch(training, state, metrics, number, pair_shares(weights))
         return training, transform(training, means)
 
