@@ -25,9 +25,9 @@ from colour_embed.train import (
     Training,
     TrainState,
     batch_weights,
-    epoch_order,
     finish_epoch,
     make_optimizer,
+    ordered_pairs,
     pair_shares,
     train_step,
 )
@@ -71,14 +71,15 @@ def run_stacked_epochs(
             return logits(config, params, first, second)
 
     def step(state, taken):
-        batch = pairs.take(*taken)
+        pairs, weight = taken
+        batch = pairs.batch(weight)
         batch = batch._replace(label=batch.label[:, None], weight=batch.weight[:, None])
         return train_step(state, batch, logits_fn=logits_fn, optimizer=optimizer)
 
     def epoch(training, number):
         order_key = jax.random.fold_in(keys.order, number)
-        order = epoch_order(order_key, pairs.count, config.batch_size)
-        taken = order, jnp.asarray(weights)
+        ordered = ordered_pairs(pairs, order_key, config.batch_size)
+        taken = ordered, jnp.asarray(weights)
         state, metrics = jax.lax.scan(step, _members_last(training.state), taken)
         state = _members_first(state, training.state)
         finish = jax.vmap(finish_epoch, (0, 0, 1, None, None))

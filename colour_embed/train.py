@@ -70,9 +70,13 @@ class DevicePairs(NamedTuple):
         """How many pairs."""
         return self.label.shape[0]
 
-    def take(self, chosen: Array, weight: Array) -> Batch:
-        """The batch of the pairs numbered chosen, int32 [B], each in 0..N-1."""
-        return Batch(*(_take(values, chosen) for values in self), weight)
+    def take(self, chosen: Array) -> DevicePairs:
+        """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
+        return DevicePairs(*(_take(values, chosen) for values in self))
+
+    def batch(self, weight: Array) -> Batch:
+        """These pairs as a batch."""
+        return Batch(*self, weight)
 
 
 class PackedPairs(NamedTuple):
@@ -95,11 +99,15 @@ class PackedPairs(NamedTuple):
         """How many pairs."""
         return self.code.shape[0]
 
-    def take(self, chosen: Array, weight: Array) -> Batch:
-        """The batch of the pairs numbered chosen, int32 [B], each in 0..N-1."""
-        code = _take(self.code, chosen)
-        first, second = (code >> 16).astype(jnp.int32), ((code >> 1) & 0x7FFF).astype(jnp.int32)
-        return Batch(first, second, (code & 1).astype(jnp.float32), weight)
+    def take(self, chosen: Array) -> PackedPairs:
+        """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
+        return PackedPairs(_take(self.code, chosen))
+
+    def batch(self, weight: Array) -> Batch:
+        """These pairs as a batch."""
+        first, second = self.code >> 16, (self.code >> 1) & 0x7FFF
+        label = (self.code & 1).astype(jnp.float32)
+        return Batch(first.astype(jnp.int32), second.astype(jnp.int32), label, weight)
 
 
 PACKED_ITEMS = 2**15
@@ -319,6 +327,18 @@ def epoch_order(order_key: Array, count: int, batch_size: int) -> Array:
     return index_order(order_key, positions.reshape(steps, batch_size), count)
 
 
+def ordered_pairs(
+    pairs: DevicePairs | PackedPairs, order_key: Array, batch_size: int
+) -> DevicePairs | PackedPairs:
+    """The pairs of an epoch, [steps, batch_size], in the order that `epoch_order` gives.
+
+    All at once, kept apart from the steps by a barrier: a step that fetches its own from many pairs
+    is split over the cores by XLA, which takes longer than the step.
+    """
+    order = epoch_order(order_key, pairs.count, batch_size)
+    return jax.lax.optimization_barrier(pairs.take(order))
+
+
 def batch_weights(count: int, batch_size: int) -> np.ndarray:
     """float32 [steps, batch_size]: each pair's share of its batch's mean, zero beyond the last."""
     steps = -(-count // batch_size)
@@ -396,15 +416,16 @@ def run_epochs(
         return logits(config, jax.tree.map(jnp.reshape, params, shapes.params), first, second)
 
     def step(state, taken):
-        batch = pairs.take(*taken)
+        pairs, weight = taken
+        batch = pairs.batch(weight)
         return train_step(state, batch, logits_fn=logits_fn, optimizer=optimizer)
 
     def epoch(training, number):
         order_key = jax.random.fold_in(keys.order, number)
-        order = epoch_order(order_key, pairs.count, config.batch_size)
+        ordered = ordered_pairs(pairs, order_key, config.batch_size)
         # Loops over few columns are not always made of vectors; a single run of numbers is.
         state = jax.tree.map(jnp.ravel, training.state) if in_one_run else training.state
-        state, metrics = jax.lax.scan(step, state, (order, jnp.asarray(weights)))
+        state, metrics = jax.lax.scan(step, state, (ordered, jnp.asarray(weights)))
         state = jax.tree.map(jnp.reshape, state, shapes)
         training, means = finish_epoch(training, state, metrics, number, pair_shares(weights))
         return training, transform(training, means)

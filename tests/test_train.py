@@ -533,7 +533,8 @@ def test_packed_pairs_are_the_same_pairs():
     packed = train.PackedPairs.of(plain)
     assert packed.count == plain.count == 1000
     chosen, weight = jnp.asarray(random.permutation(1000)), jnp.zeros(1000)
-    for found, expected in zip(packed.take(chosen, weight), plain.take(chosen, weight)):
+    batches = (pairs.take(chosen).batch(weight) for pairs in (packed, plain))
+    for found, expected in zip(*batches):
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
 
