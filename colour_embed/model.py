@@ -58,7 +58,7 @@ class PairModel(nnx.Module):
         return kernel[0, 0] * squared_distance + self.dense.bias[...][0]
 
 
-# The host has checked the ids; to check them again, and fill in NaN, takes a fifth of a step.
+# The host has checked the ids: no need to do it again in every step, and to fill in NaN.
 _TRUSTED = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
 
 
@@ -72,7 +72,7 @@ def _difference(table: Array, first: Array, second: Array) -> Array:
     """The rows of the first items minus those of the second ones: [N, dim, ...].
 
     Its derivative is what autodiff finds, but gathered in one table where autodiff fills and adds
-    up two. As zeros are written in one run, in whatever shape, they come before the reshape.
+    up two. The zeros are written in one run of numbers, as the state stands while it trains.
     """
     return _rows(table, first) - _rows(table, second)
 

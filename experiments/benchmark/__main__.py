@@ -2,9 +2,9 @@
 
 Every peer is a process of its own, starts from the same parameters and pairs, and takes turns with
 the others, so that a drift of the machine hits all alike. A training's time counts only if it comes
-to the loss that ours comes to by the same epoch. Everything runs on the processor. Writes
-benchmark.json (seconds; medians, null where a peer was skipped) and the same as a table,
-benchmark.md.
+to the loss that ours comes to by the same epoch. All but the accelerator's part runs on the
+processor. Writes benchmark.json (seconds; medians, null where a peer was skipped), the same as a
+table, benchmark.md, what was tried to make it faster, levers.md, and figures.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from absl import flags
 
 from colour_embed.config import InputError
 from experiments import _cli
-from experiments.benchmark import sweep
+from experiments.benchmark import accelerator, growth, growth_shown, levers, steps, sweep
 from experiments.benchmark.common import Kind, Setting
 from experiments.benchmark.record import describe_machine, markdown
+from experiments.benchmark.startup import startup
 from experiments.benchmark.training import training
 from experiments.benchmark.tutorial import tutorial
 
@@ -62,7 +63,12 @@ SAME_MACHINE = ("processor", "cores", "memory_bytes", "system")
 KINDS: dict[str, Kind] = {
     "training": Kind(training),
     "tutorial": Kind(tutorial),
+    "steps": Kind(steps.steps, steps.table, steps.draw),
+    "levers": Kind(levers.levers, levers.table, levers.draw),
     "sweep": Kind(sweep.sweep, sweep.table, sweep.draw),
+    "growth": Kind(growth.growth, growth_shown.table, growth_shown.draw),
+    "startup": Kind(startup),
+    "accelerator": Kind(accelerator.accelerator, accelerator.table),
 }
 
 
