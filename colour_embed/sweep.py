@@ -58,7 +58,7 @@ WAVE_PER_CORE = 16
 STACKED_PER_CORE = 64
 """Members that a CPU core trains as one: of more, the arrays of a step outgrow its cache."""
 
-_STACKED_MULTIPLE = 8  # An odd number of members takes longer than the next that fills its vectors.
+_STACKED_MULTIPLE = 8  # More than half of it take longer than as many as fill the vectors.
 
 WAVE_PER_ACCELERATOR = 4096
 """Members that a GPU or TPU trains at once; it is bound by launches, so width is free for long."""
@@ -306,7 +306,9 @@ def plan_memory(
     if accelerator:
         most = min(most, WAVE_PER_ACCELERATOR)
     elif stacked:
-        most = min(-(-most // _STACKED_MULTIPLE) * _STACKED_MULTIPLE, STACKED_PER_CORE)
+        if most > _STACKED_MULTIPLE // 2:
+            most = -(-most // _STACKED_MULTIPLE) * _STACKED_MULTIPLE
+        most = min(most, STACKED_PER_CORE)
     else:
         most = min(most, WAVE_PER_CORE)
     for per_device in sorted({most >> halvings for halvings in range(13)} - {0}, reverse=True):

@@ -49,8 +49,13 @@ _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Step size of the opt
 _SNAPSHOTS = flags.DEFINE_integer(
     "snapshots",
     0,
-    "Of how many members to keep snapshots, from the first on; of several processes, only "
-    "of those of process 0.",
+    "Of how many members to keep snapshots, from the first on (dim by dim, and seed by seed); of "
+    "several processes, only of those of process 0.",
+)
+_ANIMATE = flags.DEFINE_bool(
+    "animate",
+    False,
+    "Make a video of the members that keep snapshots, side by side: seeds across, dims down.",
 )
 _MAX_MEMORY = flags.DEFINE_float(
     "max_memory", 0.0, "Gigabytes that the sweep may take; 0: four fifths of what there is."
@@ -82,6 +87,10 @@ def main() -> None:
     programs = _programs()
     if _CHECKPOINT_EVERY.value < 1:
         raise InputError(f"checkpoint_every is {_CHECKPOINT_EVERY.value}: give at least 1")
+    if _ANIMATE.value and (_SNAPSHOTS.value < 1 or axes):
+        raise InputError(
+            "--animate shows snapshots by seed and dim: give --snapshots, and leave out --sweep"
+        )
     part = _start_jax()
     import jax
 
@@ -389,7 +398,7 @@ def _draw(folder, suffix, colours, swept, result, measures, summary) -> None:
     """The figures of one program: its losses, quality, recovery and members."""
     import numpy as np
 
-    from colour_embed import align, data, metrics, plots
+    from colour_embed import align, animate, data, metrics, plots
 
     floor = data.best_loss(data.probability_similar(swept.pairs.diff), swept.pairs.label)
     dims = np.array([member.dim for member in result.members])
@@ -432,6 +441,8 @@ def _draw(folder, suffix, colours, swept, result, measures, summary) -> None:
     plots.save_figure(axes.figure, folder / f"recovery{suffix}")
     figure = _small_multiples(align, plots, colours, result, measures)
     plots.save_figure(figure, folder / f"members{suffix}")
+    if _ANIMATE.value:
+        animate.animate_grid(result, colours.rgb, folder / f"grid{suffix}.mp4")
 
 
 def _small_multiples(align, plots, colours, result, measures, seeds=6):

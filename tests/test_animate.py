@@ -1,13 +1,17 @@
 import os
+from typing import NamedTuple
 
 import av
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colour_embed import animate as module
-from colour_embed.animate import animate, draw_frames, encode
+from colour_embed import lettering, panels
+from colour_embed.align import align, principal_axes
+from colour_embed.animate import animate, animate_grid, draw_frames, interpolate
 from colour_embed.config import InputError
 from colour_embed.plots import MARKER, style
 
@@ -46,7 +50,7 @@ def test_a_video_decodes_to_the_frames_that_were_drawn(tmp_path, dim, monkeypatc
     assert made.frames == len(frames) == 8
     assert made.path == path
     assert events == [(3, 8), (6, 8), (8, 8)]
-    assert os.listdir(tmp_path) == ["video.mp4"]
+    assert sorted(os.listdir(tmp_path)) == ["video.mp4", "video.png"]
     drawn = pictures(*arrays, loss=np.linspace(0.7, 0.3, 8)).astype(float)
     # Chroma is halved in both directions, so single pixels differ, and areas do not.
     assert np.abs(frames - drawn).mean() < 3
@@ -60,40 +64,19 @@ def test_the_index_stands_at_the_front(tmp_path):
     assert content.index(b"moov") < content.index(b"mdat")
 
 
-def test_colours_survive_the_video(tmp_path):
-    colour = np.array([200, 30, 60], np.uint8)
-    path = tmp_path / "video.mp4"
-    encode([np.broadcast_to(colour, (3, 64, 96, 3))], path, crf=10)
-    with av.open(str(path)) as container:
-        frame = next(container.decode(video=0))
-    assert int(frame.colorspace) == 1  # BT.709
-    assert int(frame.color_range) == 1  # 16..235
-    luma = colour @ [0.2126, 0.7152, 0.0722]
-    expected = [
-        16 + 219 * luma / 255,
-        128 + 224 * (colour[2] - luma) / 1.8556 / 255,
-        128 + 224 * (colour[0] - luma) / 1.5748 / 255,
-    ]
-    np.testing.assert_allclose([bytes(plane)[0] for plane in frame.planes], expected, atol=1.5)
-
-
 def reference(embedding, rgb, size):
     """Return matplotlib's picture of one frame, with and without its points."""
-    low, high = module._limits(embedding[None])
-    still, (top, bottom, left, right) = module._flat_still(
-        low, high, [("epoch", ["1"])], size, "title"
-    )
-    width, height = size
+    figure, canvas = module._flat_axes(size, BOX, panels.limits(embedding[None]))
+    blank = lettering.picture_of(canvas)
     with style():
-        figure, canvas = module._canvas(width, height)
-        axes = figure.add_axes(
-            (left / width, 1 - bottom / height, (right - left) / width, (bottom - top) / height)
-        )
-        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        axes.scatter(*embedding.T, s=10, c=rgb, **MARKER)
-        picture = module._picture(canvas)
-    box = np.s_[top : bottom - 1, left + 1 : right]
-    return picture[box].astype(int), still.picture[box].astype(int), box
+        figure.axes[0].scatter(*embedding.T, s=10, c=rgb, **MARKER)
+        picture = lettering.picture_of(canvas)
+    box = np.s_[BOX.top : BOX.bottom - 1, BOX.left + 1 : BOX.right]
+    return picture[box].astype(int), blank[box].astype(int), box
+
+
+BOX = panels.Box(40, 444, 80, 980)
+"""Of the axes in a picture of 1000 x 500."""
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -116,7 +99,7 @@ def test_limits_come_from_the_last_frame():
     epoch, embedding, rgb = training(frames=3)
     larger = embedding.copy()
     larger[0] *= 50
-    ours, theirs = pictures(epoch, embedding, rgb), pictures(epoch, larger, rgb)
+    ours, theirs = (pictures(epoch, x, rgb, toward=None) for x in (embedding, larger))
     np.testing.assert_array_equal(ours[1:], theirs[1:])
     assert (ours[0] != theirs[0]).any()
 
@@ -128,16 +111,17 @@ def test_points_outside_the_axes_paint_nothing_outside(far, direction):
     embedding[1, 0], embedding[1, 1] = -1, 1
     embedding[1, 2:] = np.clip(embedding[1, 2:], -1, 1)
     embedding[0] = np.multiply(direction, far)
-    frame = pictures(epoch, embedding, rgb)[0]
-    low, high = module._limits(embedding)
-    title = "Training of the 2-D colour embedding"
-    counters = [("epoch", ["1", "2"])]
-    still, (top, bottom, left, right) = module._flat_still(low, high, counters, SMALL, title)
-    blank = np.empty((1, *frame.shape), np.uint8)
-    still.fill(blank, 0)
+    frame = pictures(epoch, embedding, rgb, toward=None)[0]
+    scene = module._scene(
+        epoch, embedding, rgb, loss=None, toward=None, at=None, curve=False, size=SMALL, title=None
+    )
+    blank = scene.still[None].copy()
+    scene.painters[0].paint(blank, slice(0, 1))  # the counter
     changed = (frame != blank[0]).any(axis=2)
-    assert changed[top : bottom - 1, left + 1 : right].any() == (far < 1.08)
-    changed[top : bottom - 1, left + 1 : right] = False
+    box = panels.Box(40, SMALL[1] - 56, 80, SMALL[0] - 20)
+    inside = np.s_[box.top : box.bottom - 1, box.left + 1 : box.right]
+    assert changed[inside].any() == (far < 1.08)
+    changed[inside] = False
     assert not changed.any()
 
 
@@ -153,7 +137,7 @@ def test_a_later_item_is_drawn_over_an_earlier_one():
 
 @pytest.mark.parametrize("near_is_last", [False, True])
 def test_in_three_dimensions_a_near_point_hides_a_far_one(near_is_last):
-    camera = module._camera(1)[0][0]
+    camera = panels._camera(1)[0][0]
     towards = camera / np.linalg.norm(camera)
     cube = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
     # Both on the ray through the middle, so that they fall on the same pixels.
@@ -171,7 +155,7 @@ def test_in_three_dimensions_a_near_point_hides_a_far_one(near_is_last):
 
 
 def test_in_three_dimensions_far_points_are_smaller_and_paler():
-    camera = module._camera(1)[0][0]
+    camera = panels._camera(1)[0][0]
     towards = camera / np.linalg.norm(camera)
     cube = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
 
@@ -190,12 +174,12 @@ def test_points_that_pass_the_camera_are_left_out():
     epoch, embedding, rgb = training(frames=2, dim=3)
     outside = embedding.copy()
     outside[0] *= 1e4
-    for_comparison = pictures(epoch, outside, rgb)
-    np.testing.assert_array_equal(for_comparison[1], pictures(epoch, embedding, rgb)[1])
+    ours, theirs = (pictures(epoch, x, rgb, toward=None) for x in (embedding, outside))
+    np.testing.assert_array_equal(ours[1], theirs[1])
 
 
 def test_the_camera_circles_once_and_the_video_loops():
-    towards = module._camera(8)[0] / module._DISTANCE
+    towards = panels._camera(8)[0] / panels._DISTANCE
     turn = np.diff(np.unwrap(np.arctan2(towards[:, 1], towards[:, 0])))
     np.testing.assert_allclose(turn, 2 * np.pi / 8)
     assert np.rad2deg(np.arctan2(towards[0, 1], towards[0, 0])) == pytest.approx(-60)
@@ -223,7 +207,8 @@ def test_moving_or_scaling_everything_moves_nothing_in_the_picture(across, along
     moved = (embedding + np.array([across, along, across][:dim])) * 2.0**power
 
     def points(embedding):
-        frames = pictures(epoch, embedding, rgb)
+        # Unturned: what a turn computes is not exact.
+        frames = pictures(epoch, embedding, rgb, toward=None)
         return frames[:, 40:-57, 81:-20] if dim == 2 else frames
 
     np.testing.assert_array_equal(points(embedding), points(moved))
@@ -231,12 +216,12 @@ def test_moving_or_scaling_everything_moves_nothing_in_the_picture(across, along
 
 def test_the_counter_names_epoch_and_loss_and_does_not_jump():
     loss = np.linspace(12, 0.3, 120)
-    parts = module._counter(np.array([0, 7, 120]), loss)
+    parts = lettering._counter(np.array([0, 7, 120]), loss)
     assert parts == [
         ("epoch", ["  0", "  7", "120"]),
         ("loss", ["      –", "11.4101", " 0.3000"]),
     ]
-    strips = module._counter_strips(parts, 11).astype(int)
+    strips = lettering._counter_strips(parts, 11).astype(int)
     same = (strips == strips[0]).all(axis=0)
     # The words and the last digits' places stand still.
     assert same[:, :40].all()
@@ -267,7 +252,15 @@ def test_one_item_in_one_frame_is_enough(dim):
         ({"loss": [0.5, 0.4]}, "up to 4"),
         ({"size": (401, 240)}, "even"),
         ({"size": (100, 100)}, "320"),
-        ({"path": "video.gif"}, "mp4"),
+        ({"path": "video.avi"}, "mp4, .webm, .gif, .apng"),
+        ({"path": "video"}, "mp4"),
+        ({"epoch": [1, 2, 2, 4]}, "ascending"),
+        ({"epoch": [4, 3, 2, 1]}, "ascending"),
+        ({"toward": "first"}, "'first'"),
+        ({"at": []}, "at has shape"),
+        ({"at": [0.5]}, "within 1 to 4"),
+        ({"at": [1, np.nan]}, "within 1 to 4"),
+        ({"curve": True}, "no loss to draw"),
         ({"path": "no/such/video.mp4"}, "folder"),
     ],
 )
@@ -281,21 +274,6 @@ def test_bad_input_is_refused_with_a_mend(change, message, tmp_path, monkeypatch
     assert os.listdir(tmp_path) == []
 
 
-def test_a_failure_leaves_no_file_and_keeps_the_old_one(tmp_path):
-    def failing():
-        yield np.zeros((2, 64, 64, 3), np.uint8)
-        raise RuntimeError("halfway")
-
-    path = tmp_path / "video.mp4"
-    path.write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="halfway"):
-        encode(module._ahead(failing()), path)
-    with pytest.raises(InputError, match="no frames"):
-        encode(iter(()), path)
-    assert os.listdir(tmp_path) == ["video.mp4"]
-    assert path.read_bytes() == b"old"
-
-
 def test_without_a_path_a_notebook_shows_the_video(tmp_path):
     arrays = training()
     shown = animate(*arrays, size=SMALL)
@@ -306,3 +284,153 @@ def test_without_a_path_a_notebook_shows_the_video(tmp_path):
     assert len(repr(shown)) < 200
     written = animate(*arrays, tmp_path / "video.mp4", size=SMALL)
     assert written._repr_html_() == html
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_snapshots_are_turned_toward_the_last_or_toward_rgb(dim):
+    """The points that are drawn, against SciPy's Procrustes of each snapshot."""
+    epoch, embedding, rgb = training(frames=5, dim=dim)
+    for toward, target in (("last", embedding[-1]), ("rgb", principal_axes(rgb, dim))):
+        expected = []
+        for snapshot in embedding:
+            centred, goal = snapshot - snapshot.mean(0), target - target.mean(0)
+            turn = scipy.linalg.orthogonal_procrustes(centred, goal)[0]
+            expected.append(centred @ turn + target.mean(0))
+        ours = pictures(epoch, embedding, rgb, toward=toward)
+        by_hand = pictures(epoch, np.stack(expected), rgb, toward=None)
+        # Rounding may move a marker by a fraction of a pixel, and no more.
+        assert (np.abs(ours.astype(int) - by_hand).max(axis=3) > 40).mean() < 1e-3
+        if toward == "last":
+            turned = np.linalg.qr(np.random.default_rng(1).normal(size=(dim, dim)))[0]
+            moved = embedding.copy()
+            moved[:-1] = moved[:-1] @ turned + 7
+            again = pictures(epoch, moved, rgb)
+            assert (np.abs(ours.astype(int) - again).max(axis=3) > 40).mean() < 1e-3
+
+
+def test_interpolation_is_that_of_each_coordinate():
+    rng = np.random.default_rng(0)
+    epoch, snapshots = np.array([0, 1, 4, 10]), rng.normal(size=(4, 3, 2))
+    at = np.array([0, 0.25, 1, 3.5, 9.9, 10])
+    found = interpolate(epoch, snapshots, at)
+    for item in range(3):
+        for axis in range(2):
+            expected = np.interp(at, epoch, snapshots[:, item, axis])
+            np.testing.assert_allclose(found[:, item, axis], expected, rtol=1e-12)
+    np.testing.assert_array_equal(interpolate([3], snapshots[:1], [3, 3]), snapshots[[0, 0]])
+
+
+def test_frames_between_snapshots_lie_between_them():
+    epoch, embedding, rgb = training(frames=3)
+    whole = pictures(epoch, embedding, rgb)
+    between = pictures(epoch, embedding, rgb, at=[1, 1.5, 2, 3])
+    np.testing.assert_array_equal(between[[0, 2, 3]], whole)
+    assert (between[1] != between[0]).any()
+    assert (between[1] != between[2]).any()
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_the_mark_moves_along_the_curve_of_the_losses(dim):
+    epoch, embedding, rgb = training(frames=5, dim=dim)
+    loss = np.linspace(0.7, 0.3, 5)
+    frames = pictures(epoch, embedding, rgb, loss=loss, curve=True, size=(640, 480)).astype(int)
+    strip = frames[:, -90:-44]
+    dark = (strip.max(axis=3) < 60).astype(float)
+    moving = dark * (np.ptp(dark, axis=0) > 0)
+    total = moving.sum(axis=(1, 2))
+    assert (total > 20).all()  # a dot in every frame
+    column = (moving.sum(axis=1) * np.arange(640)).sum(axis=1) / total
+    row = (moving.sum(axis=2) * np.arange(46)).sum(axis=1) / total
+    assert (np.diff(column) > 20).all()  # to the right
+    assert (np.diff(row) > 2).all()  # and down, as the loss falls
+    np.testing.assert_allclose(np.diff(column), np.diff(column).mean(), atol=3)
+
+
+def test_epochs_without_a_loss_have_no_dot():
+    epoch, embedding, rgb = training(frames=3)
+    loss = np.array([0.5, np.nan, np.nan])
+    frames = pictures(epoch - 1, embedding, rgb, loss=loss, curve=True, size=(640, 480))
+    assert len(frames) == 3
+
+
+class Member(NamedTuple):
+    seed: int
+    dim: int
+
+
+class Sweep:
+    """What `animate_grid` reads of a `sweep.SweepResult`."""
+
+    def __init__(self, cells, frames=6, items=40, widest=4):
+        rng = np.random.default_rng(0)
+        self.members = [Member(*cell) for cell in cells]
+        self.epoch = np.arange(frames)
+        growth = np.linspace(0.2, 1, frames)[:, None, None]
+        self.snapshots = rng.normal(size=(len(cells), 1, items, widest)) * growth
+        for place, member in enumerate(self.members):
+            self.snapshots[place, :, :, member.dim :] = 0
+        self.loss = np.linspace(0.7, 0.3, len(cells) * frames).reshape(len(cells), frames)
+        self.kernel = -np.ones(len(cells))
+        self.diverged = np.zeros(len(cells), int)
+
+
+GRID = [(seed, dim) for dim in (1, 2, 3, 4) for seed in (5, 8)]
+
+
+def test_a_grid_shows_every_member_in_its_place(tmp_path):
+    sweep, rgb = Sweep(GRID), np.random.default_rng(1).uniform(size=(40, 3))
+    path = tmp_path / "grid.mp4"
+    made = animate_grid(sweep, rgb, path, panel=120, crf=10)
+    assert made.frames == 6
+    frames = decoded(path)[2].astype(int)
+    layout = module._GridLayout([5, 8], [1, 2, 3, 4], 120)
+    assert made.size == layout.size == frames.shape[2:0:-1]
+    for cell in GRID:
+        panel = frames[layout.box(*cell).slices]
+        coloured = np.ptp(panel, axis=3) > 25  # small points lose colour in the encoding
+        assert coloured.any(axis=(1, 2)).all(), f"{cell} is empty"
+        assert (np.abs(panel[0] - panel[-1]) > 60).any(), f"{cell} does not move"
+    assert poster_has(tmp_path / "grid.png", layout.size)
+
+
+def poster_has(path, size):
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return picture.size == size
+
+
+def test_members_that_failed_are_in_the_grid_with_a_reason():
+    sweep, rgb = Sweep(GRID), np.full((40, 3), 0.5)
+    sweep.kernel[2], sweep.diverged[5] = 0.4, 3
+    sweep.snapshots[5, 3:] = np.nan
+    sweep.loss[5, 2:] = np.nan
+    assert module._failures(sweep, sweep.members) == {
+        (5, 2): "sign trap",
+        (8, 3): "diverged in epoch 3",
+    }
+    frames = module._grid_frames(sweep, sweep.members, rgb, sweep.epoch)
+    assert all(np.isfinite(embedding).all() for embedding in frames)
+    np.testing.assert_array_equal(frames[5][2], frames[5][5])  # it stands still
+    assert (frames[4][2] != frames[4][5]).any()
+    animate_grid(sweep, rgb)
+
+
+def test_members_of_a_dimension_are_turned_toward_the_best_one():
+    sweep, rgb = Sweep([(1, 2), (2, 2)]), np.random.default_rng(1).uniform(size=(40, 3))
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    sweep.snapshots[1, :, :, :2] = sweep.snapshots[0, :, :, :2] @ turn
+    first, second = module._grid_frames(sweep, sweep.members, rgb, sweep.epoch)
+    np.testing.assert_allclose(first, second, atol=1e-9)
+    known = principal_axes(rgb, 2)
+    np.testing.assert_allclose(align(first[-1], known), first[-1] + known.mean(0), atol=1e-6)
+
+
+def test_a_grid_without_snapshots_or_with_two_in_one_place_is_refused():
+    rgb = np.full((40, 3), 0.5)
+    empty = Sweep(GRID)
+    empty.snapshots = empty.snapshots[:0]
+    with pytest.raises(InputError, match="kept no snapshots"):
+        animate_grid(empty, rgb)
+    with pytest.raises(InputError, match="share a place"):
+        animate_grid(Sweep([(1, 2), (1, 2)]), rgb)

@@ -15,7 +15,7 @@ import pytest
 
 from colour_embed import data, train
 from colour_embed.config import Config, InputError
-from experiments.benchmark import common, sweep, training
+from experiments.benchmark import animation, common, sweep, training
 from experiments.benchmark.peers import process
 from experiments.benchmark.record import describe_machine, markdown
 from experiments.benchmark.tutorial import tutorial
@@ -302,3 +302,17 @@ def test_the_sweep_is_timed_per_run_beside_the_loop(tmp_path):
     assert all(line.replace("_", " ") in table for line in rates)
     assert sweep.draw(part.details, tmp_path) == ["sweep_widths.png"]
     assert (tmp_path / "sweep_widths.png").stat().st_size > 1000
+
+
+def test_the_animation_is_timed_beside_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.setattr(animation, "GRID", {"seeds": 2, "dims": 2})
+    part = animation.animation(setting(tmp_path, epochs=3))
+    assert set(part.seconds) == {"2d", "3d", "grid"}
+    for name in ("2d", "3d"):
+        assert set(part.seconds[name]) == {"draw", "draw_peer", "whole", "whole_peer"}
+        for entry in part.details[name].values():
+            assert entry["median"] > 0
+            assert entry["frames"] == 3
+            assert entry["peak_memory_bytes"] > 2**20
+        assert part.ratios[name]["draw_peer_over_draw"] > 0
+    assert part.seconds["grid"]["whole"] > 0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -217,3 +218,22 @@ def test_bad_usage_is_one_line_and_status_2(tmp_path, arguments, part):
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert not os.listdir(tmp_path)
+
+
+def test_snapshots_make_a_video_of_the_members(tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--seeds=0:2", "--dims=1,2", "--epochs=6", "--pairs=2000", "--snapshots=4"]
+    _run(out, *arguments, "--animate")
+    with av.open(str(out / "grid.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 6  # the start, and the tutorial frames of six epochs
+    assert (frames[0] != frames[-1]).any()
+    assert (out / "grid.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("arguments", [[], ["--snapshots=2", "--sweep=learning_rate=1e-3,1e-2"]])
+def test_a_video_that_cannot_be_made_is_refused_before_training(tmp_path, arguments):
+    done = _run(tmp_path / "out", "--animate", *arguments, status=2)
+    assert done.stderr.count("\n") == 1
+    assert "--snapshots" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ FILES = [
     *("config.json", "env.json", "metrics.json"),
     *(f"{figure}.{suffix}" for figure in FIGURES for suffix in ("png", "pdf")),
     *("embedding_2d.csv", "embedding_3d.csv", "snapshots_2d.npz", "snapshots_3d.npz"),
-    *("embed_2d.mp4", "embed_3d.mp4"),
+    *("embed_2d.mp4", "embed_3d.mp4", "embed_2d.png", "embed_3d.png"),
 ]
 SMALL = ["--epochs=12", "--pairs=6000"]
 

@@ -23,6 +23,7 @@ from absl import flags
 from colour_embed.config import InputError
 from experiments import _cli
 from experiments.benchmark import accelerator, growth, growth_shown, levers, steps, sweep
+from experiments.benchmark.animation import animation
 from experiments.benchmark.common import Kind, Setting
 from experiments.benchmark.record import describe_machine, markdown
 from experiments.benchmark.startup import startup
@@ -65,6 +66,7 @@ KINDS: dict[str, Kind] = {
     "tutorial": Kind(tutorial),
     "steps": Kind(steps.steps, steps.table, steps.draw),
     "levers": Kind(levers.levers, levers.table, levers.draw),
+    "animation": Kind(animation),
     "sweep": Kind(sweep.sweep, sweep.table, sweep.draw),
     "growth": Kind(growth.growth, growth_shown.table, growth_shown.draw),
     "startup": Kind(startup),

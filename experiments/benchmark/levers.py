@@ -193,7 +193,11 @@ def table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
 def page(details: dict[str, Any]) -> str:
     """The levers as a page of sentences, sorted by what came of them."""
     lines = ["# What was tried to make training faster", "", *_introduction(details)]
-    lines += ["", "The machine, and all figures as a table, are in [benchmark.md](benchmark.md)."]
+    lines += [
+        "",
+        "The machine, and all figures as a table, are in [benchmark.md](benchmark.md); so is, "
+        "under sweep, what several members gain by being trained as one, and by more cores.",
+    ]
     for verdict, heading in SECTIONS.items():
         found = [entry for entry in _levers_of(details).values() if entry["verdict"] == verdict]
         if found:
