@@ -131,7 +131,7 @@ def write_png(picture: NDArray[np.uint8], path: str | os.PathLike) -> None:
     from PIL import Image
 
     with _passing(Path(path)) as passing:
-        Image.fromarray(picture).save(passing, format="PNG", optimize=True)
+        Image.fromarray(picture).save(passing, format="PNG")
 
 
 @contextlib.contextmanager
