@@ -181,7 +181,7 @@ def animate_grid(
     at: ArrayLike | None = None,
     panel: int = 160,
     fps: int = 30,
-    crf: int = 26,
+    crf: int = 31,
     title: str | None = None,
     poster: bool = True,
     report: Callable[[Progress], None] | None = None,
@@ -201,7 +201,7 @@ def animate_grid(
         at: As `animate`; a member that diverged stands still from there on.
         panel: Width and height of a member's picture, pixels.
         fps: Frames per second.
-        crf: As `animate`.
+        crf: As `animate`; the small points of many members want bytes, and forgive a little.
         title: Text at the top left.
         poster: As `animate`.
         report: Called with a Progress after each chunk.

@@ -1,0 +1,544 @@
+"use strict";
+
+// The page's state, what changes it, and what is shown of it; draw.js does the drawing. Text from
+// the data enters the page as text only (textContent, fillText), never as HTML.
+
+const NEIGHBOURS = 8;
+const RATE = 30; // snapshots a second at speed 1, as in the videos
+const TURN = 12; // degrees a second
+const MATCHES = 8;
+const TRUTH = "the truth, which no model here has seen";
+const TYPES = { uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
+
+const find = (selector, within = document) => within.querySelector(selector);
+const make = (tag, properties = {}) => Object.assign(document.createElement(tag), properties);
+
+// ---- The data: what Python embedded, its arrays decoded when they are first shown ----
+
+const data = JSON.parse(find("#data").textContent);
+const rgb = decode(data.rgb);
+const colourOf = (item) => [...rgb.subarray(3 * item, 3 * item + 3)];
+const fills = data.names.map((_, item) => `rgb(${colourOf(item).join(" ")})`);
+const cube = {
+  points: rgb, // as whole numbers, so that equal distances are equal
+  columns: 3,
+  extent: extentOf([0, 0, 0, 0, 255, 0, 255, 0, 0, 255, 255, 255], 3),
+  axes: ["red", "green", "blue"],
+};
+
+// The numbers in the base64 of their little-endian bytes.
+function decode({ type, base64 }) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return new TYPES[type](bytes.buffer);
+}
+
+// The same function, which computes once for each argument.
+function remembered(compute) {
+  const known = new Map();
+  return (key) => {
+    if (!known.has(key)) known.set(key, compute(key));
+    return known.get(key);
+  };
+}
+
+const lossOf = remembered((index) => decode(data.trainings[index].loss));
+
+const trainingOf = remembered((index) => {
+  const { dim, points, epoch, ...rest } = data.trainings[index];
+  const decoded = { points: decode(points), epoch: decode(epoch), loss: lossOf(index) };
+  return { ...rest, ...decoded, dim, extent: extentOf(decoded.points, dim) };
+});
+
+// ---- The state ----
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const state = {
+  choice: data.start, // for each of data.choices, which value
+  epoch: Infinity, // as wished for; a training may not have kept it
+  item: data.item, // held, or null
+  hover: null,
+  playing: false,
+  speed: 1,
+  fit: false,
+  turn: !calm,
+  yaw: -30,
+  pitch: 20,
+  theme: null, // null: as the system has it
+};
+let shown = []; // the trainings on the page
+let timeline = []; // the epochs of their snapshots
+let moment = 0; // where in the timeline
+let ink = {}; // the theme's colours, for canvases
+
+function update(change) {
+  Object.assign(state, change);
+  requestDraw();
+  settle();
+}
+
+// Show the chosen training, or all where there is nothing to choose.
+function choose() {
+  const isChosen = ({ choice }) => choice.every((value, i) => value === state.choice[i]);
+  shown = placesOf(isChosen).map(trainingOf);
+  timeline = [...new Set(shown.flatMap(({ epoch }) => [...epoch]))].sort((a, b) => a - b);
+  const still = timeline.length < 2;
+  find("#still").hidden = !still;
+  find("#play").disabled = find("#time").disabled = still;
+  find("#time").max = Math.max(timeline.length - 1, 0);
+  document.querySelectorAll("#choices select").forEach((select, i) => {
+    select.value = state.choice[i];
+  });
+  makeCurves();
+  seek(state.epoch);
+}
+
+function placesOf(condition) {
+  return [...data.trainings.keys()].filter((index) => condition(data.trainings[index]));
+}
+
+// Go to the last snapshot up to an epoch. The wish outlives trainings that did not keep it.
+function seek(epoch) {
+  moment = Math.max(lastUpTo(timeline, epoch), 0);
+  update({ epoch });
+}
+
+function step(places) {
+  moment = Math.min(Math.max(moment + places, 0), Math.max(timeline.length - 1, 0));
+  update({ epoch: epochShown() });
+}
+
+const epochShown = () => timeline[moment] ?? 0;
+const lastUpTo = (epochs, epoch) => epochs.findLastIndex((one) => one <= epoch);
+
+// ---- The address, which holds the view ----
+
+function writeAddress() {
+  const address = new URLSearchParams();
+  data.choices.forEach(({ name, values }, i) => address.set(name, values[state.choice[i]]));
+  address.set("epoch", Number.isFinite(state.epoch) ? state.epoch : epochShown());
+  address.set("colour", state.item === null ? "" : data.names[state.item]);
+  address.set("yaw", Math.round(state.yaw));
+  address.set("pitch", Math.round(state.pitch));
+  address.set("speed", state.speed);
+  if (state.fit) address.set("fit", "1");
+  if (state.theme) address.set("theme", state.theme);
+  history.replaceState(null, "", `#${address}`);
+}
+
+// Take over what the address says; what it leaves out or says wrongly stays as it is.
+function readAddress() {
+  const address = new URLSearchParams(location.hash.slice(1));
+  const number = (name) => {
+    const value = parseFloat(address.get(name));
+    return Number.isFinite(value) ? value : state[name];
+  };
+  state.choice = data.choices.map(({ name, values }, i) => {
+    const place = values.findIndex((value) => String(value) === address.get(name));
+    return place < 0 ? state.choice[i] : place;
+  });
+  if (address.has("colour")) {
+    const item = data.names.indexOf(address.get("colour"));
+    state.item = item < 0 ? null : item;
+  }
+  const speeds = [...find("#speed").options].map(({ value }) => Number(value));
+  state.speed = speeds.includes(number("speed")) ? number("speed") : state.speed;
+  state.yaw = number("yaw");
+  state.pitch = Math.min(Math.max(number("pitch"), -90), 90);
+  if (address.has("fit")) state.fit = address.get("fit") === "1";
+  if (["light", "dark"].includes(address.get("theme"))) state.theme = address.get("theme");
+  find("#speed").value = state.speed;
+  find("#fit").checked = state.fit;
+  find("#turn").checked = state.turn;
+  state.epoch = number("epoch");
+  applyTheme();
+  choose();
+}
+
+// ---- What is shown: drawn once per refresh of the screen, and only after a change ----
+
+// A panel for each training that is shown at a time, and one for RGB, whose slot is null.
+const panels = [...Array(data.panels).keys(), null].map((slot) => {
+  const figure = find("#panel").content.cloneNode(true).firstElementChild;
+  const canvas = find("canvas", figure);
+  find("#panels").append(figure);
+  return { slot, figure, canvas, context: canvas.getContext("2d"), list: makeList() };
+});
+const plot = {
+  canvas: find("#loss canvas"),
+  context: find("#loss canvas").getContext("2d"),
+  lines: data.lines,
+};
+let requested = false;
+let changed = false;
+
+function requestDraw() {
+  changed = true;
+  if (!requested) requestAnimationFrame(refresh);
+  requested = true;
+}
+
+function refresh(now) {
+  requested = false;
+  if (state.playing) advance(now);
+  if (changed) drawAll();
+  changed = false;
+  if (state.playing && !requested) requestAnimationFrame(refresh);
+  requested ||= state.playing;
+}
+
+function drawAll() {
+  const look = { names: data.names, fills, ink, ...state };
+  const item = state.item ?? state.hover;
+  for (const panel of panels) {
+    const cloud = cloudOf(panel.slot);
+    panel.near = item === null || !cloud.points.length ? [] : nearest(cloud, item, NEIGHBOURS);
+    drawPanel(panel, cloud, { ...look, near: panel.near });
+    panel.figure.classList.toggle("solid", cloud.columns > 2);
+    setText(find("h2", panel.figure), titleOf(panel.slot));
+    setText(find("p", panel.figure), panel.slot === null ? TRUTH : shown[panel.slot].facts);
+  }
+  if (plot.stale) drawPlot(plot, ink);
+  plot.stale = false;
+  showTime();
+  showColour(item);
+}
+
+function cloudOf(slot) {
+  if (slot === null) return cube;
+  const { epoch, points, dim, unit, extent } = shown[slot];
+  const frame = Math.max(lastUpTo(epoch, epochShown()), 0);
+  const size = data.names.length * dim;
+  const now = points.subarray(frame * size, (frame + 1) * size);
+  const place = state.fit ? extentOf(now, dim) : extent;
+  return { points: now, columns: dim, unit, extent: place };
+}
+
+const titleOf = (slot) => (slot === null ? "RGB" : shown[slot].title);
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function showTime() {
+  const last = Math.max(timeline.at(-1) ?? 0, ...shown.map(({ loss }) => loss.length));
+  find("#time").value = moment;
+  find("#time").setAttribute("aria-valuetext", `epoch ${epochShown()}`);
+  setText(find("#epoch"), `epoch ${epochShown()} of ${last}`);
+  setText(find("#play"), state.playing ? "Pause" : "Play");
+  shown.forEach((training, i) => {
+    setText(find("#curves").children[i], `${training.space} ${lossText(training)}`);
+  });
+  const mark = find(".mark");
+  mark.hidden = plot.empty;
+  mark.style.transform = `translateX(${plotX(plot, epochShown()) - 1}px)`;
+}
+
+function lossText({ loss }) {
+  const value = loss[epochShown() - 1];
+  return Number.isFinite(value) ? value.toFixed(4) : "–"; // epoch 0 has none
+}
+
+function makeCurves() {
+  const isSame = (value, i) => i === data.seed || value === state.choice[i];
+  const others = data.choices.length ? placesOf(({ choice }) => choice.every(isSame)) : [];
+  plot.curves = shown.map(({ loss }) => loss);
+  plot.others = others.length > 1 ? others.slice(0, 64).map(lossOf) : [];
+  plot.stale = true;
+  const items = shown.map((_, i) => make("li", { className: i ? "second" : "" }));
+  const tell = (className, textContent) => items.push(make("li", { className, textContent }));
+  if (plot.others.length) tell("others", "other seeds");
+  for (const { label, value } of data.lines) tell("line", `${label} ${value.toFixed(4)}`);
+  find("#curves").replaceChildren(...items);
+}
+
+// Once the page has come to rest: the address, and what screen readers are told.
+let settling = 0;
+function settle() {
+  clearTimeout(settling);
+  if (state.playing) return;
+  settling = setTimeout(() => {
+    writeAddress();
+    const losses = shown.map((training) => `${training.title}, loss ${lossText(training)}. `);
+    const held = state.item === null ? "No colour selected." : describe(state.item);
+    setText(find("#live"), `Epoch ${epochShown()}. ${losses.join("")}${held}`);
+    for (const { slot, canvas } of panels) {
+      const when = slot === null ? "" : ` at epoch ${epochShown()}`;
+      const what = `${data.names.length} points, each in its colour`;
+      canvas.setAttribute("aria-label", `${titleOf(slot)}${when}: ${what}. ${held}`);
+    }
+  }, 250);
+}
+
+const describe = (item) => `Selected ${data.names[item]}, RGB ${colourOf(item).join(", ")}.`;
+
+function applyTheme() {
+  const theme = state.theme ?? (prefersDark.matches ? "dark" : "light");
+  document.documentElement.dataset.theme = theme;
+  find("#theme").textContent = theme === "dark" ? "Light" : "Dark";
+  const style = getComputedStyle(document.documentElement);
+  const names = ["surface", "line", "faint", "edge", "quiet", "ink", "accent", "second"];
+  ink = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  plot.stale = true;
+  requestDraw();
+}
+
+// ---- The selected colour and its neighbours ----
+
+function makeList() {
+  const section = make("section");
+  const items = Array.from({ length: NEIGHBOURS }, () => {
+    const button = make("button", { type: "button" });
+    const item = () => Number(button.dataset.item);
+    button.append(make("span", { className: "swatch" }), make("span"));
+    button.addEventListener("click", () => update({ item: item(), hover: null }));
+    for (const event of ["pointerenter", "focus"]) {
+      button.addEventListener(event, () => update({ hover: item() }));
+    }
+    for (const event of ["pointerleave", "blur"]) {
+      button.addEventListener(event, () => update({ hover: null }));
+    }
+    return button;
+  });
+  const list = make("ol");
+  list.append(...items.map((button) => {
+    const entry = make("li");
+    entry.append(button);
+    return entry;
+  }));
+  section.append(make("h3"), make("p"), list);
+  find("#neighbours").append(section);
+  return section;
+}
+
+function showColour(item) {
+  const none = item === null;
+  find("#selected .swatch").style.background = none ? "none" : fills[item];
+  setText(find("#selected h2"), none ? "No colour selected" : data.names[item]);
+  const hint = "Click a point or find a name.";
+  setText(find("#selected p"), none ? hint : `RGB ${colourOf(item).join(", ")}`);
+  const truth = panels.at(-1).near;
+  for (const { slot, near, list } of panels) {
+    list.hidden = near.length === 0;
+    const when = slot === null ? "" : `, epoch ${epochShown()}`;
+    setText(find("h3", list), `Nearest in ${slot === null ? "RGB" : shown[slot].space}${when}`);
+    const hits = near.filter((one) => truth.includes(one)).length;
+    const told = slot === null ? "the true ones" : `${hits} of ${near.length} also nearest in RGB`;
+    setText(find("p", list), told);
+    list.querySelectorAll("button").forEach((button, i) => showNeighbour(button, near[i]));
+  }
+}
+
+function showNeighbour(button, item) {
+  button.hidden = item === undefined;
+  if (button.hidden || button.dataset.item === String(item)) return;
+  button.dataset.item = item;
+  button.firstElementChild.style.background = fills[item];
+  button.lastElementChild.textContent = data.names[item];
+}
+
+// ---- Time ----
+
+let clock = 0;
+let progress = 0; // of a step
+
+function play() {
+  if (moment >= timeline.length - 1) seek(timeline[0]);
+  [clock, progress] = [performance.now(), 0];
+  update({ playing: true });
+}
+
+function pause() {
+  update({ playing: false });
+}
+
+function advance(now) {
+  const passed = Math.min(Math.max(now - clock, 0), 100) / 1000;
+  clock = now;
+  progress += passed * RATE * state.speed;
+  const steps = Math.floor(progress);
+  progress -= steps;
+  if (state.turn && passed > 0) update({ yaw: (state.yaw + passed * TURN) % 360 });
+  if (steps > 0) step(steps);
+  if (moment >= timeline.length - 1) pause();
+}
+
+// ---- Search: a list of matches under the field; the arrows walk it, Enter takes one ----
+
+let matches = [];
+let active = 0;
+
+function search() {
+  const wanted = find("#search").value.trim().toLowerCase();
+  const rank = (name) => [name === wanted, name.startsWith(wanted), true].indexOf(true);
+  const names = data.names.map((name) => name.toLowerCase());
+  const found = [...names.keys()].filter((item) => wanted && names[item].includes(wanted));
+  matches = found.sort((a, b) => rank(names[a]) - rank(names[b]) || a - b).slice(0, MATCHES);
+  active = 0;
+  showMatches();
+}
+
+function showMatches() {
+  find("#matches").replaceChildren(...matches.map((item, i) => {
+    const option = make("li", { id: `match${i}`, role: "option", ariaSelected: `${i === active}` });
+    const swatch = make("span", { className: "swatch" });
+    swatch.style.background = fills[item];
+    option.append(swatch, make("span", { textContent: data.names[item] }));
+    option.addEventListener("pointerdown", (event) => {
+      event.preventDefault(); // or the field would lose the focus, and with it the list
+      take(item);
+    });
+    return option;
+  }));
+  find("#matches").hidden = matches.length === 0;
+  find("#search").setAttribute("aria-expanded", String(matches.length > 0));
+  find("#search").setAttribute("aria-activedescendant", matches.length ? `match${active}` : "");
+  update({ hover: matches[active] ?? null });
+}
+
+function closeMatches() {
+  matches = [];
+  showMatches();
+}
+
+function take(item) {
+  find("#search").value = data.names[item];
+  update({ item });
+  closeMatches();
+}
+
+function onSearchKey(event) {
+  const { key } = event;
+  if (key === "Escape") {
+    find("#search").value = "";
+    closeMatches();
+  } else if (matches.length === 0) return;
+  else if (key === "Enter") take(matches[active]);
+  else if (key === "ArrowDown" || key === "ArrowUp") {
+    event.preventDefault();
+    active = (active + (key === "ArrowDown" ? 1 : -1) + matches.length) % matches.length;
+    showMatches();
+  }
+}
+
+// ---- Pointer and keyboard ----
+
+function turnBy(across, down) {
+  const pitch = Math.min(Math.max(state.pitch + down, -90), 90);
+  update({ yaw: (state.yaw + across) % 360, pitch });
+}
+
+function listenToPanel(panel) {
+  const { canvas } = panel;
+  let last = null; // where the pointer was, while it is down
+  let moved = 0;
+  canvas.addEventListener("pointerdown", ({ offsetX, offsetY, pointerId }) => {
+    canvas.setPointerCapture(pointerId);
+    [last, moved] = [[offsetX, offsetY], 0];
+  });
+  canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+    if (last === null) {
+      const hover = itemAt(panel, offsetX, offsetY);
+      if (hover !== state.hover) update({ hover });
+      return;
+    }
+    const [across, down] = [offsetX - last[0], offsetY - last[1]];
+    moved += Math.abs(across) + Math.abs(down);
+    last = [offsetX, offsetY];
+    if (panel.solid && moved > 4) turnBy(0.5 * across, 0.5 * down);
+  });
+  canvas.addEventListener("pointerup", ({ offsetX, offsetY }) => {
+    if (last !== null && moved <= 4) update({ item: itemAt(panel, offsetX, offsetY) });
+    last = null;
+  });
+  canvas.addEventListener("pointercancel", () => (last = null));
+  canvas.addEventListener("pointerleave", () => update({ hover: null }));
+}
+
+function listenToPlot() {
+  const scrub = ({ offsetX, buttons }) => {
+    if (buttons && !plot.empty) seek(Math.round(epochAt(plot, offsetX)));
+  };
+  for (const event of ["pointerdown", "pointermove"]) plot.canvas.addEventListener(event, scrub);
+}
+
+// Keys that the focused element makes use of itself stay its own.
+function isTaken(key, element) {
+  if (element.matches("input[type=text], select")) return true;
+  if (element.matches("input[type=range]")) return key !== " " && key !== "/" && key !== "Escape";
+  return key === " " && element.matches("button, input");
+}
+
+function onKey(event) {
+  const { key, shiftKey } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || isTaken(key, event.target)) return;
+  const turns = { ArrowLeft: [-6, 0], ArrowRight: [6, 0], ArrowUp: [0, -6], ArrowDown: [0, 6] };
+  const still = timeline.length < 2;
+  const actions = {
+    " ": () => still || (state.playing ? pause() : play()),
+    ArrowLeft: () => step(-1),
+    ArrowRight: () => step(1),
+    Home: () => seek(timeline[0]),
+    End: () => seek(Infinity),
+    Escape: () => update({ item: null, hover: null }),
+    "/": () => find("#search").focus(),
+  };
+  const action = shiftKey && turns[key] ? () => turnBy(...turns[key]) : actions[key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+// ---- Start ----
+
+function makeChoices() {
+  find("#choices").hidden = data.choices.length === 0;
+  data.choices.forEach(({ name, label, values }, i) => {
+    const select = make("select", { name });
+    const option = (text, value) => make("option", { textContent: text, value });
+    select.append(...values.map(option));
+    select.addEventListener("change", () => {
+      state.choice[i] = Number(select.value);
+      state.playing = false;
+      choose();
+    });
+    const field = make("label", { textContent: `${label} ` });
+    field.append(select);
+    find("#choices").append(field);
+  });
+}
+
+function listen() {
+  find("#play").addEventListener("click", () => (state.playing ? pause() : play()));
+  find("#time").addEventListener("input", ({ target }) => step(Number(target.value) - moment));
+  find("#speed").addEventListener("change", ({ target }) => update({ speed: +target.value }));
+  for (const name of ["fit", "turn"]) {
+    const field = find(`#${name}`);
+    field.addEventListener("change", () => update({ [name]: field.checked }));
+  }
+  find("#theme").addEventListener("click", () => {
+    state.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    applyTheme();
+    settle();
+  });
+  prefersDark.addEventListener("change", applyTheme);
+  find("#search").addEventListener("input", search);
+  find("#search").addEventListener("keydown", onSearchKey);
+  find("#search").addEventListener("focus", ({ target }) => target.select());
+  find("#search").addEventListener("blur", closeMatches);
+  document.addEventListener("keydown", onKey);
+  addEventListener("hashchange", readAddress);
+  panels.forEach(listenToPanel);
+  listenToPlot();
+  const resized = new ResizeObserver(() => {
+    plot.stale = true;
+    requestDraw();
+  });
+  for (const { canvas } of [...panels, plot]) resized.observe(canvas);
+}
+
+makeChoices();
+listen();
+readAddress();

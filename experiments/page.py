@@ -1,0 +1,42 @@
+"""One interactive HTML file from a tutorial run or a sweep; it opens offline with a double click.
+
+Shows the embedding over the epochs beside the true RGB cube: play and scrub, turn, search a name,
+see its neighbours in each space, choose the seed and dimension of a sweep.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments import _cli
+
+_RUN = flags.DEFINE_string(
+    "run", "results/tutorial", "Folder that experiments.tutorial or experiments.sweep wrote."
+)
+_OUT = flags.DEFINE_string(
+    "out",
+    "results/page.html",
+    "File for the page. A page that stands there is replaced; any other file is refused.",
+)
+_COLOURS = flags.DEFINE_string(
+    "colours",
+    None,
+    "The CSV file of the run's colours, if it was made from one; else the run says which.",
+)
+
+
+def main() -> None:
+    # Imported here, so that --help and a wrong flag answer at once.
+    from colour_embed import page
+
+    out = Path(_OUT.value)
+    page.check_page(out)
+    text = page.page(page.read_run(_RUN.value, _COLOURS.value))
+    page.write_page(out, text)
+    print(f"page in {out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser")
+
+
+if __name__ == "__main__":
+    _cli.start(main, __doc__)
