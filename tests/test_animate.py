@@ -95,6 +95,41 @@ def test_markers_look_as_matplotlib_draws_them(grey):
     assert ours.min(axis=2)[touched].min() < 230  # white items keep their edge
 
 
+def test_markers_in_three_dimensions_look_as_matplotlib_draws_them():
+    """The same places, sizes and fades in a flat scatter: its 3-D one has another camera."""
+    _, embedding, rgb = training(frames=1, items=646, dim=3)
+    size, box = (800, 600), panels.Box(40, 584, 24, 776)
+    panel = panels.DeepPanel(embedding, rgb, box)
+    panel._edge_weight[:] = 0  # the cube is not what is compared
+    frames = np.full((1, size[1], size[0], 3), 255, np.uint8)
+    panel.paint(frames, slice(0, 1))
+    ours = frames[0].astype(int)
+
+    place, depth = (values[0] for values in panel._place(panel._embedding, panel._axes))
+    far_first = np.argsort(-depth, kind="stable")
+    place, depth, colour = place[far_first], depth[far_first], rgb[far_first]
+    depth = np.clip(depth, panels._DISTANCE - 1.5, panels._DISTANCE + 1.5)
+    fade = panels._FADE * (depth - panels._DISTANCE + 1.5)[:, None] / 3
+    figure, canvas = lettering.new_canvas(*size)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, size[0]), ylim=(size[1], 0))
+    axes.axis("off")
+    axes.scatter(
+        place[:, 1] + box.left,
+        place[:, 0] + box.top,
+        s=10 * (panels._DISTANCE / depth) ** 2,
+        c=colour * (1 - fade) + fade,
+        edgecolors=np.full((646, 3), 0.6) * (1 - fade) + fade,
+        linewidths=MARKER["linewidths"],
+    )
+    theirs = lettering.picture_of(canvas).astype(int)
+    touched = ((ours != 255) | (theirs != 255)).any(axis=2)
+    difference = np.abs(ours - theirs)[touched]
+    assert touched.sum() > 8_000
+    assert difference.mean() <= 8
+    assert np.percentile(difference, 99) <= 64
+
+
 def test_limits_come_from_the_last_frame():
     epoch, embedding, rgb = training(frames=3)
     larger = embedding.copy()
