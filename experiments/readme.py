@@ -87,12 +87,31 @@ def _benchmark() -> str:
 
     rows = [[text, *(seconds(training[d][key]) for d in training)] for key, text in names.items()]
     table = _table(["500 epochs of 100,000 pairs", *(d.replace("d", "-D") for d in training)], rows)
+    sweep, members = measured["sweep"], measured["details"]["sweep"]["separate_order"]["members"]
+    sweeps = (
+        f"Sweeps of {members} members in two dimensions, on all cores: "
+        f"{seconds(sweep['shared_order'])} per run where the members share the order of the pairs, "
+        f"{seconds(sweep['separate_order'])} in orders of their own, {seconds(sweep['limit'])} for "
+        "the loop in C on all cores."
+    )
+    animation = measured.get("animation")
+    frames = (
+        ""
+        if not animation
+        else "\n\nAn animation of "
+        f"{measured['details']['animation']['2d']['whole']['frames']} frames, drawn and encoded: "
+        f"{seconds(animation['2d']['whole'])} in 2-D and {seconds(animation['3d']['whole'])} in "
+        f"3-D, where matplotlib takes {seconds(animation['2d']['whole_peer'])} and "
+        f"{seconds(animation['3d']['whole_peer'])}."
+    )
     return (
         f"{table}\n\nThe whole tutorial from a cold start, pictures included: "
         f"{seconds(whole['ours'])}, where the tutorial's own script (Keras on TensorFlow) takes "
-        f"{seconds(whole['script'])}. Medians of one run of `python -m experiments.benchmark`; the "
-        "machine, the ranges and what was scaled stand in "
-        "[results/benchmark](results/benchmark/benchmark.md)."
+        f"{seconds(whole['script'])}.\n\n{sweeps}{frames}\n\nMedians of runs of "
+        "`python -m experiments.benchmark`; the machine, the ranges, what was scaled, where a "
+        "step's time goes and how all grows with size stand in "
+        "[results/benchmark](results/benchmark/benchmark.md), and what was tried to make it faster "
+        "in [levers.md](results/benchmark/levers.md)."
     )
 
 
