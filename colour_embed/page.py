@@ -17,8 +17,6 @@ import importlib.resources
 import json
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +27,7 @@ import numpy as np
 from colour_embed import align
 from colour_embed.config import InputError
 from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
+from colour_embed.results import read_colours, reading, replacing_file
 
 __all__ = ["Run", "Training", "check_page", "page", "read_run", "write_page"]
 
@@ -42,10 +41,6 @@ _TEMPLATES = importlib.resources.files("colour_embed") / "templates"
 _LARGEST = 32767  # of an int16
 _DTYPES = {"uint8": "<u1", "int16": "<i2", "int32": "<i4", "float32": "<f4"}
 _OVERHEAD = 400  # bytes of text about each training, no less than there are
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +101,7 @@ def read_run(folder: str | os.PathLike[str], colours: str | None = None) -> Run:
 
     Args:
         folder: what `experiments.tutorial` or `experiments.sweep` wrote.
-        colours: as for `load_colours`; None takes what the run's config names.
+        colours: as for `load_colours`; None takes the run's own.
 
     Raises:
         InputError: no such run, one that is not finished, a file of it that is missing or damaged,
@@ -116,7 +111,7 @@ def read_run(folder: str | os.PathLike[str], colours: str | None = None) -> Run:
     readers = {"tutorial": _read_tutorial, "sweep": _read_sweep}
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: holds no run; give --run the folder of a tutorial or sweep")
-    try:
+    with reading(folder):
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         experiment = config.get("experiment") if isinstance(config, dict) else None
         if experiment not in readers:
@@ -126,19 +121,12 @@ def read_run(folder: str | os.PathLike[str], colours: str | None = None) -> Run:
         if not config.get("finished", True):
             raise InputError(f"{folder}: the sweep is not finished; run it again with --resume")
         return readers[experiment](folder, config, _read_colours(folder, config, colours))
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        name = Path(error.filename or "").name
-        raise InputError(f"{folder}: {name} is missing; make the run again") from None
-    except _DAMAGE as error:
-        raise InputError(f"{folder}: is damaged ({error}); make the run again") from None
 
 
 def _read_colours(folder: Path, config: dict, source: str | None) -> Colours:
     """The run's colours, known by the hash of names, RGB and pairs that every run keeps."""
     try:
-        colours = load_colours(source or config["colours"])
+        colours = load_colours(source) if source else read_colours(folder)
     except InputError as error:
         if source:
             raise
@@ -460,9 +448,5 @@ def write_page(path: Path, text: str) -> None:
     """
     check_page(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    passing = path.with_name(f".{path.name}.{os.getpid()}.passing")
-    try:
+    with replacing_file(path) as passing:
         passing.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(passing, path)
-    finally:
-        passing.unlink(missing_ok=True)

@@ -62,7 +62,6 @@ class FlatPanel:
         box: Box,
         *,
         area: float = MARKER_AREA,
-        bounds: tuple[NDArray, NDArray] | None = None,
     ):
         """Place the points.
 
@@ -71,9 +70,8 @@ class FlatPanel:
             rgb: [C, 3], in 0..1.
             box: Where the points may be seen; what lies outside is clipped.
             area: Of a marker, square points.
-            bounds: low [2] and high [2] of the axes; `limits` by default.
         """
-        low, high = bounds or limits(embedding)
+        low, high = limits(embedding)
         self._box, self._colour = box, _bytes(rgb)
         self._markers = _markers(np.ones(1), np.zeros(1), area)
         self._column = (embedding[:, :, 0] - low[0]) / (high[0] - low[0]) * (box.right - box.left)

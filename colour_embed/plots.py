@@ -17,16 +17,23 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.transforms import offset_copy
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 from numpy.typing import ArrayLike, NDArray
+
+from colour_embed.results import replacing_file
 
 __all__ = [
     "DOUBLE_COLUMN",
     "MARKER",
+    "SHAPES",
     "SINGLE_COLUMN",
     "STYLE_FILE",
+    "drawing",
+    "legend_above",
     "plot_embedding",
     "plot_embedding_3d",
     "plot_losses",
@@ -35,6 +42,7 @@ __all__ = [
     "plot_moments",
     "plot_quality_by_dimension",
     "plot_recovery_by_weight",
+    "reference_line",
     "save_figure",
     "style",
 ]
@@ -51,8 +59,8 @@ DOUBLE_COLUMN = 7.2
 MARKER = {"marker": "o", "edgecolors": "0.6", "linewidths": 0.3}
 """How every point is drawn, as `scatter` takes it; the grey edge keeps white points visible."""
 
-# For plot, which takes one colour of edge: told apart by shape alone.
-_SHAPES = "os^DvP*<>"
+SHAPES = "os^DvP*<>"
+"""Markers that are told apart by shape alone, one per group."""
 
 # Dates and version strings would make the same figure differ from one run to the next.
 _METADATA = {
@@ -99,7 +107,7 @@ def plot_embedding(
         ValueError: a wrong shape, an embedding that is not finite, or a colour outside 0..1.
     """
     embedding, rgb = _checked(embedding, rgb, dims=(2,))
-    with _drawing(ax, height=2.8) as ax:
+    with drawing(ax, height=2.8) as ax:
         ax.scatter(*embedding.T, s=size, c=rgb, **MARKER)
         ax.set(xlabel="$x_0$", ylabel="$x_1$")
         if equal:
@@ -140,7 +148,7 @@ def plot_embedding_3d(
     embedding, rgb = _checked(embedding, rgb, dims=(3,))
     if ax is not None and not isinstance(ax, Axes3D):
         raise ValueError('ax is flat: make it with add_subplot(projection="3d")')
-    with _drawing(ax, height=3.1, projection="3d") as ax:
+    with drawing(ax, height=3.1, projection="3d") as ax:
         # Shading by depth would fade the colours, and here the colours are the data.
         ax.scatter(*embedding.T, s=size, c=rgb, depthshade=False, **MARKER)
         ax.view_init(elev=elevation, azim=azimuth)
@@ -190,12 +198,12 @@ def plot_losses(
 
     with style():
         looks = cycle(mpl.rcParams["axes.prop_cycle"])  # these dashes on a caller's axes too
-    with _drawing(ax, height=2.6) as ax:
+    with drawing(ax, height=2.6) as ax:
         for (label, curve), look in zip(curves.items(), looks):
             dot = "o" if curve.size == 1 else None  # one epoch makes no line
             ax.plot(np.arange(1, curve.size + 1), curve, label=label, marker=dot, **look)
         _finish_losses(ax, best, base_rate)
-        _legend_above(ax, columns=_loss_columns(curves))
+        legend_above(ax, columns=_loss_columns(curves))
     return ax
 
 
@@ -310,7 +318,7 @@ def plot_loss_bands(
     with style():
         looks = cycle(mpl.rcParams["axes.prop_cycle"])
     handles = []
-    with _drawing(ax, height=2.9) as ax:
+    with drawing(ax, height=2.9) as ax:
         for group, look in zip(groups.values(), looks):
             finite = np.isfinite(group)
             epoch = 1 + np.flatnonzero(finite.any(axis=0))
@@ -323,7 +331,7 @@ def plot_loss_bands(
             (line,) = ax.plot(epoch, median, marker="o" if lone else None, **look)
             handles.append((band, line))
         _finish_losses(ax, best, base_rate)
-        _legend_above(
+        legend_above(
             ax,
             handles,
             list(groups),
@@ -381,7 +389,7 @@ def plot_quality_by_dimension(
     if selected is not None and selected not in dims:
         raise ValueError(f"selected must be among {dims.tolist()}, got {selected}")
 
-    with _drawing(ax, height=2.4) as ax:
+    with drawing(ax, height=2.4) as ax:
         ax.plot(dims, mean, color="0.7", linewidth=0.7, zorder=1)  # leads the eye
         bars = ax.errorbar(
             dims,
@@ -416,9 +424,9 @@ def plot_quality_by_dimension(
             )
         if floor is not None:
             # Below the line, where no mean can lie; the measure may also grow towards its floor.
-            _reference(ax, floor, "best possible", x=0.99, below=bool(floor <= mean.min()))
+            reference_line(ax, floor, "best possible", x=0.99, below=bool(floor <= mean.min()))
         # One below the other: side by side, a long name would push the axes together.
-        _legend_above(ax, handles, columns=1, markers=True)
+        legend_above(ax, handles, columns=1, markers=True)
     return ax
 
 
@@ -477,8 +485,8 @@ def plot_recovery_by_weight(
         colours = [look["color"] for look in mpl.rcParams["axes.prop_cycle"]]
     drawn = np.isfinite(height)
     handles, labels = [], []
-    with _drawing(ax, height=2.6 + 0.08 * np.unique(dims).size) as ax:
-        for shape, colour, dim in zip(cycle(_SHAPES), cycle(colours), np.unique(dims)):
+    with drawing(ax, height=2.6 + 0.08 * np.unique(dims).size) as ax:
+        for shape, colour, dim in zip(cycle(SHAPES), cycle(colours), np.unique(dims)):
             handle = []
             for outcome in (True, False):
                 here = (dims == dim) & (recovered == outcome) & drawn
@@ -525,7 +533,7 @@ def plot_recovery_by_weight(
             ax.set_ylim(-0.45, 1.45)
         else:
             ax.set_ylabel("Spearman with true distances")
-        _legend_above(
+        legend_above(
             ax,
             handles,
             labels,
@@ -640,13 +648,14 @@ def save_figure(
         with style():  # matplotlib reads fonts, ticks and dpi as it draws, not before
             figure.savefig(rendered, format=suffix, metadata=_METADATA[suffix])
         path = stem.with_name(f"{stem.name}.{suffix}")
-        _replace(path, rendered.getvalue())
+        with replacing_file(path) as passing:
+            passing.write_bytes(rendered.getvalue())
         paths.append(path)
     return paths
 
 
 @contextmanager
-def _drawing(ax: Axes | None, height: float, projection: str | None = None) -> Iterator[Axes]:
+def drawing(ax: Axes | None, height: float, projection: str | None = None) -> Iterator[Axes]:
     """Yield `ax` as it is, or the axes of a new one-column figure in this package's style."""
     if ax is not None:
         yield ax
@@ -675,11 +684,13 @@ def _checked(
     return embedding, rgb
 
 
-def _reference(ax: Axes, value: float, text: str, *, x: float, below: bool) -> None:
+def reference_line(
+    ax: Axes, value: float, text: str, *, x: float, below: bool, form: str = ".4f"
+) -> None:
     """Draw a thin line across at `value`, named at `x` (0 left, 1 right) with its value."""
     ax.axhline(value, color="0.45", linewidth=0.7, linestyle="-", zorder=1)
     ax.annotate(
-        f"{text}: {value:.4f}",
+        f"{text}: {value:{form}}",
         (x, value),
         xycoords=ax.get_yaxis_transform(),
         xytext=(0, -2 if below else 2),
@@ -703,16 +714,6 @@ def _choose_moments(epoch: NDArray[np.integer], count: int) -> list[int]:
     return moments
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write `content` to `path` in one step, with the modes any new file would get."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _finish_losses(ax: Axes, best: float | None, base_rate: float | None) -> None:
     """Name and scale the axes of training losses, and draw what they are read against."""
     ax.set(xscale="log", xlabel="epoch", ylabel="training loss (nats per pair)")
@@ -721,9 +722,9 @@ def _finish_losses(ax: Axes, best: float | None, base_rate: float | None) -> Non
     ax.margins(x=0.02, y=0.1)
     # Losses start high and end low: the lower left and the upper right are where text is free.
     if best is not None:
-        _reference(ax, best, "best without memorising", x=0.02, below=True)
+        reference_line(ax, best, "best without memorising", x=0.02, below=True)
     if base_rate is not None:
-        _reference(ax, base_rate, "always guessing the base rate", x=0.99, below=False)
+        reference_line(ax, base_rate, "always guessing the base rate", x=0.99, below=False)
 
 
 def _loss_columns(labels: Iterable[str]) -> int:
@@ -731,7 +732,7 @@ def _loss_columns(labels: Iterable[str]) -> int:
     return 2 if max(map(len, labels)) <= 22 else 1
 
 
-def _legend_above(
+def legend_above(
     ax: Axes,
     handles: Sequence | None = None,
     labels: Sequence[str] | None = None,
@@ -739,18 +740,23 @@ def _legend_above(
     columns: int,
     title: str | None = None,
     markers: bool = False,
-) -> None:
-    """Put the legend above the axes, where it covers no line; with `markers`, in less width."""
+    lift: float = 0,
+) -> Legend:
+    """Put the legend above the axes, where it covers no line; with `markers`, in less width.
+
+    `lift` is the height of what already stands between the two, points.
+    """
     given = {} if handles is None else {"handles": handles}
     if labels is not None:
         given["labels"] = labels
     if markers:
         side_by_side = {tuple: HandlerTuple(ndivide=None, pad=0.2)}
         given |= {"handler_map": side_by_side, "handlelength": 2, "columnspacing": 1.2}
-    ax.legend(
+    return ax.legend(
         **given,
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
+        bbox_transform=offset_copy(ax.transAxes, ax.figure, y=lift, units="points"),
         ncols=columns,
         title=title,
         title_fontsize=7,

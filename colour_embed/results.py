@@ -9,22 +9,41 @@ import importlib.metadata
 import json
 import os
 import platform
+import secrets
 import shutil
 import subprocess
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from colour_embed.config import InputError
+from colour_embed.data import BUILT_IN, Colours, load_colours
 
 MARKER = "config.json"
 """Every run folder holds this file; its "experiment" says which program may replace the folder."""
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas", "matplotlib", "av")
+
+COLOURS = "colours.csv"
+"""The colours of a run whose table is not one of the built-in ones."""
+
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+class Snapshots(NamedTuple):
+    """What `write_snapshots` wrote: epoch int32 [F], embedding float16 [F, C, d], loss [E]."""
+
+    epoch: np.ndarray
+    embedding: np.ndarray
+    loss: np.ndarray
 
 
 def check_folder(folder: Path, experiment: str) -> None:
@@ -92,6 +111,21 @@ def replacing(folder: Path, experiment: str) -> Iterator[Path]:
             shutil.rmtree(aside)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A name to write to beside `path`, whose file takes its place when the block ends well.
+
+    It has the modes that any new file would get. After a failure nothing is left of it, and what
+    stood at `path` is as it was.
+    """
+    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield passing
+        os.replace(passing, path)
+    finally:
+        passing.unlink(missing_ok=True)
 
 
 def _prefix(folder: Path) -> str:
@@ -180,6 +214,99 @@ def write_snapshots(path: Path, epoch: np.ndarray, embedding: np.ndarray, loss: 
         embedding=np.asarray(embedding, np.float16),
         loss=np.asarray(loss, np.float32),
     )
+
+
+def write_colours(folder: Path, colours: Colours) -> None:
+    """Write the colours of a user's table into the run folder, for `read_colours`."""
+    with (folder / COLOURS).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", "r", "g", "b"])
+        for name, rgb in zip(colours.names, np.rint(255 * colours.rgb).astype(int), strict=True):
+            writer.writerow([name, *rgb])
+
+
+@contextlib.contextmanager
+def reading(place: Path) -> Iterator[None]:
+    """Say in one line what is wrong with a run's file, or its folder, that the block reads.
+
+    Raises:
+        InputError: a file is missing, or does not hold what a run's file holds.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        missing = Path(error.filename or place)
+        raise InputError(
+            f"{missing.parent}: {missing.name} is missing; make the run again"
+        ) from None
+    except _DAMAGE as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{place}: is damaged ({said}); make the run again") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote.
+
+    Raises:
+        InputError: the file is missing or holds no JSON.
+    """
+    with reading(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read these arrays of an .npz file, and none of its others.
+
+    Raises:
+        InputError: the file is missing, damaged, or lacks one of them.
+    """
+    with reading(path), np.load(path) as arrays:
+        return {name: arrays[name] for name in names}
+
+
+def read_snapshots(path: Path) -> Snapshots:
+    """Read what `write_snapshots` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return Snapshots(**read_arrays(path, Snapshots._fields))
+
+
+def read_embedding(path: Path, names: Sequence[str]) -> np.ndarray:
+    """Read what `write_embedding` wrote: float32 [items, dim].
+
+    Args:
+        path: The CSV file.
+        names: Of the items, as they must stand in it.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds other items.
+    """
+    with reading(path):
+        with path.open(newline="", encoding="utf-8") as file:
+            _, *rows = csv.reader(file)
+        if [row[0] for row in rows] != list(names):
+            raise ValueError("its names are not those of the run's colours")
+        return np.array([row[1:] for row in rows], np.float32)
+
+
+def read_colours(folder: Path) -> Colours:
+    """The colours of a run: its own table, or the built-in one that its config.json names.
+
+    Raises:
+        InputError: config.json or the table is missing or damaged.
+    """
+    own = folder / COLOURS
+    with reading(folder / MARKER):
+        source = read_json(folder / MARKER)["colours"]
+        if source not in BUILT_IN and not own.exists():
+            raise InputError(
+                f"{folder}: {COLOURS}, which holds {source}, is missing; make the run again"
+            )
+    return load_colours(own if own.exists() else source)
 
 
 def environment(device: str, data_hash: str) -> dict[str, Any]:

@@ -411,17 +411,21 @@ def part_of(members: list[Member], part: tuple[int, int]) -> list[Member]:
     return members[len(members) * index // count : len(members) * (index + 1) // count]
 
 
+def _swept(members: Sequence[Member]) -> set[str]:
+    """The names of the numbers in which members may differ."""
+    return {name for member in members for name, _ in member.numbers}
+
+
 def _draws_labels(members: Sequence[Member], vary: Sequence[str]) -> bool:
     """Whether the program draws labels itself, and not every member takes those given."""
-    swept = {name for member in members for name, _ in member.numbers}
-    return bool({"labels", "pairs"} & set(vary)) or "label_constant" in swept
+    return bool({"labels", "pairs"} & set(vary)) or "label_constant" in _swept(members)
 
 
 def _see_the_same(config: Config, members: Sequence[Member], vary: Sequence[str]) -> bool:
     """Whether all members take the same steps on the same batches, so that they can be stacked."""
-    swept = {name for member in members for name, _ in member.numbers}
     same_batches = "order" not in vary and not _draws_labels(members, vary)
-    return same_batches and config.optimizer == VALUE_BY_VALUE and swept <= STACKED_NUMBERS
+    same_steps = config.optimizer == VALUE_BY_VALUE and _swept(members) <= STACKED_NUMBERS
+    return same_batches and same_steps
 
 
 def _chunk_length(epochs: int) -> int:

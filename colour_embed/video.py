@@ -5,10 +5,8 @@ Frames come a chunk at a time and go on to the encoder, so memory does not grow 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colour_embed.config import InputError
+from colour_embed.results import replacing_file
 
 __all__ = ["FORMATS", "Format", "check_path", "encode", "poster_path", "write_png"]
 
@@ -119,7 +118,7 @@ def encode(
         InputError: a bad path, or no frames.
     """
     path = check_path(path)
-    with _passing(path) as passing:
+    with replacing_file(path) as passing:
         count = _write(chunks, passing, FORMATS[path.suffix.lower()], fps, crf, preset)
         if count == 0:
             raise InputError(f"{path}: there are no frames to encode; give at least one")
@@ -130,19 +129,8 @@ def write_png(picture: NDArray[np.uint8], path: str | os.PathLike) -> None:
     """Write one frame, uint8 [height, width, 3], as a PNG, whole or not at all."""
     from PIL import Image
 
-    with _passing(Path(path)) as passing:
+    with replacing_file(Path(path)) as passing:
         Image.fromarray(picture).save(passing, format="PNG")
-
-
-@contextlib.contextmanager
-def _passing(path: Path) -> Iterator[Path]:
-    """A name beside the path, whose file takes the path's place when the block ends well."""
-    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        yield passing
-        os.replace(passing, path)
-    finally:
-        passing.unlink(missing_ok=True)
 
 
 def _write(chunks, path: Path, form: Format, fps: int, crf: int, preset: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -13,13 +14,11 @@ from experiments.benchmark.common import (
     PEERS,
     Part,
     Setting,
+    Timed,
     counted,
-    medians,
-    missing,
-    noting,
     own_code,
     round_ratios,
-    summary,
+    take_turns,
 )
 from experiments.benchmark.peers import process
 
@@ -41,43 +40,36 @@ def animation(setting: Setting) -> Part:
     """
     folder = Path(tempfile.mkdtemp(dir=setting.scratch))
     _write_snapshots(folder / "snapshots.npz", setting)
+    # Which program is asked what, by part and name.
     asked: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
         (f"{dim}d", f"{what}{suffix}"): (
-            suffix,
+            program,
             {"what": what, "dim": dim, "out": str(folder / "out.mp4")},
         )
         for dim in DIMS
         for what in ("draw", "whole")
-        for suffix in PROGRAMS
+        for suffix, program in PROGRAMS.items()
     }
     grid = {**GRID, "what": "grid", "epochs": setting.epochs, "out": str(folder / "grid.mp4")}
     asked["grid", "whole"] = GRID_PROCESS, grid
-    reasons: dict[str, str] = {}
-    found: dict[tuple[str, str], list] = {key: [] for key in asked}
     with contextlib.ExitStack() as stack:
-        open_peers = {}
-        for suffix, program in {**PROGRAMS, GRID_PROCESS: PROGRAMS[""]}.items():
-            with noting(suffix, reasons, setting.say):
-                command = [sys.executable, str(PEERS / program), str(folder / "snapshots.npz")]
-                environment = {**ON_PROCESSOR, **own_code()}
-                open_peers[suffix] = stack.enter_context(process.Conversation(command, environment))
-                open_peers[suffix].answer()
-        report, done = setting.add("animation", setting.repeats * len(asked)), 0
-        for _ in range(setting.repeats):
-            for key, (suffix, question) in asked.items():
-                report(done, " ".join(key))
-                if suffix not in reasons:
-                    with noting(suffix, reasons, setting.say):
-                        answer = open_peers[suffix].run(question)
-                        memory = open_peers[suffix].peak_memory()
-                        about = {"frames": answer["frames"], "peak_memory_bytes": memory}
-                        found[key].append((answer["seconds"], about))
-                done += 1
-        report(done)
+        peers = {}
+        for name in dict.fromkeys(program for program, _ in asked.values()):
+            program = PROGRAMS[""] if name == GRID_PROCESS else name
+            command = [sys.executable, str(PEERS / program), str(folder / "snapshots.npz")]
+            environment = {**ON_PROCESSOR, **own_code()}
+            peers[name] = stack.enter_context(process.Conversation(command, environment))
+            # One that cannot begin says so again when it is asked.
+            with contextlib.suppress(process.Unavailable):
+                peers[name].answer()
+        runs = {
+            " ".join(place): functools.partial(_ask, peers[program], question)
+            for place, (program, question) in asked.items()
+        }
+        entries = take_turns(setting, "animation", runs, {})
     details: dict[str, Any] = {}
-    for (part, name), (suffix, _) in asked.items():
-        entry = missing(reasons[suffix]) if suffix in reasons else _entry(found[part, name])
-        details.setdefault(part, {})[name] = entry
+    for part, name in asked:
+        details.setdefault(part, {})[name] = entries[f"{part} {name}"]
     seconds = {
         part: {name: counted(entry) for name, entry in entries.items()}
         for part, entries in details.items()
@@ -91,8 +83,10 @@ def animation(setting: Setting) -> Part:
     return Part(seconds, details, ratios)
 
 
-def _entry(found: list[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
-    return summary([seconds for seconds, _ in found], **medians([more for _, more in found]))
+def _ask(peer: process.Conversation, question: dict[str, Any]) -> Timed:
+    answer = peer.run(question)
+    about = {"frames": answer["frames"], "peak_memory_bytes": peer.peak_memory()}
+    return answer["seconds"], about
 
 
 def _write_snapshots(path: Path, setting: Setting) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +56,10 @@ class Setting:
         return min(self.keras_epochs + 1, self.epochs)
 
 
+Timed = tuple[float, dict[str, Any]]
+"""Seconds, and what else was found: epochs_run, peak_memory_bytes, loss, stages, ..."""
+
+
 class Part(NamedTuple):
     """What a part measured, as nested dicts with a peer's name at the leaves.
 
@@ -76,11 +80,13 @@ class Kind(NamedTuple):
         table: (details, ratios) -> its section as Markdown without the heading; by default a table
             of peers.
         draw: (details, folder) -> the names of the figures that it drew there, or None.
+        page: details -> a page of sentences, which stands beside the tables as NAME.md, or None.
     """
 
     run: Callable[[Setting], Part]
     table: Callable[[dict[str, Any], dict[str, Any]], str] | None = None
     draw: Callable[[dict[str, Any], Path], list[str]] | None = None
+    page: Callable[[dict[str, Any]], str] | None = None
 
 
 def summary(seconds: list[float], **more: Any) -> dict[str, Any]:
@@ -141,6 +147,38 @@ def noting(
         reasons[name] = str(error)
         if say is not None:
             say(f"skipped: {name} ({error})")
+
+
+def take_turns(
+    setting: Setting, label: str, runs: Mapping[str, Callable[[], Timed]], reasons: dict[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Time all, one after the other, in each of the setting's rounds.
+
+    Args:
+        setting: Its repeats, and where progress is told.
+        label: Of the progress bar.
+        runs: What is timed, by name.
+        reasons: Why some of them can't take part, known before; what fails on the way is added.
+
+    Returns:
+        The entry of each name: a `summary`, or what is `missing`.
+    """
+    report, done = setting.add(label, setting.repeats * len(runs)), 0
+    found: dict[str, list[Timed]] = {name: [] for name in runs}
+    for _ in range(setting.repeats):
+        for name, run in runs.items():
+            report(done, name)
+            if name not in reasons:
+                with noting(name, reasons, setting.say):
+                    found[name].append(run())
+            done += 1
+    report(done)
+    return {
+        name: missing(reasons[name])
+        if name in reasons
+        else summary([seconds for seconds, _ in timed], **medians([more for _, more in timed]))
+        for name, timed in found.items()
+    }
 
 
 @contextlib.contextmanager

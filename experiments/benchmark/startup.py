@@ -7,21 +7,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
 
 from experiments.benchmark.common import (
     ON_PROCESSOR,
     PEERS,
     Part,
     Setting,
+    Timed,
     counted,
     empty_cache,
-    medians,
-    missing,
     noting,
     own_code,
     round_ratios,
-    summary,
+    take_turns,
 )
 from experiments.benchmark.peers import process
 
@@ -31,8 +29,6 @@ IMPORTS = {
     "import_train": "import colour_embed.train",
 }
 """What a fresh Python is timed over; the first is Python alone."""
-
-Timed = tuple[float, dict[str, Any]]
 
 
 def startup(setting: Setting) -> Part:
@@ -57,30 +53,14 @@ def startup(setting: Setting) -> Part:
         runs[f"{name}_cold"] = functools.partial(_cold, arguments)
         runs[f"{name}_warm"] = functools.partial(_from_start, arguments, cache)
     reasons: dict[str, str] = {}
-    report = setting.add("startup", setting.repeats * len(runs))
-    report(0, "fill the cache")
+    report = setting.add("fill cache", 1)
     with noting("first_frame_warm", reasons, setting.say):
         runs["first_frame_warm"]()  # compiles all that `compile` does
-    found: dict[str, list[Timed]] = {name: [] for name in runs}
-    done = 0
-    for _ in range(setting.repeats):
-        for name, run in runs.items():
-            report(done, name)
-            if name not in reasons:
-                with noting(name, reasons, setting.say):
-                    found[name].append(run())
-            done += 1
-    report(done)
-    details = {
-        name: missing(reasons[name]) if name in reasons else _entry(found[name]) for name in runs
-    }
+    report(1)
+    details = take_turns(setting, "startup", runs, reasons)
     against = [(f"{name}_cold", f"{name}_warm") for name in begin]
     seconds = {name: counted(entry) for name, entry in details.items()}
     return Part(seconds, details, round_ratios(details, against))
-
-
-def _entry(found: list[Timed]) -> dict[str, Any]:
-    return summary([seconds for seconds, _ in found], **medians([more for _, more in found]))
 
 
 def _from_start(arguments: list[str], environment: dict[str, str]) -> Timed:

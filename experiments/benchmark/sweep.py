@@ -20,14 +20,13 @@ from experiments.benchmark.common import (
     PEERS,
     Part,
     Setting,
+    Timed,
     counted,
     empty_cache,
-    medians,
-    missing,
     noting,
     own_code,
     round_ratios,
-    summary,
+    take_turns,
 )
 from experiments.benchmark.peers import process
 from experiments.benchmark.record import peer_table
@@ -41,8 +40,6 @@ WIDTHS = (1, 4, 16, 64, 128)
 
 WIDTH_SHARE = 10
 """The widths are timed over this part of the epochs, as an epoch takes as long as any other."""
-
-Timed = tuple[float, dict[str, Any]]
 
 
 def sweep(setting: Setting) -> Part:
@@ -58,62 +55,38 @@ def sweep(setting: Setting) -> Part:
         command = [sys.executable, str(PEERS / "ours_sweep.py"), str(setting.seed)]
         ours = stack.enter_context(process.Conversation(command, {**ON_PROCESSOR, **own_code()}))
         ours.answer()
-        runs: dict[str, Callable[[], Timed]] = {
+        peers: list[process.Conversation] = []
+        with noting("limit", reasons, setting.say):
+            folder = Path(tempfile.mkdtemp(dir=setting.scratch))
+            limit = limit_command(make_problem(2, setting), folder)
+            peers += [stack.enter_context(process.Conversation(limit, {})) for _ in range(cores)]
+            for peer in peers:
+                peer.answer()
+        whole: dict[str, Callable[[], Timed]] = {
             name: functools.partial(
                 _run_ours, ours, setting.sweep_members, cores, vary, setting.epochs
             )
             for name, vary in VARY.items()
         }
-        with noting("limit", reasons, setting.say):
-            folder = Path(tempfile.mkdtemp(dir=setting.scratch))
-            limit = limit_command(make_problem(2, setting), folder)
-            peers = [stack.enter_context(process.Conversation(limit, {})) for _ in range(cores)]
-            for peer in peers:
-                peer.answer()
-            runs["limit"] = functools.partial(_run_limit, peers, setting.epochs)
-        runs["program"] = functools.partial(_run_program, setting)
-        widths = {
-            f"{name}, {_cores(devices)}": {
-                str(members): functools.partial(
-                    _run_ours, ours, members, devices, vary, width_epochs(setting)
-                )
-                for members in setting.sweep_widths
-            }
+        whole["limit"] = functools.partial(_run_limit, peers, setting.epochs)
+        whole["program"] = functools.partial(_run_program, setting)
+        by_width = {
+            (f"{name}, {_cores(devices)}", str(members)): functools.partial(
+                _run_ours, ours, members, devices, vary, width_epochs(setting)
+            )
             for name, vary in VARY.items()
             for devices in sorted({1, cores})
+            for members in setting.sweep_widths
         }
-        every = [
-            *((name, name, run) for name, run in runs.items()),
-            *(
-                ((line, members), f"{line}: {members}", run)
-                for line, by_members in widths.items()
-                for members, run in by_members.items()
-            ),
-        ]
-        found: dict[Any, list[Timed]] = {key: [] for key, _, _ in every}
-        report, done = setting.add("sweep", setting.repeats * len(every)), 0
-        for _ in range(setting.repeats):
-            for key, note, run in every:
-                report(done, note)
-                with noting(str(key), reasons, setting.say):
-                    found[key].append(run())
-                done += 1
-        report(done)
-    details = {
-        name: missing(reasons[name]) if name in reasons else _entry(found.get(name, []))
-        for name in (*VARY, "limit", "program")
-    }
+        runs = whole | {": ".join(place): run for place, run in by_width.items()}
+        entries = take_turns(setting, "sweep", runs, reasons)
+    details: dict[str, Any] = {name: entries[name] for name in whole}
     seconds = {name: counted(entry) for name, entry in details.items()}
-    details["widths"] = {
-        line: {members: _entry(found[line, members]) for members in by_members}
-        for line, by_members in widths.items()
-    }
+    details["widths"] = {}
+    for line, members in by_width:
+        details["widths"].setdefault(line, {})[members] = entries[f"{line}: {members}"]
     against = [(name, "limit") for name in VARY]
     return Part(seconds, details, round_ratios(details, against))
-
-
-def _entry(found: list[Timed]) -> dict[str, Any]:
-    return summary([value for value, _ in found], **medians([more for _, more in found]))
 
 
 def _cores(count: int) -> str:
@@ -196,12 +169,13 @@ def table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
 
 def draw(details: dict[str, Any], folder: Path) -> list[str]:
     """Draw runs per second against members; returns the figure's name."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     from colour_embed import plots
 
     with plots.style():
-        figure, ax = plt.subplots(figsize=(3.5, 2.6), layout="constrained")
+        figure = Figure(figsize=(plots.SINGLE_COLUMN, 2.6), layout="constrained")
+        ax = figure.add_subplot()
         for line, by_members in runs_per_second(details).items():
             shared, one = line.startswith("shared_order"), line.endswith("1 core")
             ax.plot(
@@ -223,5 +197,4 @@ def draw(details: dict[str, Any], folder: Path) -> list[str]:
         ax.set_ylabel("runs per second")
         ax.legend()
         plots.save_figure(figure, folder / "sweep_widths")
-        plt.close(figure)
     return ["sweep_widths.png"]

@@ -2,59 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from experiments.benchmark.common import (
     ON_PROCESSOR,
     PEERS,
     Part,
     Setting,
+    Timed,
     counted,
     empty_cache,
-    medians,
-    missing,
-    noting,
     own_code,
     round_ratios,
-    summary,
+    take_turns,
 )
 from experiments.benchmark.peers import process
 
 
 def tutorial(setting: Setting) -> Part:
     """The whole tutorial from process start to finished videos: our program and its own script."""
-    report = setting.add("tutorial", 2 * setting.repeats)
     table = setting.scratch / "colours.csv"
     _write_download(table)
-    finished: dict[str, list] = {"ours": [], "script": []}
-    reasons: dict[str, str] = {}
-    done = 0
-    for _ in range(setting.repeats):
-        for name, run in (("ours", _run_ours), ("script", _run_script)):
-            if name not in reasons:
-                report(done, name)
-                out = Path(tempfile.mkdtemp(dir=setting.scratch))
-                with noting(name, reasons, setting.say):
-                    finished[name].append(run(setting, table, out))
-                shutil.rmtree(out)
-            done += 1
-            report(done)
-    details = {
-        name: missing(reasons[name])
-        if name in reasons
-        else summary([seconds for seconds, _ in found], **medians([more for _, more in found]))
-        for name, found in finished.items()
+    runs = {
+        name: functools.partial(_run_and_clear, run, setting, table)
+        for name, run in (("ours", _run_ours), ("script", _run_script))
     }
+    details = take_turns(setting, "tutorial", runs, {})
     seconds = {name: counted(entry) for name, entry in details.items()}
     return Part(seconds, details, round_ratios(details, [("script", "ours")]))
 
 
-def _run_ours(setting: Setting, table: Path, out: Path) -> tuple[float, dict[str, Any]]:
+def _run_and_clear(run: Callable[..., Timed], setting: Setting, table: Path) -> Timed:
+    """Run a program into a folder that goes with it."""
+    with tempfile.TemporaryDirectory(dir=setting.scratch) as out:
+        return run(setting, table, Path(out))
+
+
+def _run_ours(setting: Setting, table: Path, out: Path) -> Timed:
     command = [sys.executable, "-m", "experiments.tutorial"]
     command += [f"--out={out}", f"--epochs={setting.epochs}"]
     with empty_cache() as cache:
@@ -66,7 +55,7 @@ def _run_ours(setting: Setting, table: Path, out: Path) -> tuple[float, dict[str
     }
 
 
-def _run_script(setting: Setting, table: Path, out: Path) -> tuple[float, dict[str, Any]]:
+def _run_script(setting: Setting, table: Path, out: Path) -> Timed:
     run_epochs = setting.keras_run_epochs
     command = [setting.python_tf, str(PEERS / "tutorial_script.py"), str(table), str(out)]
     command += [f"--epochs={setting.epochs}", f"--run_epochs={run_epochs}"]

@@ -6,7 +6,10 @@ import sys
 
 
 def open_channel():
-    """say(answer), which tells the benchmark; whatever else is printed from now on is an error."""
+    """say(answer), which tells the benchmark; whatever else is printed from now on is an error.
+
+    Frameworks write to stdout as they like; the conversation keeps the real one for itself.
+    """
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return lambda answer: print(json.dumps(answer), file=channel, flush=True)

@@ -4,12 +4,11 @@ The peer is started with the path of a problem, says that it is ready (or what i
 trains once for each line that it reads. So it can stay warm while others have their turn.
 """
 
-import json
-import os
 import sys
 from typing import NamedTuple
 
 import numpy as np
+from _asked import open_channel
 
 
 class Problem(NamedTuple):
@@ -34,13 +33,7 @@ def serve(prepare) -> None:
             fit(run) trains from the problem's start, in an order that depends on the run's number,
             and returns seconds, epochs_run, epochs_timed and the loss of the last epoch.
     """
-    # Frameworks write to stdout as they like; the conversation keeps the real one for itself.
-    channel = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def say(answer):
-        print(json.dumps(answer), file=channel, flush=True)
-
+    say = open_channel()
     with np.load(sys.argv[1]) as file:
         problem = Problem(**{name: file[name] for name in Problem._fields})
     scalars = ("epochs", "run_epochs", "batch_size", "seed")
