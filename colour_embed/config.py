@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-HEADS = ("free", "negative")
+HEADS = ("free", "negative", "inverse", "matched", "dot")
+"""How two vectors become a logit; see `heads`."""
 
 
 class InputError(ValueError):
@@ -26,7 +27,7 @@ def _member(default: Any) -> Any:
     return field(default=default, metadata={"role": "member"})
 
 
-def _number(default: float) -> Any:
+def _number(default: float | None) -> Any:
     """A field that enters the compiled program as an argument: it can be vmapped."""
     return field(default=default, metadata={"role": "number"})
 
@@ -45,8 +46,10 @@ class Config:
         epochs: Passes over all pairs.
         batch_size: Pairs per step. The last batch of an epoch holds what is left and is averaged
             over what it holds.
-        head: "free", the tutorial's dense unit, whose weight may take either sign; or "negative",
-            whose weight is -softplus of the parameter and so can never be positive.
+        head: How two vectors become a logit, see `heads`: "free", the tutorial's dense unit, whose
+            weight may take either sign; "negative", whose weight is -softplus of the parameter and
+            so can never be positive; "inverse", "matched" or "dot".
+        smoothing: Of the heads "inverse" and "matched" only; see `heads.logits`.
         normalise: Scale every row of the embedding to length one before the distance.
         optimizer: "keras_adam", or the name of an optimiser in optax.
         optimizer_options: Further arguments of an optax optimiser, as (name, value) pairs.
@@ -56,6 +59,7 @@ class Config:
         epsilon: Added to the root of the second moment, outside its bias correction (keras_adam
             only).
         initial_scale: The embedding starts uniform in (-initial_scale, initial_scale).
+        initial_kernel: Where the dense kernel starts; None draws it, Glorot uniform.
         label_constant: c of the rule that labels pairs, diff < c u^2 with u uniform in (0, 1).
 
     Raises:
@@ -67,6 +71,7 @@ class Config:
     epochs: int = _static(500)
     batch_size: int = _static(512)
     head: str = _static("free")
+    smoothing: float = _static(0.1)
     normalise: bool = _static(False)
     optimizer: str = _static("keras_adam")
     optimizer_options: tuple[tuple[str, float], ...] = _static(())
@@ -75,6 +80,7 @@ class Config:
     beta2: float = _number(0.999)
     epsilon: float = _number(1e-7)
     initial_scale: float = _number(0.05)
+    initial_kernel: float | None = _number(None)
     label_constant: float = _number(0.2)
 
     def __post_init__(self):  # noqa: D105
@@ -91,12 +97,14 @@ class Config:
             raise InputError(f"seed is {self.seed}: give a whole number below 2**32")
         if self.head not in HEADS:
             raise InputError(f"head is {self.head!r}: give one of {', '.join(HEADS)}")
-        for name in number_names():
+        for name in (*number_names(), "smoothing"):
             value = getattr(self, name)
+            if name == "initial_kernel" and value is None:
+                continue
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not (number and math.isfinite(value)):
                 raise InputError(f"{name} is {value!r}: give a finite number")
-        for name in ("learning_rate", "epsilon", "initial_scale", "label_constant"):
+        for name in ("learning_rate", "epsilon", "initial_scale", "label_constant", "smoothing"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)!r}: give a number above 0")
         for name in ("beta1", "beta2"):
@@ -114,8 +122,9 @@ class Config:
         return Config(dim=self.dim, **kept)
 
     def numbers(self) -> dict[str, float]:
-        """The fields that enter the compiled program as arguments, by name."""
-        return {name: float(getattr(self, name)) for name in number_names()}
+        """The fields that enter the compiled program as arguments, by name; NaN for None."""
+        values = {name: getattr(self, name) for name in number_names()}
+        return {name: math.nan if value is None else float(value) for name, value in values.items()}
 
     def to_json(self) -> str:
         """This config as a JSON object; `from_json` reads it back."""

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import expit, ndtri
 
-from colour_embed import data
+from colour_embed import data, heads
 
 RECOVERED_SPEARMAN = 0.5
 """A run counts as recovered from this rank correlation of distances up."""
@@ -602,6 +602,9 @@ def measure_members(
     bias: np.ndarray,
     truth: Truth | Sequence[Truth],
     held_out: data.Pairs | Sequence[data.Pairs],
+    *,
+    head: str = "free",
+    smoothing: float = 0.1,
     workers: int | None = None,
 ) -> dict[str, np.ndarray]:
     """All measures of all members of a sweep.
@@ -610,10 +613,12 @@ def measure_members(
         embedding: [members, items, columns], of which a member's first `dim` are its own. They are
             the vectors that distances are taken between: unit rows, if the model normalises.
         dim: integers [members].
-        kernel: [members], the effective weight of the squared distance.
+        kernel: [members], the effective weight of the head.
         bias: [members].
         truth: one for all, or one per member.
         held_out: pairs that training did not see (`data.held_out_pairs`), for all or per member.
+        head: how vectors become logits; see `heads`.
+        smoothing: of the head, where it has one.
         workers: threads, by default as many as there are cores.
 
     Returns:
@@ -641,7 +646,11 @@ def measure_members(
         weight, offset = float(kernel[i]), float(bias[i])
         # A thread starts with NumPy's default of warning, whatever the caller's.
         with np.errstate(all="ignore"):
-            return _measure(member, weight, offset, truths[i], pairs[i].label, places[id(pairs[i])])
+            squared = pdist(member, "sqeuclidean")
+            relation = _dot_products(member) if heads.uses_dot_product(head) else squared
+            logits = heads.logits(head, smoothing, weight, offset, relation, np)
+            place = places[id(pairs[i])]
+            return _measure(member, squared, logits, truths[i], pairs[i].label, place)
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         rows = list(pool.map(measure, range(members)))
@@ -652,15 +661,13 @@ def measure_members(
 
 def _measure(
     embedding: np.ndarray,
-    kernel: float,
-    bias: float,
+    squared: np.ndarray,
+    logits: np.ndarray,
     truth: Truth,
     label: np.ndarray,
     place: np.ndarray,
 ) -> tuple[float, ...]:
     """The numbers of `MEASURES` for one member."""
-    squared = pdist(embedding, "sqeuclidean")
-    logits = kernel * squared + bias
     # Distances of finite parameters can overflow too; either way there is nothing to measure.
     if not (np.isfinite(embedding).all() and np.isfinite(logits).all()):
         return (float("nan"),) * len(MEASURES)
@@ -679,6 +686,11 @@ def _measure(
         "recovered": float(spearman >= RECOVERED_SPEARMAN),
     }
     return tuple(values[name] for name in MEASURES)
+
+
+def _dot_products(embedding: np.ndarray) -> np.ndarray:
+    """The dot products of all unordered pairs, in the order of `data.all_pairs`."""
+    return (embedding @ embedding.T)[np.triu_indices(len(embedding), k=1)]
 
 
 def _pair_places(index: np.ndarray, items: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The model: an embedding, the squared distance of two of its rows, one dense unit.
+"""The model: an embedding, the squared distance of two of its rows, one dense unit or its kin.
 
 The only file that knows flax. The parameters come out of an NNX module as a plain pytree, and the
 logits are a pure function of that pytree and the pairs.
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from colour_embed import heads
 from colour_embed.config import Config
 
 Params = dict[str, Any]
@@ -21,12 +22,12 @@ Params = dict[str, Any]
 
 
 class PairModel(nnx.Module):
-    """logit = kernel * |e_i - e_j|^2 + bias for a pair (i, j), with Keras's initial values.
+    """The logit of a pair (i, j), such as kernel * |e_i - e_j|^2 + bias, by the config's head.
 
-    The embedding starts uniform in (-initial_scale, initial_scale), each column from its own key,
-    so that a column does not depend on how many others stand beside it. The dense kernel starts
-    Glorot uniform, which for one input and one output is uniform in (-sqrt(3), sqrt(3)); the bias
-    starts at 0.
+    Initial values are Keras's. The embedding starts uniform in (-initial_scale, initial_scale),
+    each column from its own key, so that a column does not depend on how many others stand beside
+    it. The dense kernel starts Glorot uniform, which for one input and one output is uniform in
+    (-sqrt(3), sqrt(3)); the bias starts at 0.
     """
 
     def __init__(  # noqa: D107
@@ -40,6 +41,7 @@ class PairModel(nnx.Module):
         )
         self.dense = nnx.Linear(1, 1, kernel_init=nnx.initializers.glorot_uniform(), rngs=rngs)
         self.head = config.head
+        self.smoothing = config.smoothing
         self.normalise = config.normalise
 
     def __call__(self, first: Array, second: Array) -> Array:
@@ -49,13 +51,17 @@ class PairModel(nnx.Module):
         """
         # Calling the layer would round float64 parameters to float32.
         table = self.embedding.embedding[...]
-        if self.normalise:
-            apart = _unit_rows(_rows(table, first)) - _unit_rows(_rows(table, second))
+        dot = heads.uses_dot_product(self.head)
+        if self.normalise or dot:
+            rows = _rows(table, first), _rows(table, second)
+            one, other = map(_unit_rows, rows) if self.normalise else rows
+            relation = jnp.sum(one * other if dot else (one - other) ** 2, axis=1)
         else:
-            apart = _difference(table, first, second)
-        squared_distance = jnp.sum(apart**2, axis=1)
-        kernel = effective_kernel(self.dense.kernel[...], self.head)
-        return kernel[0, 0] * squared_distance + self.dense.bias[...][0]
+            relation = jnp.sum(_difference(table, first, second) ** 2, axis=1)
+        kernel = heads.effective_kernel(self.dense.kernel[...], self.head, jnp)[0, 0]
+        return heads.logits(
+            self.head, self.smoothing, kernel, self.dense.bias[...][0], relation, jnp
+        )
 
 
 # The host has checked the ids: no need to do it again in every step, and to fill in NaN.
@@ -104,11 +110,6 @@ def _unit_rows(table: Array) -> Array:
     return table * jax.lax.rsqrt(jnp.maximum(squared_length, 1e-12))
 
 
-def effective_kernel(kernel: Array, head: str) -> Array:
-    """The weight that multiplies the squared distance: the parameter, or -softplus of it."""
-    return -jax.nn.softplus(kernel) if head == "negative" else kernel
-
-
 def init_params(config: Config, items: int, key: Array, *, initial_scale=None) -> Params:
     """Initial parameters of the model for `items` items.
 
@@ -139,7 +140,7 @@ def logits(config: Config, params: Params, first: Array, second: Array | None = 
     """Logits of pairs: the log-odds that a pair is similar.
 
     Args:
-        config: head and normalise are used.
+        config: head, smoothing and normalise are used.
         params: As `init_params` returns them.
         first: int32 [N], ids of the first items; or int32 [N, 2], both sides in one array.
         second: int32 [N], ids of the second items, where `first` holds only the first.
@@ -150,7 +151,9 @@ def logits(config: Config, params: Params, first: Array, second: Array | None = 
     if second is None:
         first, second = first[..., 0], first[..., 1]
     items, dim = params["embedding"]["embedding"].shape[:2]
-    structure = Config(dim=dim, head=config.head, normalise=config.normalise)
+    structure = Config(
+        dim=dim, head=config.head, smoothing=config.smoothing, normalise=config.normalise
+    )
     graphdef, rest = _graphdef(structure, items)
     return nnx.merge(graphdef, nnx.State(params), rest)(first, second)
 

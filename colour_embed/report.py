@@ -52,6 +52,8 @@ def measure(result: SweepResult, data: SweepData, vary: Sequence[str]) -> dict[s
         result.bias,
         [truths[constant] for constant in constants],
         [pairs[key] for key in zip(constants, seeds)],
+        head=result.config.head,
+        smoothing=result.config.smoothing,
     )
 
 

@@ -246,14 +246,22 @@ def reading(place: Path) -> Iterator[None]:
         raise InputError(f"{place}: is damaged ({said}); make the run again") from None
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
     """Read what `write_json` wrote.
 
+    Args:
+        path: The file.
+        keys: What the object in it must have at the least.
+
     Raises:
-        InputError: the file is missing or holds no JSON.
+        InputError: the file is missing, holds no JSON, or lacks a key.
     """
     with reading(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            if key not in value:
+                raise ValueError(f"it lacks {key!r}")
+        return value
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -262,7 +270,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     Raises:
         InputError: the file is missing, damaged, or lacks one of them.
     """
-    with reading(path), np.load(path) as arrays:
+    # Opened here, as np.load leaves a file open that is no archive.
+    with reading(path), path.open("rb") as file, np.load(file) as arrays:
         return {name: arrays[name] for name in names}
 
 
@@ -300,12 +309,11 @@ def read_colours(folder: Path) -> Colours:
         InputError: config.json or the table is missing or damaged.
     """
     own = folder / COLOURS
-    with reading(folder / MARKER):
-        source = read_json(folder / MARKER)["colours"]
-        if source not in BUILT_IN and not own.exists():
-            raise InputError(
-                f"{folder}: {COLOURS}, which holds {source}, is missing; make the run again"
-            )
+    source = read_json(folder / MARKER, ["colours"])["colours"]
+    if source not in BUILT_IN and not own.exists():
+        raise InputError(
+            f"{folder}: {COLOURS}, which holds {source}, is missing; make the run again"
+        )
     return load_colours(own if own.exists() else source)
 
 

@@ -32,7 +32,7 @@ from colour_embed.train import (
     train_step,
 )
 
-STACKED_NUMBERS = frozenset({"initial_scale"})
+STACKED_NUMBERS = frozenset({"initial_scale", "initial_kernel"})
 """The numbers of the config that may differ among members: those that no step reads."""
 
 

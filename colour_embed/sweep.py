@@ -24,10 +24,11 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from colour_embed import heads
 from colour_embed.checkpoint import Checkpoints
 from colour_embed.config import Config, InputError, number_names
 from colour_embed.data import Pairs
-from colour_embed.model import Params, effective_kernel, item_vectors
+from colour_embed.model import Params, item_vectors
 from colour_embed.stacked import STACKED_NUMBERS, run_stacked_epochs
 from colour_embed.train import (
     VALUE_BY_VALUE,
@@ -191,10 +192,9 @@ class SweepResult:
 
     @property
     def kernel(self) -> np.ndarray:
-        """float32 [M], the final weight of the squared distance."""
-        return np.asarray(effective_kernel(self.params["dense"]["kernel"], self.config.head))[
-            :, 0, 0
-        ]
+        """float32 [M], the final weight of the head, such as that of the squared distance."""
+        kernel = self.params["dense"]["kernel"]
+        return np.asarray(heads.effective_kernel(kernel, self.config.head, jnp))[:, 0, 0]
 
     @property
     def bias(self) -> np.ndarray:
@@ -787,7 +787,7 @@ class _Run:
         for place, member in enumerate(self.members):
             if found["embedding"][place, :, member.dim :].any():
                 raise AssertionError(f"a padded column of member {member} did not stay zero")
-        initial = effective_kernel(found["initial_kernel"], self.config.head)
+        initial = heads.effective_kernel(found["initial_kernel"], self.config.head, jnp)
         return SweepResult(
             config=self.config,
             members=self.members,

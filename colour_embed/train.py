@@ -20,9 +20,10 @@ import numpy as np
 import optax
 from jax import Array
 
+from colour_embed import heads
 from colour_embed.config import Config, InputError
 from colour_embed.data import Pairs
-from colour_embed.model import Params, effective_kernel, init_params, item_vectors, logits
+from colour_embed.model import Params, init_params, item_vectors, logits
 from colour_embed.shuffle import index_order
 
 WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
@@ -374,6 +375,8 @@ def start_training(
     """
     optimizer = optimizer or make_optimizer(config, numbers)
     params = init_params(config, items, keys.init, initial_scale=numbers["initial_scale"])
+    drawn, given = params["dense"]["kernel"], numbers["initial_kernel"]
+    params["dense"]["kernel"] = jnp.where(jnp.isnan(given), drawn, given)
     if dim is not None:
         in_use = jnp.arange(config.dim) < dim
         params["embedding"]["embedding"] *= in_use.astype(jnp.float32)[None, :]
@@ -498,8 +501,9 @@ class Fit:
 
     @property
     def kernel(self) -> float:
-        """The weight that multiplies the squared distance."""
-        return float(effective_kernel(self.params["dense"]["kernel"], self.config.head)[0, 0])
+        """The weight of the head, such as that of the squared distance."""
+        kernel = self.params["dense"]["kernel"]
+        return float(heads.effective_kernel(kernel, self.config.head, jnp)[0, 0])
 
     @property
     def bias(self) -> float:

@@ -23,7 +23,7 @@ _OUT = flags.DEFINE_string(
 _COLOURS = flags.DEFINE_string(
     "colours",
     None,
-    "The CSV file of the run's colours, if it was made from one; else the run says which.",
+    "A CSV file of the run's colours; by default the run says which they are.",
 )
 
 

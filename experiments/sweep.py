@@ -96,6 +96,7 @@ def main() -> None:
 
     from colour_embed import checkpoint, data, results, train
     from colour_embed.sweep import SweepData, grid, member_config, part_of, plan_memory
+    from experiments import _sweep_figures
 
     began = time.perf_counter()
     colours = data.load_colours(_COLOURS.value)
@@ -150,9 +151,12 @@ def main() -> None:
         found = {
             name: _merged(out, name, config, members, part[1]) for name, config in programs.items()
         }
-        measures, runs, summary = _tables(found, swept)
+        runs, summary = _tables(found, swept)
         with results.replacing(out, "sweep") as folder:
-            _write(folder, about, colours, swept, found, measures, runs, summary)
+            _write(folder, about, colours, found, runs, summary)
+            _sweep_figures.draw(folder, folder)
+            if _ANIMATE.value:
+                _animate(folder, colours, found)
             seconds["whole"] = time.perf_counter() - began
             results.write_json(folder / "env.json", {**environment, "seconds": seconds})
     _tell(out, summary, seconds, len(runs))
@@ -349,14 +353,16 @@ def _merged(out: Path, name: str, config, members, count: int):
 
 
 def _tables(found, swept):
-    """Measures by program, the table of all members, and the summary."""
+    """The table of all members, and the summary."""
     import numpy as np
     import pandas as pd
 
     from colour_embed import metrics, report
 
-    measures = {name: report.measure(result, swept, _VARY.value) for name, result in found.items()}
-    tables = [report.member_table(result, measures[name]) for name, result in found.items()]
+    tables = [
+        report.member_table(result, report.measure(result, swept, _VARY.value))
+        for result in found.values()
+    ]
     runs = pd.concat(tables, ignore_index=True)
     groups, between = report.group_columns(runs), {}
     embeddings = [vectors for result in found.values() for vectors in result.embedding]
@@ -365,16 +371,18 @@ def _tables(found, swept):
             chosen = np.stack([embeddings[row][:, : values[-1]] for row in members.index])
             disparity = metrics.cross_seed_procrustes(chosen)
             between[values] = disparity[np.triu_indices(len(chosen), 1)].mean()
-    return measures, runs, report.summary_table(runs, between)
+    return runs, report.summary_table(runs, between)
 
 
-def _write(folder, about, colours, swept, found, measures, runs, summary) -> None:
-    """The run folder."""
+def _write(folder, about, colours, found, runs, summary) -> None:
+    """The run folder, but for what is drawn."""
     import numpy as np
 
-    from colour_embed import results
+    from colour_embed import data, results
 
-    results.write_json(folder / "config.json", {**about, "finished": True})
+    results.write_json(folder / results.MARKER, {**about, "finished": True})
+    if _COLOURS.value not in data.BUILT_IN:
+        results.write_colours(folder, colours)
     runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
     summary.to_csv(folder / "summary.csv", index=False, lineterminator="\n")
     curves, embeddings = {}, {}
@@ -389,83 +397,15 @@ def _write(folder, about, colours, swept, found, measures, runs, summary) -> Non
             embeddings[f"{name}_snapshots"] = result.snapshots.astype(np.float16)
     np.savez_compressed(folder / "curves.npz", **curves)
     np.savez_compressed(folder / "embeddings.npz", **embeddings)
+
+
+def _animate(folder, colours, found) -> None:
+    """A video of each program's members that keep snapshots."""
+    from colour_embed import animate
+
     for name, result in found.items():
         suffix = f"_{name}" if len(found) > 1 else ""
-        _draw(folder, suffix, colours, swept, result, measures[name], summary)
-
-
-def _draw(folder, suffix, colours, swept, result, measures, summary) -> None:
-    """The figures of one program: its losses, quality, recovery and members."""
-    import numpy as np
-
-    from colour_embed import align, animate, data, metrics, plots
-
-    floor = data.best_loss(data.probability_similar(swept.pairs.diff), swept.pairs.label)
-    dims = np.array([member.dim for member in result.members])
-    recovered, whole = measures["recovered"], result.diverged == 0
-    bands = {
-        f"d = {dim} ({int((recovered & (dims == dim)).sum())} recovered)": result.loss[
-            recovered & (dims == dim)
-        ]
-        for dim in np.unique(dims)
-        if (recovered & whole & (dims == dim)).any() and result.loss.shape[1]
-    }
-    if bands:
-        axes = plots.plot_loss_bands(
-            bands, best=floor, base_rate=data.base_rate_loss(swept.pairs.label)
-        )
-        plots.save_figure(axes.figure, folder / f"losses{suffix}")
-    plain = not result.members[0].numbers
-    rows = summary[
-        (summary["head"] == result.config.head)
-        & (summary["normalise"] == result.config.normalise)
-        & (summary["batch_size"] == result.config.batch_size)
-        & summary["recovered_heldout_loss"].notna()
-    ]
-    if plain and len(rows):
-        selected = rows.loc[rows["selected"], "dim"]
-        truth = metrics.make_truth(colours.rgb, result.config.label_constant)
-        axes = plots.plot_quality_by_dimension(
-            dims=rows["dim"].to_numpy(),
-            mean=rows["recovered_heldout_loss"].to_numpy(),
-            low=rows["recovered_heldout_loss_low"].to_numpy(),
-            high=rows["recovered_heldout_loss_high"].to_numpy(),
-            selected=int(selected.iloc[0]) if len(selected) else None,
-            floor=truth.floor,
-            statistic="interquartile mean",
-        )
-        plots.save_figure(axes.figure, folder / f"quality{suffix}")
-    axes = plots.plot_recovery_by_weight(
-        result.initial_kernel, recovered, dims, spearman=measures["spearman"]
-    )
-    plots.save_figure(axes.figure, folder / f"recovery{suffix}")
-    figure = _small_multiples(align, plots, colours, result, measures)
-    plots.save_figure(figure, folder / f"members{suffix}")
-    if _ANIMATE.value:
         animate.animate_grid(result, colours.rgb, folder / f"grid{suffix}.mp4")
-
-
-def _small_multiples(align, plots, colours, result, measures, seeds=6):
-    """The first seeds of each dimension, turned toward RGB's widest plane; failures included."""
-    import numpy as np
-
-    plane = align.principal_axes(colours.rgb, 2)
-    panels, titles, failed = [], [], []
-    for dim in sorted({member.dim for member in result.members}):
-        places = [i for i, one in enumerate(result.members) if one.dim == dim][:seeds]
-        row = []
-        for place in places:
-            vectors = result.embedding[place, :, :dim].astype(np.float64)
-            if dim == 1:
-                vectors = align.align(vectors, plane[:, :1])
-                vectors = np.pad(vectors, ((0, 0), (0, 1)))
-            else:
-                vectors = align.align(align.principal_axes(vectors, 2), plane)
-            row.append(vectors)
-        panels.append(row)
-        titles.append([f"d = {dim}, seed {result.members[place].seed}" for place in places])
-        failed.append([not measures["recovered"][place] for place in places])
-    return plots.plot_members(panels, colours.rgb, titles, failed=np.array(failed))
 
 
 def _tell(out, summary, seconds, members) -> None:

@@ -46,6 +46,7 @@ def main() -> None:
 
     from colour_embed import data, results, train
     from colour_embed.config import Config
+    from experiments import _tutorial_figures
 
     began = time.perf_counter()
     configs = {
@@ -75,6 +76,11 @@ def main() -> None:
         environment = results.environment(
             jax.devices()[0].device_kind, data.data_hash(colours, pairs)
         )
+        runs = {name: dataclasses.asdict(config) for name, config in configs.items()}
+        about = {"colours": colours.source, "pairs": _PAIRS.value, "runs": runs}
+        results.write_json(folder / results.MARKER, {"experiment": "tutorial", **about})
+        if _COLOURS.value not in data.BUILT_IN:
+            results.write_colours(folder, colours)
         # The pictures of one training are drawn while the next one trains.
         with _cli.progress() as add, ThreadPoolExecutor(1) as drawing:
             pictures = []
@@ -93,17 +99,19 @@ def main() -> None:
                         ),
                     )
                     seconds[f"train_{name}"] = time.perf_counter() - start
+                    _write(folder, name, fits[name], colours)
                     if fits[name].status == "interrupted":
                         break
-                    pictures.append(
-                        drawing.submit(_draw, folder, name, fits[name], colours, losses, add)
-                    )
+                    pictures.append(drawing.submit(_draw, folder, name, fits[name], colours, add))
                 for picture in pictures:
                     picture.result()
             except KeyboardInterrupt:
                 drawing.shutdown(cancel_futures=True)
+                for name, fit in fits.items():  # it may have struck while one was written
+                    _write(folder, name, fit, colours)
             metrics = {name: _measure(fit, colours, losses) for name, fit in fits.items()}
-        _write(folder, configs, colours, fits, metrics)
+        results.write_json(folder / "metrics.json", metrics)
+        _tutorial_figures.draw_losses(folder, folder)
         seconds["whole"] = time.perf_counter() - began
         results.write_json(folder / "env.json", {**environment, "seconds": seconds})
     _tell(out, fits, metrics)
@@ -128,53 +136,33 @@ def _measure(fit, colours, losses) -> dict:
     }
 
 
-def _draw(folder, name, fit, colours, losses, add) -> None:
-    """The figures and the animation of one training."""
-    from colour_embed import animate, plots
+def _write(folder, name, fit, colours) -> None:
+    """The arrays of one training."""
+    from colour_embed import results
 
-    rgb, dim = colours.rgb, fit.config.dim
-    if dim == 2:
-        axes = plots.plot_embedding(fit.embedding, rgb, title="2D Colour Embeddings")
-    else:
-        axes = plots.plot_embedding_3d(fit.embedding, rgb)
-    plots.save_figure(axes.figure, folder / ("main" if dim == 2 else "embedding_3d"))
+    results.write_embedding(folder / f"embedding_{name}.csv", colours.names, fit.embedding)
+    path = folder / f"snapshots_{name}.npz"
+    results.write_snapshots(path, fit.epoch, fit.snapshots, fit.loss)
+
+
+def _draw(folder, name, fit, colours, add) -> None:
+    """The figures of one training, from what `_write` wrote, and its animation."""
+    from colour_embed import animate
+    from experiments import _tutorial_figures
+
+    _tutorial_figures.draw_training(folder, name, folder)
     if len(fit.loss) == 0:
         return
-    moments = plots.plot_moments(fit.epoch, fit.snapshots, rgb, loss=fit.loss)
-    plots.save_figure(moments, folder / f"moments_{name}")
     shown = fit.epoch > 0  # the tutorial's frames begin after the first epoch
     report = add(f"animate {name}", int(shown.sum()))
     animate.animate(
         fit.epoch[shown],
         fit.snapshots[shown],
-        rgb,
+        colours.rgb,
         folder / f"embed_{name}.mp4",
         loss=fit.loss,
         report=lambda event: report(event.done),
     )
-
-
-def _write(folder, configs, colours, fits, metrics) -> None:
-    """Everything of the run folder that is not drawn by `_draw`."""
-    from colour_embed import plots, results
-
-    runs = {name: dataclasses.asdict(config) for name, config in configs.items()}
-    about = {"colours": colours.source, "pairs": _PAIRS.value, "runs": runs}
-    results.write_json(folder / "config.json", {"experiment": "tutorial", **about})
-    results.write_json(folder / "metrics.json", metrics)
-    for name, fit in fits.items():
-        results.write_embedding(folder / f"embedding_{name}.csv", colours.names, fit.embedding)
-        path = folder / f"snapshots_{name}.npz"
-        results.write_snapshots(path, fit.epoch, fit.snapshots, fit.loss)
-    curves = {
-        f"{fit.config.dim}-D, seed {fit.config.seed}": fit.loss
-        for fit in fits.values()
-        if len(fit.loss)
-    }
-    if curves:
-        first = next(iter(metrics.values()))
-        axes = plots.plot_losses(curves, best=first["best_loss"], base_rate=first["base_rate_loss"])
-        plots.save_figure(axes.figure, folder / "losses")
 
 
 def _tell(out, fits, metrics) -> None:

@@ -10,6 +10,7 @@ PROGRAMS = {
     "sweep": ("results/sweep", 24),
     "benchmark": ("results/benchmark", 9),
     "page": ("results/page.html", 4),
+    "figures": ("results/figures", 4),
 }
 """Where each writes by default, and how many flags it has at the least."""
 

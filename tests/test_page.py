@@ -366,6 +366,8 @@ def test_an_unfinished_sweep_and_one_of_lost_colours_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"mine\.csv.*give --colours the file"):
         page.read_run(tmp_path / "b")
     assert len(page.read_run(tmp_path / "b", "css4").colours) == 148
+    results.write_colours(tmp_path / "b", load_colours("css4"))
+    assert page.read_run(tmp_path / "b").colours.source == "colours.csv"
 
 
 # --------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 
 from colour_embed import results
 from colour_embed.config import InputError
+from colour_embed.data import Colours
 
 
 def _write(folder, experiment="tutorial", **files):
@@ -119,8 +120,11 @@ def test_json_has_no_nan_and_embeddings_read_back(tmp_path):
         header, *rows = csv.reader(file)
     assert header == ["name", "x0", "x1"]
     assert [row[0] for row in rows] == names
-    back = np.array([row[1:] for row in rows], np.float32)
+    back = results.read_embedding(tmp_path / "e.csv", names)
+    assert back.dtype == np.float32
     np.testing.assert_array_equal(back, embedding)
+    with pytest.raises(InputError, match=r"e\.csv: is damaged \(its names are not those"):
+        results.read_embedding(tmp_path / "e.csv", names[::-1])
 
 
 def test_snapshots_read_back_in_half_precision(tmp_path):
@@ -131,6 +135,57 @@ def test_snapshots_read_back_in_half_precision(tmp_path):
         assert arrays["epoch"].tolist() == [0, 5]
         np.testing.assert_allclose(arrays["embedding"], embedding, rtol=1e-3)
         assert arrays["loss"].shape == (5,)
+    found = results.read_snapshots(tmp_path / "s.npz")
+    assert (found.epoch.tolist(), found.embedding.dtype) == ([0, 5], np.float16)
+    assert found.loss.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_users_colours_read_back_and_the_built_in_ones_by_name(tmp_path):
+    results.write_json(tmp_path / "config.json", {"colours": "mine.csv"})
+    with pytest.raises(InputError, match=r"colours\.csv, which holds mine\.csv, is missing"):
+        results.read_colours(tmp_path)
+    rgb = np.array([[0, 0, 0], [255, 128, 1], [7, 77, 177]]) / 255
+    written = Colours(["NA", 'a, "b"', " ü"], rgb, "mine.csv")
+    results.write_colours(tmp_path, written)
+    found = results.read_colours(tmp_path)
+    assert found.names == written.names
+    np.testing.assert_array_equal(found.rgb, rgb)
+    (tmp_path / "colours.csv").unlink()
+    results.write_json(tmp_path / "config.json", {"colours": "css4"})
+    assert len(results.read_colours(tmp_path)) == 148
+
+
+def _cut_short(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda path: path.unlink(), "s.npz is missing"),
+        (lambda path: path.write_bytes(b""), "s.npz: is damaged"),
+        (_cut_short, "s.npz: is damaged"),
+        (lambda path: np.savez(path, epoch=0), "s.npz: is damaged .*embedding"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_mend(tmp_path, change, part):
+    path = tmp_path / "s.npz"
+    results.write_snapshots(path, np.array([0]), np.zeros((1, 3, 2)), np.ones(1))
+    change(path)
+    with pytest.raises(InputError, match=rf"{part}.*; make the run again$") as caught:
+        results.read_snapshots(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_json_that_lacks_a_key_is_named(tmp_path):
+    path = tmp_path / "config.json"
+    results.write_json(path, {"a": 1})
+    assert results.read_json(path, ["a"]) == {"a": 1}
+    with pytest.raises(InputError, match=r"config\.json: is damaged \(it lacks 'b'\)"):
+        results.read_json(path, ["a", "b"])
+    path.write_text("7")
+    with pytest.raises(InputError, match=r"config\.json: is damaged"):
+        results.read_json(path, ["a"])
 
 
 def test_the_environment_names_versions_and_no_path():

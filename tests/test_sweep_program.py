@@ -192,6 +192,7 @@ def test_heads_and_axes_in_one_command(tmp_path):
     assert (runs.loc[runs["head"] == "negative", "kernel"] < 0).all()
     assert len(pd.read_csv(out / "summary.csv")) == 4
     assert (out / "members_negative.png").exists()
+    assert not list(out.glob("quality*"))  # which of the rates' qualities would it be?
     about = json.loads((out / "config.json").read_text())
     assert about["axes"] == {"learning_rate": [0.001, 0.003]}
 

@@ -22,13 +22,10 @@ from absl import flags
 
 from colour_embed.config import InputError
 from experiments import _cli
-from experiments.benchmark import accelerator, growth, growth_shown, levers, steps, sweep
-from experiments.benchmark.animation import animation
-from experiments.benchmark.common import Kind, Setting
+from experiments.benchmark import sweep
+from experiments.benchmark.common import Setting
+from experiments.benchmark.kinds import KINDS, draw
 from experiments.benchmark.record import describe_machine, markdown
-from experiments.benchmark.startup import startup
-from experiments.benchmark.training import training
-from experiments.benchmark.tutorial import tutorial
 
 _OUT = _cli.define_out("benchmark")
 _ONLY = flags.DEFINE_list("only", None, "Parts to run, separated by commas; all by default.")
@@ -60,18 +57,6 @@ _PYTHON_TORCH = flags.DEFINE_string(
 
 SAME_MACHINE = ("processor", "cores", "memory_bytes", "system")
 """What must agree for two records to stand in one table."""
-
-KINDS: dict[str, Kind] = {
-    "training": Kind(training),
-    "tutorial": Kind(tutorial),
-    "steps": Kind(steps.steps, steps.table, steps.draw),
-    "levers": Kind(levers.levers, levers.table, levers.draw),
-    "animation": Kind(animation),
-    "sweep": Kind(sweep.sweep, sweep.table, sweep.draw),
-    "growth": Kind(growth.growth, growth_shown.table, growth_shown.draw),
-    "startup": Kind(startup),
-    "accelerator": Kind(accelerator.accelerator, accelerator.table),
-}
 
 
 def run_parts(
@@ -185,12 +170,11 @@ def main() -> None:
         )
         results.write_json(folder / "env.json", environment)
         results.write_json(folder / "benchmark.json", record)
-        figures = {
-            name: KINDS[name].draw(details, folder)
-            for name, details in record["details"].items()
-            if KINDS[name].draw is not None
-        }
-        table = markdown(record, KINDS, figures)
+        for name, details in record["details"].items():
+            if KINDS[name].page is not None:
+                page = KINDS[name].page(details)
+                (folder / f"{name}.md").write_text(page, encoding="utf-8")
+        table = markdown(record, KINDS, draw(folder, folder))
         (folder / "benchmark.md").write_text(table, encoding="utf-8")
     print(table)
     print(f"results in {out}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -215,9 +214,3 @@ def _sentence(entry: dict[str, Any]) -> str:
         f"{what}: {with_it} it an epoch takes {entry['ratio']:.2f} times as long "
         f"({_span(entry['ratio_half'])}); {in_use}{though}."
     )
-
-
-def draw(details: dict[str, Any], folder: Path) -> list[str]:
-    """Write levers.md into the folder; there is no figure."""
-    (folder / "levers.md").write_text(page(details), encoding="utf-8")
-    return []

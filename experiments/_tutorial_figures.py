@@ -1,0 +1,75 @@
+"""The tutorial's figures, drawn from the arrays of its run folder and from nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colour_embed import plots, results
+
+
+def draw(folder: Path, out: Path) -> list[Path]:
+    """Draw all figures of a run.
+
+    Args:
+        folder: The run's folder.
+        out: Where the figures go; may be the same.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: a file of the run is missing or damaged.
+    """
+    drawn = [path for name in _trainings(folder) for path in draw_training(folder, name, out)]
+    return drawn + draw_losses(folder, out)
+
+
+def draw_training(folder: Path, name: str, out: Path) -> list[Path]:
+    """Draw one training, "2d" or "3d": its last embedding, and six moments; see `draw`."""
+    colours = results.read_colours(folder)
+    embedding = results.read_embedding(folder / f"embedding_{name}.csv", colours.names)
+    if embedding.shape[1] == 2:
+        axes = plots.plot_embedding(embedding, colours.rgb, title="2D Colour Embeddings")
+    else:
+        axes = plots.plot_embedding_3d(embedding, colours.rgb)
+    stem = "main" if embedding.shape[1] == 2 else f"embedding_{name}"
+    drawn = plots.save_figure(axes.figure, out / stem)
+    epoch, snapshots, loss = results.read_snapshots(_snapshots(folder, name))
+    if len(loss):
+        # Half precision ends at 65504, which a training on its way to NaN may pass.
+        finite = np.isfinite(snapshots).all(axis=(1, 2))
+        moments = plots.plot_moments(epoch[finite], snapshots[finite], colours.rgb, loss=loss)
+        drawn += plots.save_figure(moments, out / f"moments_{name}")
+    return drawn
+
+
+def draw_losses(folder: Path, out: Path) -> list[Path]:
+    """Draw the losses of all trainings, beside the best loss and that of guessing; see `draw`."""
+    trainings = _trainings(folder)
+    curves = {
+        f"{entry['dim']}-D, seed {entry['seed']}": results.read_snapshots(
+            _snapshots(folder, name)
+        ).loss
+        for name, entry in trainings.items()
+    }
+    curves = {label: loss for label, loss in curves.items() if len(loss)}
+    if not curves:
+        return []
+    first = next(iter(trainings.values()))
+    axes = plots.plot_losses(curves, best=first["best_loss"], base_rate=first["base_rate_loss"])
+    return plots.save_figure(axes.figure, out / "losses")
+
+
+def _trainings(folder: Path) -> dict[str, dict[str, Any]]:
+    """What metrics.json says of each training, as far as it is drawn."""
+    keys, path = ("dim", "seed", "best_loss", "base_rate_loss"), folder / "metrics.json"
+    with results.reading(path):
+        entries = results.read_json(path).items()
+        return {name: {key: entry[key] for key in keys} for name, entry in entries}
+
+
+def _snapshots(folder: Path, name: str) -> Path:
+    return folder / f"snapshots_{name}.npz"

@@ -1,0 +1,155 @@
+"""What the tutorial says in passing, each claim put to the test, with intervals and a verdict.
+
+Writes claims.json, a table per study and kind (CSV), a figure per study (PNG, PDF), and report.md,
+which reads as a short paper.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from absl import flags
+
+from colour_embed.config import InputError
+from experiments import _cli
+
+_OUT = _cli.define_out("claims")
+_ONLY = flags.DEFINE_list("only", None, "Studies to run, separated by commas; all by default.")
+_UPDATE = flags.DEFINE_bool(
+    "update", False, "Keep the studies of an earlier run in the folder that are not run now."
+)
+_TABLES = flags.DEFINE_bool(
+    "from_tables",
+    False,
+    "Train nothing: judge, draw and report anew what the tables of the folder say.",
+)
+_SEEDS = flags.DEFINE_integer(
+    "seeds", 32, "Seeds of a cell; studies with many cells take a half or an eighth."
+)
+_EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs.")
+_PAIRS = flags.DEFINE_integer("pairs", 100_000, "How many pairs of colours to draw.")
+
+
+def main() -> None:
+    for flag, least in ((_SEEDS, 2), (_EPOCHS, 1), (_PAIRS, 1000)):
+        if flag.value < least:
+            raise InputError(f"--{flag.name} is {flag.value}: give at least {least}")
+
+    import jax
+
+    from colour_embed import data, results
+    from experiments.claims import drawing, report
+    from experiments.claims.common import Setting
+    from experiments.claims.studies import STUDIES
+
+    for name in _ONLY.value or ():
+        if name not in STUDIES:
+            raise InputError(
+                f"--only: no study is called {name!r}; give some of {', '.join(STUDIES)}"
+            )
+    out = Path(_OUT.value)
+    sizes = {"seeds": _SEEDS.value, "epochs": _EPOCHS.value, "pairs": _PAIRS.value}
+    chosen = [name for name in STUDIES if not _ONLY.value or name in _ONLY.value]
+    earlier = {}
+    if _TABLES.value:
+        sizes, earlier = _earlier(out)
+        chosen = []
+    elif _UPDATE.value:
+        earlier_sizes, earlier = _earlier(out)
+        if earlier_sizes != sizes:
+            raise InputError(f"--update: {out} is a run of {earlier_sizes}: give the same sizes")
+        earlier = {name: about for name, about in earlier.items() if name not in chosen}
+    _cli.use_compilation_cache()
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    with results.replacing(out, "claims") as folder, _cli.progress() as add:
+        setting = Setting(add=add, **sizes)
+        environment = results.environment(
+            jax.devices()[0].device_kind, data.data_hash(setting.colours, setting.tutorial_pairs)
+        )
+        if _TABLES.value:
+            environment = results.read_json(out / "env.json", ("packages", "commit"))
+        for name in earlier:
+            for path in out.glob(f"{name}_*.csv"):
+                shutil.copy(path, folder)
+        spent = dict(earlier)
+        for name in chosen:
+            began = time.perf_counter()
+            drawing.write_tables(folder, STUDIES[name], STUDIES[name].run(setting))
+            spent[name] = {
+                "seconds": time.perf_counter() - began,
+                "commit": environment["commit"],
+                "dirty": environment["dirty"],
+            }
+        spent = {name: spent[name] for name in STUDIES if name in spent}
+        claims = [claim(folder, STUDIES[name], sizes) for name in spent]
+        results.write_json(folder / "claims.json", claims)
+        results.write_json(
+            folder / "config.json", {"experiment": "claims", "studies": spent, **sizes}
+        )
+        results.write_json(folder / "env.json", environment)
+        drawing.draw(folder, folder)
+        about = {
+            **sizes,
+            "seconds": sum(one["seconds"] for one in spent.values()),
+            "members": sum(_members(folder, STUDIES[name]) for name in spent),
+            "cores": environment["cores"],
+            "device": environment["device"],
+            "jax": environment["packages"]["jax"],
+        }
+        text = report.markdown(claims, about)
+        (folder / "report.md").write_text(text, encoding="utf-8")
+    for entry in claims:
+        print(f"{entry['name']}, {entry['verdict']}: {entry['answer']}")
+    print(
+        f"{about['members']} trainings in {about['seconds']:.0f} s; results in {out}, "
+        "see report.md there"
+    )
+
+
+def claim(folder: Path, study, sizes: dict) -> dict:
+    """A study's entry of claims.json: what follows from its tables as they lie in the folder."""
+    from experiments.claims import drawing, report
+
+    tables = drawing.read_tables(folder, study)
+    finding = study.judge(tables)
+    return {
+        "name": study.name,
+        "claim": study.claim,
+        "quote": study.quote,
+        "question": study.question,
+        "method": report.filled(study.method, sizes),
+        "rule": study.rule,
+        "verdict": finding.verdict,
+        "evidence": [entry._asdict() for entry in finding.evidence],
+        "answer": finding.answer,
+        "figure": f"{study.name}.png",
+        "tables": [drawing.table_name(study, name) for name in tables],
+    }
+
+
+def _members(folder: Path, study) -> int:
+    """How many trainings a study ran: the rows of its tables of runs."""
+    from experiments.claims import drawing
+
+    tables = drawing.read_tables(folder, study)
+    return sum(len(table) for name, table in tables.items() if name.endswith("runs"))
+
+
+def _earlier(folder: Path) -> tuple[dict, dict]:
+    """The sizes of an earlier run, and what it left of each study.
+
+    Raises:
+        InputError: there is no earlier run.
+    """
+    from colour_embed import results
+
+    found = results.read_json(folder / "config.json", ("studies", "seeds", "epochs", "pairs"))
+    return {name: found[name] for name in ("seeds", "epochs", "pairs")}, found["studies"]
+
+
+if __name__ == "__main__":
+    _cli.start(main, __doc__)

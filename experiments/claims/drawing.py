@@ -1,0 +1,81 @@
+"""The tables of a folder of claims, read back, and its figures, drawn from them alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from colour_embed import plots
+from colour_embed.config import InputError
+from experiments.claims.common import Study
+from experiments.claims.studies import STUDIES
+
+
+def write_tables(folder: Path, study: Study, tables: dict[str, pd.DataFrame]) -> None:
+    """Write a study's tables, with digits enough to read every number back."""
+    for name, table in tables.items():
+        table.to_csv(folder / table_name(study, name), index=False, lineterminator="\n")
+
+
+def table_name(study: Study, table: str) -> str:
+    """The file of one table."""
+    return f"{study.name}_{table}.csv"
+
+
+def read_tables(folder: Path, study: Study) -> dict[str, pd.DataFrame]:
+    """The tables of one study.
+
+    Raises:
+        InputError: there are none, or one cannot be read.
+    """
+    paths = sorted(folder.glob(f"{study.name}_*.csv"))
+    if not paths:
+        raise InputError(
+            f"{folder / table_name(study, '*')}: there is no such table; run "
+            f"python -m experiments.claims --only {study.name}"
+        )
+    tables = {}
+    for path in paths:
+        try:
+            tables[path.stem.removeprefix(f"{study.name}_")] = pd.read_csv(
+                path, keep_default_na=False, na_values=[""], float_precision="round_trip"
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: is no table ({error}); run the study again") from None
+    return tables
+
+
+def studies_of(folder: Path) -> list[Study]:
+    """The studies that a folder holds, in the order of the report.
+
+    Raises:
+        InputError: its claims.json is missing, damaged, or names a study that does not exist.
+    """
+    path = folder / "claims.json"
+    try:
+        names = [entry["name"] for entry in json.loads(path.read_text(encoding="utf-8"))]
+        return [study for study in STUDIES.values() if study.name in names]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); run the claims again") from None
+
+
+def draw(folder: Path, out: Path) -> list[Path]:
+    """Draw all figures of a folder of claims into another one (or the same); returns the files.
+
+    Raises:
+        InputError: a table is missing or damaged.
+    """
+    paths = []
+    for study in studies_of(folder):
+        tables = read_tables(folder, study)
+        try:
+            figure = study.draw(tables)
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"{folder / table_name(study, '*')}: its tables do not make a figure ({error}); "
+                "run the study again"
+            ) from None
+        paths += plots.save_figure(figure, out / study.name)
+    return paths

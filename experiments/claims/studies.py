@@ -1,0 +1,20 @@
+"""All studies, in the order of the report."""
+
+from __future__ import annotations
+
+from experiments.claims import (
+    amount,
+    dimension,
+    emergence,
+    plane,
+    ratio,
+    sign,
+    space,
+    surface,
+)
+from experiments.claims.common import Study
+
+STUDIES: dict[str, Study] = {
+    module.STUDY.name: module.STUDY
+    for module in (sign, ratio, plane, dimension, surface, emergence, amount, space)
+}

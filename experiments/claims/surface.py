@@ -1,0 +1,138 @@
+"""Claim 5: normalised to length one, 3-D would be "back to a 2D surface"."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from colour_embed import comparisons, metrics
+from colour_embed.config import Config
+from experiments.claims.common import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    Finding,
+    Setting,
+    Study,
+    Tables,
+    evidence,
+    intervals,
+    line,
+    row_where,
+    rows_where,
+    train,
+)
+
+PLAIN, NORMALISED = (1, 2, 3, 4), (2, 3, 4)
+MEASURES = ("train_loss", "heldout_loss", "spearman", "knn_overlap")
+HALFWAY = 0.5
+
+
+def run(setting: Setting) -> dict[str, pd.DataFrame]:
+    tables = []
+    for name, dims in (("plain", PLAIN), ("normalised", NORMALISED)):
+        config = Config(
+            dim=2, head="negative", normalise=name == "normalised", epochs=setting.epochs
+        )
+        found = train(setting, f"surface: {name}", config, setting.some_seeds(), dims)
+        found.runs.insert(0, "rows", name)
+        # How many ways a point can go: on the unit sphere one fewer than there are coordinates.
+        found.runs.insert(1, "ways", found.runs["dim"] - (name == "normalised"))
+        tables.append(found.runs)
+    runs = pd.concat(tables, ignore_index=True)
+    places = []
+    for dim in NORMALISED:
+        # A seed starts the three alike, so its members are compared with one another.
+        by_seed = runs.pivot(index="seed", columns=["rows", "dim"], values="heldout_loss")
+        fewer, as_many = by_seed["plain", dim - 1], by_seed["plain", dim]
+        for seed, place in ((fewer - by_seed["normalised", dim]) / (fewer - as_many)).items():
+            places.append((seed, dim, place))
+    places = pd.DataFrame(places, columns=["seed", "dim", "place"])
+    floor = metrics.make_truth(setting.colours.rgb, config.label_constant).floor
+    return {
+        "runs": runs,
+        "summary": intervals(runs, ["rows", "dim", "ways"], MEASURES).assign(floor=floor),
+        "places": intervals(places, ["dim"], ["place"]),
+    }
+
+
+def judge(tables: Tables) -> Finding:
+    summary, places = tables["summary"], tables["places"]
+    place = row_where(places, dim=3)
+    verdict = HOLDS if place["high"] < HALFWAY else IN_PART if place["low"] < HALFWAY else FAILS
+    found = [
+        evidence(
+            f"where normalised {dim}-D lies between plain {dim - 1}-D (0) and plain {dim}-D (1)",
+            row_where(places, dim=dim),
+        )
+        for dim in NORMALISED
+    ]
+    found += [
+        evidence(
+            f"held-out loss, {rows} {dim}-D, nats per pair",
+            row_where(summary, rows=rows, dim=dim, measure="heldout_loss"),
+        )
+        for rows, dim in (("plain", 2), ("normalised", 3), ("plain", 3), ("normalised", 4))
+    ]
+    answer = (
+        f"By held-out loss the normalised 3-D embedding lies {place['value']:.2f} of the way from "
+        "plain 2-D to plain 3-D: one coordinate more on a sphere "
+        + (
+            "is worth about as much as none."
+            if abs(place["value"]) < 0.25
+            else "is worth something, since a sphere is a surface that closes and has no edge to "
+            "squeeze colours against, yet not a dimension."
+            if 0 < place["value"] < HALFWAY
+            else "costs, since a sphere bends what a plane leaves straight."
+            if place["value"] < 0
+            else "is worth most of a dimension."
+        )
+    )
+    return Finding(verdict, found, answer)
+
+
+def draw(tables: Tables):
+    summary = tables["summary"]
+    figure, axes = comparisons.panels(1, 3, height=2.8)
+    shown = (
+        ("heldout_loss", "held-out loss (nats per pair)"),
+        ("spearman", "Spearman with true distances"),
+        ("knn_overlap", "share of 10 nearest kept"),
+    )
+    for ax, (measure, label) in zip(axes.ravel(), shown):
+        lines = {
+            f"{rows} rows": line(rows_where(summary, rows=rows, measure=measure), "ways")
+            for rows in ("plain", "normalised")
+        }
+        floor = {"best possible": float(summary["floor"].iloc[0])}
+        comparisons.plot_lines(
+            lines,
+            ax,
+            xlabel="dimensions of the surface",
+            ylabel=label,
+            ticks=np.arange(1, 5),
+            references=floor if measure == "heldout_loss" else None,
+        )
+    comparisons.letter(axes.ravel())
+    return figure
+
+
+STUDY = Study(
+    name="surface",
+    claim="Normalised vectors in 3-D are worth no more than plain ones in 2-D.",
+    quote="Many embeddings are normalised such that the magnitude of each embedded vector is one "
+    "[...] but then we'd be back to a 2D surface",
+    question="Unit vectors of d coordinates lie on a sphere of d - 1 dimensions. Do they learn as "
+    "much as d - 1 free coordinates, or as d?",
+    method="{seeds} seeds: plain embeddings in 1 to 4 dimensions, normalised ones in 2, 3 and 4, "
+    "a weight held negative, {epochs} epochs. Place p of normalised d by held-out loss L, seed by "
+    "seed: (L(plain d-1) - L(normalised d)) / (L(plain d-1) - L(plain d)); 0 is no better than "
+    "one coordinate fewer, 1 as good as d free ones.",
+    rule="Place of normalised 3-D: holds if all of its 95 % interval is under 0.5; holds in part "
+    "if some of it is; does not hold if none is.",
+    caption="Plain and normalised embeddings by the dimensions of the surface that their points "
+    "can move on: d for plain ones, d - 1 on the unit sphere.",
+    run=run,
+    judge=judge,
+    draw=draw,
+)

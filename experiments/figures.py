@@ -1,0 +1,126 @@
+"""All figures once more, from the arrays and tables of the runs: no training, and the same bytes.
+
+Every folder directly under --results that tutorial, sweep, claims or benchmark wrote is redrawn,
+each into a folder of its name under --out. Videos and their stills are not made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags
+
+from colour_embed.config import InputError
+from experiments import _cli
+
+_OUT = _cli.define_out("figures")
+_RESULTS = flags.DEFINE_string(
+    "results", "results", "The folder that holds the folders of the runs."
+)
+_ONLY = flags.DEFINE_list(
+    "only", None, "Run folders to redraw, by name, separated by commas; all by default."
+)
+
+Say = Callable[[str], None]
+
+
+def main() -> None:
+    # Imported here, so that --help and a wrong flag answer at once.
+    from colour_embed import data, results
+
+    out = Path(_OUT.value)
+    runs = _chosen(find_runs(Path(_RESULTS.value)), _ONLY.value)
+    drawn: dict[str, list[str]] = {}
+    with results.replacing(out, "figures") as made:
+        for folder, experiment in runs.items():
+
+            def say(line: str, name: str = folder.name) -> None:
+                print(f"{name}: {line}")
+
+            (made / folder.name).mkdir()
+            with results.reading(folder):
+                paths = DRAW[experiment](folder, made / folder.name, say)
+            drawn[folder.name] = sorted(path.name for path in paths)
+            say(", ".join(drawn[folder.name]) or "nothing to draw")
+        colours = data.load_colours()
+        data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
+        results.write_json(made / results.MARKER, {"experiment": "figures", "drawn": drawn})
+        results.write_json(made / "env.json", results.environment("cpu", data_hash))
+    print(f"figures in {out}")
+
+
+def find_runs(source: Path) -> dict[Path, str]:
+    """The run folders directly under `source` that have figures, in the order of their names.
+
+    Returns:
+        folder -> the experiment that wrote it, a key of `DRAW`.
+
+    Raises:
+        InputError: `source` is no folder, or the config.json of a folder in it cannot be read.
+    """
+    from colour_embed import results
+
+    if not source.is_dir():
+        raise InputError(f"{source}: is no folder; give --results the folder of the run folders")
+    found = {}
+    for path in sorted(source.glob(f"*/{results.MARKER}")):
+        config = results.read_json(path)
+        experiment = config.get("experiment") if isinstance(config, dict) else None
+        if experiment in DRAW:
+            found[path.parent] = experiment
+    if not found:
+        raise InputError(f"{source}: holds no run folder; make a run, or give another --results")
+    return found
+
+
+def _chosen(runs: dict[Path, str], only: list[str] | None) -> dict[Path, str]:
+    """The runs that --only names, or all."""
+    names = [folder.name for folder in runs]
+    for name in only or ():
+        if name not in names:
+            raise InputError(
+                f"--only: no run folder with figures is called {name!r}; give some of "
+                f"{', '.join(names)}"
+            )
+    return {folder: kind for folder, kind in runs.items() if not only or folder.name in only}
+
+
+# --------------------------------------------------------------------------------------------------
+# (run folder, folder for its figures, say) -> the files written. Each imports what it needs.
+
+
+def _tutorial(folder: Path, out: Path, say: Say) -> list[Path]:
+    from experiments import _tutorial_figures
+
+    return _tutorial_figures.draw(folder, out)
+
+
+def _sweep(folder: Path, out: Path, say: Say) -> list[Path]:
+    from experiments import _sweep_figures
+
+    return _sweep_figures.draw(folder, out, say)
+
+
+def _benchmark(folder: Path, out: Path, say: Say) -> list[Path]:
+    from experiments.benchmark import kinds
+
+    kinds.draw(folder, out)
+    return list(out.iterdir())
+
+
+def _claims(folder: Path, out: Path, say: Say) -> list[Path]:
+    from experiments.claims.drawing import draw
+
+    return draw(folder, out)
+
+
+DRAW: dict[str, Callable[[Path, Path, Say], list[Path]]] = {
+    "tutorial": _tutorial,
+    "sweep": _sweep,
+    "benchmark": _benchmark,
+    "claims": _claims,
+}
+
+if __name__ == "__main__":
+    _cli.start(main, __doc__)
