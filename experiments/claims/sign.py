@@ -198,7 +198,7 @@ def draw(tables: Tables):
             for start in ("negative", "positive")
         },
         axes[0, 0],
-        xlabel="share of runs that recover colour, $d$ = 2",
+        xlabel="share of runs that recover, $d$ = 2",
         statistic="share",
         xlim=(-0.05, 1.05),
     )
@@ -206,7 +206,7 @@ def draw(tables: Tables):
         names,
         {f"$d$ = {dim}": in_order(quality, dim=dim, measure="excess_kl") for dim in DIMS},
         axes[0, 1],
-        xlabel="excess KL of recovered runs (nats per pair)",
+        xlabel="excess KL (nats per pair)",
     )
     labels = {"learning_rate": "learning rate", "initial_scale": "initial scale"}
     for ax, (axis, label) in zip(axes[1], labels.items()):
@@ -231,7 +231,7 @@ def draw(tables: Tables):
         comparisons.plot_bands(
             {kind: comparisons.Line(chosen["share"].to_numpy(float), interval(chosen))},
             ax,
-            xlabel="way from the stuck run (0) to the good one (1)",
+            xlabel="way from stuck (0) to good (1)",
             ylabel="training loss (nats per pair)",
             references={"guessing the base rate": base_rate},
         )
@@ -255,10 +255,9 @@ STUDY = Study(
     "every point. A run has recovered colour from a Spearman correlation of distances of 0.5 up.",
     rule="Share of the free weight's 2-D runs that recover, with its Wilson interval: holds if "
     "all of it is at or above 0.9; holds in part if some of it is; does not hold if none is.",
-    caption="a: share of runs that recover by the sign of the head's first parameter. b: excess "
-    "KL of the runs that did. c, d: runs that recover by the first weight, at several learning "
-    "rates and scales. e, f: the loss along two paths between the signs; interquartile mean over "
-    "seeds.",
+    caption="a: share of runs that recover by the sign of the head's first weight. b: excess KL "
+    "of the runs that did. c, d: runs that recover by the first weight, at several learning rates "
+    "and scales. e, f: the loss along two paths between the signs; interquartile mean over seeds.",
     run=run,
     judge=judge,
     draw=draw,
