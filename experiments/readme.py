@@ -1,4 +1,7 @@
-"""Fill the tables of README.md from what is committed under results/, so that none is typed."""
+"""Fill README.md from what is committed under results/, so that no number is typed.
+
+Writes results/README.md too, which shows what the claims came to.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 def main() -> None:
     path = ROOT / "README.md"
     path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+    (ROOT / "results" / "README.md").write_text(results_page(), encoding="utf-8")
 
 
 def filled(text: str) -> str:
@@ -155,7 +159,86 @@ def _sweep() -> str:
     )
 
 
-SECTIONS = {"tutorial": _tutorial, "benchmark": _benchmark, "sweep": _sweep}
+SHOWN_CLAIMS = ("sign", "dimension", "plane")
+"""The claims whose figures stand in the README; the others are in the table."""
+
+
+def _claims() -> str:
+    claims, config = _read("claims/claims.json"), _read("claims/config.json")
+    if not claims:
+        return "No run of the claims is committed yet."
+    rows = [
+        [f"[{claim['claim']}](results/claims/{claim['figure']})", f"**{claim['verdict']}**"]
+        for claim in claims
+    ]
+    figures = [
+        f"![{claim['claim']}](results/claims/{claim['figure']})\n\n{claim['answer']}"
+        for claim in claims
+        if claim["name"] in SHOWN_CLAIMS
+    ]
+    minutes = sum(study["seconds"] for study in config["studies"].values()) / 60
+    environment = _read("claims/env.json")
+    table = _table(["what the tutorial says", "measured"], rows)
+    return (
+        f"{table}\n\n" + "\n\n".join(figures) + "\n\nAll eight, with methods, intervals and the "
+        "rule behind each verdict, are in the [report](results/claims/report.md); they took "
+        f"{minutes:.0f} minutes on {environment['cores']} cores."
+    )
+
+
+def results_page() -> str:
+    """The text of results/README.md: what the claims came to, and what else is there."""
+    claims = _read("claims/claims.json") or []
+    lines = [
+        "# Results",
+        "",
+        "Made by `python -m experiments.readme` from what the experiments wrote here. The method, "
+        "the rule and the evidence of each claim stand in the [report](claims/report.md).",
+        "",
+        _table(
+            ["", "claim", "verdict"],
+            [
+                [str(number), f"[{claim['claim']}](#{claim['name']})", f"**{claim['verdict']}**"]
+                for number, claim in enumerate(claims, start=1)
+            ],
+        ),
+    ]
+    for claim in claims:
+        lines += [
+            "",
+            f"## {claim['name']}",
+            "",
+            f"> {claim['quote']}",
+            "",
+            f"**{claim['claim']} {claim['verdict'].capitalize()}.** {claim['answer']}",
+            "",
+            f"![{claim['claim']}](claims/{claim['figure']})",
+        ]
+    lines += ["", "## What else is here", ""]
+    lines += [
+        f"- [{name}]({name}): {text}"
+        for name, text in OTHERS.items()
+        if (ROOT / "results" / name).is_dir()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+OTHERS = {
+    "tutorial": "the tutorial's two trainings, its figures and animations",
+    "sweep": "32 seeds in one to six dimensions, with two heads",
+    "grid": "a video of seeds side by side",
+    "benchmark": "how long it takes, here and elsewhere",
+    "examples": "three examples of items and pairs that are no colours",
+    "fuzz": "damaged files that the readers were fed",
+}
+"""The other folders under results/, for its page."""
+
+SECTIONS = {
+    "tutorial": _tutorial,
+    "claims": _claims,
+    "benchmark": _benchmark,
+    "sweep": _sweep,
+}
 
 if __name__ == "__main__":
     _cli.start(main, __doc__)

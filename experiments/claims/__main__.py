@@ -61,7 +61,9 @@ def main() -> None:
         earlier_sizes, earlier = _earlier(out)
         if earlier_sizes != sizes:
             raise InputError(f"--update: {out} is a run of {earlier_sizes}: give the same sizes")
-        earlier = {name: about for name, about in earlier.items() if name not in chosen}
+    earlier = {name: earlier[name] for name in STUDIES if name in earlier and name not in chosen}
+    for name in earlier:  # while the folder that a message would name is still the user's own
+        claim(out, STUDIES[name], sizes)
     _cli.use_compilation_cache()
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", os.cpu_count())
@@ -112,10 +114,12 @@ def main() -> None:
 
 def claim(folder: Path, study, sizes: dict) -> dict:
     """A study's entry of claims.json: what follows from its tables as they lie in the folder."""
+    from colour_embed import results
     from experiments.claims import drawing, report
 
     tables = drawing.read_tables(folder, study)
-    finding = study.judge(tables)
+    with results.reading(folder / drawing.table_name(study, "*")):
+        finding = study.judge(tables)
     return {
         "name": study.name,
         "claim": study.claim,

@@ -76,6 +76,11 @@ def shown(value: float) -> str:
     return f"{value:.0f}" if float(value).is_integer() else f"{value:#.4g}"
 
 
+def percent(share: float) -> str:
+    """A share as people write it: 22.5 %."""
+    return f"{100 * share:g} %"
+
+
 class Finding(NamedTuple):
     """What a study's tables say: the verdict, the numbers it follows from, and the answer."""
 

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from colour_embed import plots
+from colour_embed import plots, results
 from colour_embed.config import InputError
 from experiments.claims.common import Study
 from experiments.claims.studies import STUDIES
+
+# Every digit counts. From pandas 3.1 on it always does, and asking for it is deprecated.
+_ALL_DIGITS = (
+    {"float_precision": "round_trip"}
+    if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+    else {}
+)
 
 
 def write_tables(folder: Path, study: Study, tables: dict[str, pd.DataFrame]) -> None:
@@ -40,7 +47,7 @@ def read_tables(folder: Path, study: Study) -> dict[str, pd.DataFrame]:
     for path in paths:
         try:
             tables[path.stem.removeprefix(f"{study.name}_")] = pd.read_csv(
-                path, keep_default_na=False, na_values=[""], float_precision="round_trip"
+                path, keep_default_na=False, na_values=[""], **_ALL_DIGITS
             )
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: is no table ({error}); run the study again") from None
@@ -70,12 +77,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
     paths = []
     for study in studies_of(folder):
         tables = read_tables(folder, study)
-        try:
+        with results.reading(folder / table_name(study, "*")):
             figure = study.draw(tables)
-        except (KeyError, ValueError) as error:
-            raise InputError(
-                f"{folder / table_name(study, '*')}: its tables do not make a figure ({error}); "
-                "run the study again"
-            ) from None
         paths += plots.save_figure(figure, out / study.name)
     return paths

@@ -101,8 +101,10 @@ def epochs_to(epoch: np.ndarray, quality: np.ndarray, share: float) -> float:
 
 
 def _power(rows: pd.DataFrame) -> float:
-    """The slope of log(epochs) over log(learning rate), by least squares."""
-    logs = np.log(rows[["learning_rate", "value"]].to_numpy(float))
+    """The slope of log(epochs) over log(learning rate), by least squares, where order emerged."""
+    logs = np.log(rows[rows["value"] > 0][["learning_rate", "value"]].to_numpy(float))
+    if len(logs) < 2:
+        return float("nan")
     return float(np.polyfit(*logs.T, 1)[0])
 
 

@@ -23,6 +23,7 @@ from experiments.claims.common import (
     evidence,
     intervals,
     line,
+    percent,
     row_where,
     rows_where,
     train,
@@ -58,7 +59,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         pairs, held_out, truth = resampled(share, rgb, setting.pairs)
         found = train(
             setting,
-            f"ratio: {share:.1%}",
+            f"ratio: {percent(share)}",
             config,
             seeds,
             DIMS,
@@ -165,7 +166,7 @@ def judge(tables: Tables) -> Finding:
     verdict = HOLDS if share == 1 else IN_PART if share >= 0.5 else FAILS
     found = [
         evidence(
-            f"Spearman in {dim}-D at {share:.1%} positives, by {method}",
+            f"Spearman in {dim}-D at {percent(share)} positives, by {method}",
             row_where(summary, measure="spearman", method=method, dim=dim, share=share),
         )
         for method in METHODS
@@ -174,7 +175,7 @@ def judge(tables: Tables) -> Finding:
     ]
     found += [
         evidence(
-            f"excess KL in 3-D at {share:.1%} positives, by {method}",
+            f"excess KL in 3-D at {percent(share)} positives, by {method}",
             row_where(summary, measure="excess_kl", method=method, dim=3, share=share),
         )
         for method in METHODS
@@ -183,11 +184,11 @@ def judge(tables: Tables) -> Finding:
     worst = cells.loc[cells["change"].abs().idxmax()]
     answer = (
         f"In {int(cells['same'].sum())} of {len(cells)} settings the map keeps its rank "
-        f"correlation with true distances within {TOLERANCE} of that at {TUTORIAL:.1%} positives. "
-        f"The largest change is {worst['change']:+.3f}, in {worst['dim']}-D at "
-        f"{worst['share']:.0%} positives by {worst['method']}. What the probabilities mean changes "
-        "by design: a model of each share answers with that share, and each is held against its "
-        "own truth in panels c and d."
+        f"correlation with true distances within {TOLERANCE} of that at {percent(TUTORIAL)} "
+        f"positives. The largest change is {worst['change']:+.3f}, in {worst['dim']}-D at "
+        f"{percent(worst['share'])} positives by {worst['method']}. What the probabilities mean "
+        "changes by design: a model of each share answers with that share, and each is held "
+        "against its own truth in panels c and d."
     )
     return Finding(verdict, found, answer)
 
@@ -216,7 +217,7 @@ def draw(tables: Tables):
             ylabel=label,
             log_x=True,
             ticks=SHARES,
-            tick_labels=[f"{share:.1%}".replace(".0%", "%") for share in SHARES],
+            tick_labels=[percent(share) for share in SHARES],
             legend_columns=2,
         )
     comparisons.letter(axes.ravel())

@@ -20,13 +20,13 @@ def markdown(claims: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
         verdict: sum(claim["verdict"] == verdict for claim in claims)
         for verdict in (HOLDS, IN_PART, FAILS)
     }
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    told = "; ".join(f"{verdict}: {count}" for verdict, count in counts.items())
     lines = [
         "# What a tutorial says of embeddings, measured",
         "",
         f"A well-known tutorial trains an embedding of 646 colour names and says, in passing, "
         f"{len(claims)} things of it that it does not measure. Here each is put to the test. "
-        f"Of the {len(claims)}, {told}.",
+        f"The verdicts: {told}.",
         "",
         _contents(claims),
         "",
