@@ -74,6 +74,25 @@ class Pairs:
         return len(self.label)
 
 
+@dataclass(frozen=True, eq=False)
+class WeightedPairs:
+    """Pairs of a user's own items, which need not be colours.
+
+    Attributes:
+        index: int32 [N, 2], the ids of the two items.
+        label: float32 [N] in 0..1, how similar; a fraction is a soft label.
+        weight: float32 [N], 0 or more and not all 0; how much a pair counts against the others.
+    """
+
+    index: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of pairs, N."""
+        return len(self.label)
+
+
 # Pairs and labels
 
 
@@ -291,16 +310,25 @@ def _rgb_of_hex(cells: Iterable[str]) -> np.ndarray:
     return np.frombuffer(bytes.fromhex(digits), np.uint8).reshape(-1, 3).astype(np.float64)
 
 
-def _fault(
-    file: str, problem: str, row: int | None = None, column: str | None = None
+def fault_at(
+    file: str, problem: str, row: int | str | None = None, column: str | None = None
 ) -> InputError:
+    """Return the error that says where in a file something is wrong, what, and how to mend it.
+
+    Args:
+        file: as the user named it.
+        problem: the fault and its mending.
+        row: 1 is the header, as a spreadsheet counts; or several rows in words.
+        column: its name.
+    """
     place = [file]
     if row is not None:
-        place.append(f"row {row}")
+        place.append(row if isinstance(row, str) else f"row {row}")
     if column is not None:
-        place.append(f"column {column!r}")
+        place.append(f"column {quoted(column)}")
     # A file's name may hold a line break; the message is one line all the same.
-    return InputError(" ".join(f"{', '.join(place)}: {problem}".splitlines()))
+    message = " ".join(f"{', '.join(place)}: {problem}".splitlines())
+    return InputError("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 def _read_text(path: Path, file: str) -> str:
@@ -310,11 +338,13 @@ def _read_text(path: Path, file: str) -> str:
         nearest = difflib.get_close_matches(file.lower(), BUILT_IN, 1)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
         choice = "give a CSV file, or one of " + ", ".join(BUILT_IN)
-        raise _fault(file, f"there is no such file; {hint}{choice}") from None
+        raise fault_at(file, f"there is no such file; {hint}{choice}") from None
     except IsADirectoryError:
-        raise _fault(file, "is a folder; give the CSV file in it") from None
+        raise fault_at(file, "is a folder; give the CSV file in it") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise _fault(file, f"can't be read ({error}); check the path and its permissions") from None
+        raise fault_at(
+            file, f"can't be read ({error}); check the path and its permissions"
+        ) from None
 
     mend = "save it as CSV in UTF-8"
     try:
@@ -323,10 +353,10 @@ def _read_text(path: Path, file: str) -> str:
         # The decoder strips a byte order mark before it counts, so offsets are within the rest.
         start = error.start + len(content) - len(error.object)
         row = _row_of_byte(content, start)
-        raise _fault(file, f"byte {start} is not UTF-8; {mend}", row) from None
+        raise fault_at(file, f"byte {start} is not UTF-8; {mend}", row) from None
     if "\0" in text:
         start = content.index(b"\0")
-        raise _fault(file, f"byte {start} is a null byte; {mend}", _row_of_byte(content, start))
+        raise fault_at(file, f"byte {start} is a null byte; {mend}", _row_of_byte(content, start))
     return text
 
 
@@ -352,7 +382,7 @@ def _parse_table(text: str, file: str) -> tuple[list[str], np.ndarray, int]:
     if dropped:
         table, blank = table[~blank], blank[~blank]
     if table.empty:
-        raise _fault(file, "has a header and no colours; give a row per colour", 1)
+        raise fault_at(file, "has a header and no colours; give a row per colour", 1)
 
     cells = table[columns[1:]]
     if table_format == "hex":
@@ -367,16 +397,31 @@ def _parse_table(text: str, file: str) -> tuple[list[str], np.ndarray, int]:
     return table[columns[0]].tolist(), values / 255, dropped
 
 
-def _records(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row, cells) as the csv module sees them; raise where the quotes don't match."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def records(
+    lines: Iterable[str], file: str, separator: str = ",", long_cell: str = "shorten it"
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (row, cells) as the csv module sees them; raise where the quotes don't match.
+
+    Args:
+        lines: with their ends, as a line break in a cell stands for itself.
+        file: named in errors.
+        separator: between cells.
+        long_cell: how to mend a cell longer than the csv module reads.
+
+    Raises:
+        InputError: quotation marks that do not match, or a cell longer than the csv module reads.
+    """
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     row = 0
     try:
         for row, record in enumerate(reader, start=1):
             yield row, record
     except csv.Error as error:
         problem = f"its quotation marks do not match ({error}); close each, and double those within"
-        raise _fault(file, problem, row + 1) from None
+        if "field limit" in str(error):
+            longest = f"{csv.field_size_limit():,} characters"
+            problem = f"a cell has over {longest}; {long_cell}, or close its quotation mark"
+        raise fault_at(file, problem, row + 1) from None
 
 
 def _check_shape(text: str, file: str) -> tuple[list[str], list[int]]:
@@ -386,40 +431,41 @@ def _check_shape(text: str, file: str) -> tuple[list[str], list[int]]:
     or shift them, or count rows in its own way.
     """
     if not text.strip():
-        raise _fault(file, f"is empty; {EXPECTED}")
-    records = _records(text, file)
-    _, header = next(records)
+        raise fault_at(file, f"is empty; {EXPECTED}")
+    rows = records(io.StringIO(text, newline=""), file)
+    _, header = next(rows)
     if not "".join(header).strip():
-        raise _fault(file, "is blank; the header comes first", 1)
+        raise fault_at(file, "is blank; the header comes first", 1)
     if len(header) == 1:
         separator = max("\t;|", key=header[0].count)
         if separator in header[0]:
             shown = "tabs" if separator == "\t" else repr(separator)
-            raise _fault(file, f"the columns are separated by {shown}; save it with commas", 1)
+            raise fault_at(file, f"the columns are separated by {shown}; save it with commas", 1)
     # The download is read as leniently as the tutorial read it: a short row lacks its last cells.
-    lenient = {cell.casefold() for cell in FORMATS["download"]} <= set(map(_key, header))
+    lenient = {cell.casefold() for cell in FORMATS["download"]} <= set(map(column_key, header))
     blank_lines = []
-    for row, record in records:
+    for row, record in rows:
         short = len(record) < len(header) and not lenient
         if len(record) < 2 and not "".join(record).strip():
             blank_lines.append(row - 1)
         elif short or len(record) > len(header):
             problem = f"{len(record)} cells, but the header has {len(header)}"
             column = header[min(len(record), len(header) - 1)].strip()
-            raise _fault(file, f"{problem}; put names that hold a comma in quotes", row, column)
+            raise fault_at(file, f"{problem}; put names that hold a comma in quotes", row, column)
     return header, blank_lines
 
 
-def _key(column: str) -> str:
+def column_key(column: str) -> str:
+    """Return a column's name as it is compared: without capitals and spaces around it."""
     return column.strip().casefold()
 
 
 def _choose_columns(header: list[str], file: str) -> tuple[str, list[int]]:
     """Return the table's format and where its columns stand."""
-    keys = [_key(cell) for cell in header]
+    keys = [column_key(cell) for cell in header]
 
     def missing(table_format: str) -> list[str]:
-        return [column for column in FORMATS[table_format] if _key(column) not in keys]
+        return [column for column in FORMATS[table_format] if column_key(column) not in keys]
 
     complete = [table_format for table_format in FORMATS if not missing(table_format)]
     if complete:
@@ -433,15 +479,15 @@ def _choose_columns(header: list[str], file: str) -> tuple[str, list[int]]:
     wanted = FORMATS[table_format]
     if not complete:
         column = missing(table_format)[0]
-        unused = [cell for cell, key in zip(header, keys) if key not in map(_key, wanted)]
-        by_key = {_key(cell): cell.strip() for cell in unused}
-        nearest = difflib.get_close_matches(_key(column), by_key, 1, cutoff=0.3)
+        unused = [cell for cell, key in zip(header, keys) if key not in map(column_key, wanted)]
+        by_key = {column_key(cell): cell.strip() for cell in unused}
+        nearest = difflib.get_close_matches(column_key(column), by_key, 1, cutoff=0.3)
         hint = f"rename {by_key[nearest[0]]!r}? " if nearest else ""
-        raise _fault(file, f"there is no such column; {hint}{EXPECTED}", 1, column)
+        raise fault_at(file, f"there is no such column; {hint}{EXPECTED}", 1, column)
     for column in wanted:
-        if keys.count(_key(column)) > 1:
-            raise _fault(file, "the column stands there twice; leave one of them", 1, column)
-    return table_format, [keys.index(_key(column)) for column in wanted]
+        if keys.count(column_key(column)) > 1:
+            raise fault_at(file, "the column stands there twice; leave one of them", 1, column)
+    return table_format, [keys.index(column_key(column)) for column in wanted]
 
 
 def _values_of_hex(cells: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray]:
@@ -504,10 +550,10 @@ def _raise_first(table: "pd.DataFrame", fault: np.ndarray, file: str) -> None:
     row, place = rows[0], places[0]
     more = len(np.unique(rows)) - 1
     cell = table.iat[row, place]
-    shown = _shown(cell) if cell.strip() else "an empty cell"
+    shown = quoted(cell) if cell.strip() else "an empty cell"
     tail = f" ({more} more row{'s' if more > 1 else ''} at fault)" if more else ""
     column = table.columns[place]
-    raise _fault(file, f"{shown} {fault[row, place]}{tail}", table.index[row] + 1, column)
+    raise fault_at(file, f"{shown} {fault[row, place]}{tail}", table.index[row] + 1, column)
 
 
 def _check_duplicates(table: "pd.DataFrame", values: np.ndarray, file: str) -> None:
@@ -519,10 +565,11 @@ def _check_duplicates(table: "pd.DataFrame", values: np.ndarray, file: str) -> N
     if clash.size:
         row = clash[0]
         other = table.index[first[row]] + 1
-        problem = f"{_shown(names[row])} has another colour in row {other}; rename or remove one"
+        problem = f"{quoted(names[row])} has another colour in row {other}; rename or remove one"
         more = f" ({clash.size - 1} more such)" if clash.size > 1 else ""
-        raise _fault(file, problem + more, table.index[row] + 1, table.columns[0])
+        raise fault_at(file, problem + more, table.index[row] + 1, table.columns[0])
 
 
-def _shown(cell: str, longest: int = 40) -> str:
+def quoted(cell: str, longest: int = 40) -> str:
+    """Return a cell in quotes for a message: cut where it is long, control characters escaped."""
     return repr(cell if len(cell) <= longest else cell[: longest - 1] + "…")

@@ -500,7 +500,7 @@ def _member_pairs(
     program: _Program, shared: _Shared, keys: MemberKeys, constant: Array
 ) -> DevicePairs:
     """The pairs that one member trains on: those given, or drawn anew by the tutorial's rule."""
-    first, second, label = shared.pairs
+    first, second, label = shared.pairs[:3]
     if "pairs" in program.vary:
         first, second = _drawn_ids(keys, len(label), program.items)
     if program.draw_labels:

@@ -22,7 +22,7 @@ from jax import Array
 
 from colour_embed import heads
 from colour_embed.config import Config, InputError
-from colour_embed.data import Pairs
+from colour_embed.data import Pairs, WeightedPairs
 from colour_embed.model import Params, init_params, item_vectors, logits
 from colour_embed.shuffle import index_order
 
@@ -44,7 +44,10 @@ class TrainState(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pairs of one step. `weight` is each pair's share of the batch's mean and sums to one."""
+    """Pairs of one step. `weight` is each pair's share of the batch's mean.
+
+    The shares sum to one, where the pairs have no weights of their own.
+    """
 
     first: Array
     second: Array
@@ -60,11 +63,15 @@ class Metrics(NamedTuple):
 
 
 class DevicePairs(NamedTuple):
-    """All pairs, as the device holds them: int32 [N], int32 [N] and float32 [N]."""
+    """All pairs, as the device holds them: int32 [N], int32 [N] and float32 [N].
+
+    `weight`, float32 [N] of mean one, scales each pair's share of its batch; None is one for all.
+    """
 
     first: Array
     second: Array
     label: Array
+    weight: Array | None = None
 
     @property
     def count(self) -> int:
@@ -73,11 +80,12 @@ class DevicePairs(NamedTuple):
 
     def take(self, chosen: Array) -> DevicePairs:
         """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
-        return DevicePairs(*(_take(values, chosen) for values in self))
+        return jax.tree.map(lambda values: _take(values, chosen), self)
 
     def batch(self, weight: Array) -> Batch:
-        """These pairs as a batch."""
-        return Batch(*self, weight)
+        """These pairs as a batch, each with its share of the batch's mean."""
+        share = weight if self.weight is None else weight * self.weight
+        return Batch(self.first, self.second, self.label, share)
 
 
 class PackedPairs(NamedTuple):
@@ -92,7 +100,7 @@ class PackedPairs(NamedTuple):
     @classmethod
     def of(cls, pairs: DevicePairs) -> PackedPairs:
         """The same pairs packed."""
-        first, second, label = (values.astype(jnp.uint32) for values in pairs)
+        first, second, label = (values.astype(jnp.uint32) for values in pairs[:3])
         return cls((first << 16) | (second << 1) | label)
 
     @property
@@ -105,7 +113,7 @@ class PackedPairs(NamedTuple):
         return PackedPairs(_take(self.code, chosen))
 
     def batch(self, weight: Array) -> Batch:
-        """These pairs as a batch."""
+        """These pairs as a batch, each with its share of the batch's mean."""
         first, second = self.code >> 16, (self.code >> 1) & 0x7FFF
         label = (self.code & 1).astype(jnp.float32)
         return Batch(first.astype(jnp.int32), second.astype(jnp.int32), label, weight)
@@ -304,6 +312,15 @@ def train_step(
     Returns:
         The next state, and the batch's metrics before the update.
     """
+    gradient, metrics = train_gradient(state.params, batch, logits_fn=logits_fn)
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+    return TrainState(optax.apply_updates(state.params, updates), optimizer_state), metrics
+
+
+def train_gradient(
+    params: Any, batch: Batch, *, logits_fn: Callable[[Any, Array, Array], Array]
+) -> tuple[Any, Metrics]:
+    """The gradient of a batch's loss by the parameters, and its metrics; see `train_step`."""
 
     def objective(params):
         logit = logits_fn(params, batch.first, batch.second)
@@ -313,9 +330,7 @@ def train_step(
         )
         return jnp.sum(metrics.loss), metrics
 
-    gradient, metrics = jax.grad(objective, has_aux=True)(state.params)
-    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-    return TrainState(optax.apply_updates(state.params, updates), optimizer_state), metrics
+    return jax.grad(objective, has_aux=True)(params)
 
 
 def epoch_order(order_key: Array, count: int, batch_size: int) -> Array:
@@ -549,12 +564,12 @@ def snapshot_epochs(schedule: str | Sequence[int], epochs: int) -> np.ndarray:
     return chosen
 
 
-def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
+def device_pairs(pairs: Pairs | WeightedPairs, items: int) -> DevicePairs:
     """The pairs as arrays of the default device, their ids checked on the host.
 
     Raises:
-        InputError: there are no pairs, or an id is outside 0..items-1, which on a device would
-            silently read another row.
+        InputError: there are no pairs, an id is outside 0..items-1, which on a device would
+            silently read another row, or no pair has a weight.
     """
     if len(pairs.label) == 0:
         raise InputError("there are no pairs: give at least one")
@@ -566,7 +581,15 @@ def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
             "give ids of items that exist"
         )
     first, second = np.asarray(pairs.index, np.int32).T
-    return DevicePairs(*map(jnp.asarray, (first, second, np.asarray(pairs.label, np.float32))))
+    found = DevicePairs(*map(jnp.asarray, (first, second, np.asarray(pairs.label, np.float32))))
+    if isinstance(pairs, Pairs):
+        return found
+    mean = np.mean(pairs.weight, dtype=np.float64)
+    if not (np.isfinite(mean) and mean > 0 and np.min(pairs.weight) >= 0):
+        raise InputError("weights must be finite, 0 or more, and not all 0")
+    if np.ptp(pairs.weight) == 0:
+        return found
+    return found._replace(weight=jnp.asarray(np.asarray(pairs.weight / mean, np.float32)))
 
 
 @functools.partial(jax.jit, static_argnames=("config", "items", "optimizer"))
