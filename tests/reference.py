@@ -9,7 +9,7 @@ TINY_SQUARED_LENGTH = 1e-12
 
 
 def sigmoid(z):
-    return 1 / (1 + np.exp(-z))
+    return np.exp(-np.logaddexp(0, -z))  # does not overflow, as 1 / (1 + exp(-z)) does
 
 
 def unit_rows(table):
@@ -19,40 +19,76 @@ def unit_rows(table):
     return table * factor, factor
 
 
-def value_and_gradient(params, first, second, label, weight, head="free", normalise=False):
+def value_and_gradient(
+    params, first, second, label, weight, head="free", normalise=False, smoothing=0.1
+):
     """Loss, mse and the gradient of the loss, of pairs whose weights sum to one.
 
-    With u the rows that distances are taken between and q = |u_i - u_j|^2:
-    z = k q + b;  loss = sum w (log(1 + e^z) - y z);  dloss/dz = w (sigmoid(z) - y).
+    With u the rows that are compared, r = |u_i - u_j|^2 (or u_i u_j, of the head "dot") and h what
+    the head makes of r: z = h + b;  loss = sum w (log(1 + e^z) - y z);
+    dloss/dz = w (sigmoid(z) - y).
     """
     table = params["embedding"]["embedding"]
-    kernel = params["dense"]["kernel"][0, 0]
     rows, factor = unit_rows(table) if normalise else (table, None)
-    effective = -np.log1p(np.exp(kernel)) if head == "negative" else kernel
-    difference = rows[first] - rows[second]
-    squared_distance = np.sum(difference**2, axis=1)
-    z = effective * squared_distance + params["dense"]["bias"][0]
+    one, other = rows[first], rows[second]
+    relation = np.sum(one * other if head == "dot" else (one - other) ** 2, axis=1)
+    value, by_kernel, by_relation = head_and_slopes(
+        head, smoothing, params["dense"]["kernel"][0, 0], relation
+    )
+    z = value + params["dense"]["bias"][0]
     loss = np.sum(weight * (np.logaddexp(0, z) - label * z))
     error = sigmoid(z) - label
     mse = np.sum(weight * error**2)
 
     dz = weight * error
-    d_effective = np.sum(dz * squared_distance)
-    d_kernel = -sigmoid(kernel) * d_effective if head == "negative" else d_effective
-    d_first = (dz * effective * 2)[:, None] * difference
+    d_relation = (dz * by_relation)[:, None]
+    if head == "dot":
+        d_one, d_other = d_relation * other, d_relation * one
+    else:
+        d_one = d_relation * 2 * (one - other)
+        d_other = -d_one
     d_table = np.zeros_like(table)
-    np.add.at(d_table, first, d_first)
-    np.add.at(d_table, second, -d_first)
+    np.add.at(d_table, first, d_one)
+    np.add.at(d_table, second, d_other)
     if normalise:
         # d(x r)/dx with r = 1/|x|: a change along x does nothing, unless r is held by its bound.
         free = factor < TINY_SQUARED_LENGTH**-0.5
         along = np.sum(d_table * table, axis=1, keepdims=True)
         d_table = factor * d_table - free * factor**3 * along * table
+    d_kernel = np.sum(dz * by_kernel)
     gradient = {
         "embedding": {"embedding": d_table},
         "dense": {"kernel": np.full((1, 1), d_kernel), "bias": np.full(1, np.sum(dz))},
     }
     return loss, mse, gradient
+
+
+def head_and_slopes(head, smoothing, kernel, relation):
+    """What a head makes of relations [N] before its bias, and the slopes by kernel and relation.
+
+    With w = log(1 + e^k), s the smoothing and S(x) = log(1 + e^x):
+    free: k r;  negative: -w r;  dot: w r;  inverse: k / (r + s);
+    matched: the log-odds of 1e-4 + (1 - 2e-4) S((1 - w d) / s) / S(1 / s), d = sqrt(r + 1e-6).
+    """
+    softplus, d_softplus = np.logaddexp(0, kernel), sigmoid(kernel)
+    if head == "free":
+        return kernel * relation, relation, np.full_like(relation, kernel)
+    if head == "negative":
+        return -softplus * relation, -d_softplus * relation, np.full_like(relation, -softplus)
+    if head == "dot":
+        return softplus * relation, d_softplus * relation, np.full_like(relation, softplus)
+    if head == "inverse":
+        near = 1 / (relation + smoothing)
+        return kernel * near, near, -kernel * near**2
+    distance = np.sqrt(relation + 1e-6)
+    inner = (1 - softplus * distance) / smoothing
+    whole = np.logaddexp(0, 1 / smoothing)
+    probability = 1e-4 + (1 - 2e-4) * np.logaddexp(0, inner) / whole
+    odds = probability / (1 - probability)
+    by_inner = (1 - 2e-4) * sigmoid(inner) / whole / (probability * (1 - probability))
+    by_weight = by_inner * -distance / smoothing
+    by_distance = by_inner * -softplus / smoothing
+    return np.log(odds), by_weight * d_softplus, by_distance / (2 * distance)
 
 
 def leaves(params):
@@ -79,10 +115,13 @@ def train(
     *,
     head="free",
     normalise=False,
+    smoothing=0.1,
     learning_rate=1e-3,
     beta1=0.9,
     beta2=0.999,
     epsilon=1e-7,
+    weight=None,
+    lazy=False,
 ):
     """Keras's Adam over epochs.
 
@@ -92,15 +131,18 @@ def train(
         label: [N].
         order: Integers [E, N]: the order of the pairs in each epoch.
         batch_size: Pairs per step; the last batch of an epoch takes what is left.
+        weight: [N], by which each pair's share of its batch is multiplied; None is one for all.
+        lazy: Whether the items that a batch does not name stand still, as do Adam's means of them.
 
     Returns:
         The parameters after the last epoch, and loss [E] and mse [E], means over each epoch's
         pairs while the weights move.
     """
-    values = leaves(params)
+    values = {name: value.copy() for name, value in leaves(params).items()}
     mean = {name: np.zeros_like(value) for name, value in values.items()}
     square = {name: np.zeros_like(value) for name, value in values.items()}
     label = np.asarray(label, np.float64)
+    weight = np.ones(len(label)) if weight is None else np.asarray(weight, np.float64)
     step, losses, errors = 0, [], []
     for epoch in order:
         loss_sum = mse_sum = 0.0
@@ -112,17 +154,20 @@ def train(
                 index[chosen, 0],
                 index[chosen, 1],
                 label[chosen],
-                np.full(size, 1 / size),
+                weight[chosen] / size,
                 head,
                 normalise,
+                smoothing,
             )
             loss_sum, mse_sum = loss_sum + loss * size, mse_sum + mse * size
             step += 1
             rate = learning_rate * np.sqrt(1 - beta2**step) / (1 - beta1**step)
             for name, slope in leaves(gradient).items():
-                mean[name] = beta1 * mean[name] + (1 - beta1) * slope
-                square[name] = beta2 * square[name] + (1 - beta2) * slope**2
-                values[name] = values[name] - rate * mean[name] / (np.sqrt(square[name]) + epsilon)
+                moved = np.unique(index[chosen]) if lazy and name == "embedding" else slice(None)
+                first = beta1 * mean[name][moved] + (1 - beta1) * slope[moved]
+                second = beta2 * square[name][moved] + (1 - beta2) * slope[moved] ** 2
+                mean[name][moved], square[name][moved] = first, second
+                values[name][moved] -= rate * first / (np.sqrt(second) + epsilon)
         losses.append(loss_sum / len(epoch))
         errors.append(mse_sum / len(epoch))
     return nested(values), np.array(losses), np.array(errors)

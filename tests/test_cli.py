@@ -8,6 +8,7 @@ import pytest
 PROGRAMS = {
     "tutorial": ("results/tutorial", 11),
     "sweep": ("results/sweep", 24),
+    "claims": ("results/claims", 8),
     "benchmark": ("results/benchmark", 9),
     "page": ("results/page.html", 4),
     "figures": ("results/figures", 4),

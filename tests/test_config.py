@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colour_embed.config import Config, InputError, number_names
+from colour_embed.config import HEADS, Config, InputError, number_names
 
 POSITIVE = st.floats(1e-30, 1e30, allow_nan=False)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1)
@@ -18,7 +18,8 @@ CONFIGS = st.builds(
     dim=st.integers(2, 10_000),
     epochs=st.integers(0, 10**9),
     batch_size=st.integers(1, 10**9),
-    head=st.sampled_from(["free", "negative"]),
+    head=st.sampled_from(HEADS),
+    smoothing=POSITIVE,
     normalise=st.booleans(),
     optimizer=NAMES,
     optimizer_options=st.dictionaries(NAMES, POSITIVE, max_size=3),
@@ -27,6 +28,7 @@ CONFIGS = st.builds(
     beta2=st.floats(0, 1, exclude_max=True),
     epsilon=POSITIVE,
     initial_scale=POSITIVE,
+    initial_kernel=st.none() | st.floats(-1e30, 1e30),
     label_constant=POSITIVE,
 )
 
@@ -36,7 +38,7 @@ def test_defaults_are_the_tutorials():
     assert (config.dim, config.epochs, config.batch_size) == (2, 500, 512)
     assert (config.head, config.normalise, config.optimizer) == ("free", False, "keras_adam")
     assert (config.learning_rate, config.beta1, config.beta2) == (1e-3, 0.9, 0.999)
-    assert (config.epsilon, config.initial_scale) == (1e-7, 0.05)
+    assert (config.epsilon, config.initial_scale, config.initial_kernel) == (1e-7, 0.05, None)
 
 
 @given(CONFIGS)
@@ -74,13 +76,18 @@ def test_config_can_not_be_changed():
         ("epochs", -1, "whole number of at least 0"),
         ("epochs", None, "whole number of at least 0"),
         ("batch_size", 0, "whole number of at least 1"),
-        ("head", "positive", "one of free, negative"),
+        ("head", "positive", "one of free, negative, inverse, matched, dot"),
         ("learning_rate", 0.0, "a number above 0"),
         ("learning_rate", math.inf, "a finite number"),
         ("learning_rate", "fast", "a finite number"),
         ("epsilon", -1e-7, "a number above 0"),
         ("initial_scale", 0, "a number above 0"),
         ("label_constant", 0.0, "a number above 0"),
+        ("smoothing", 0.0, "a number above 0"),
+        ("smoothing", None, "a finite number"),
+        ("initial_kernel", math.nan, "a finite number"),
+        ("initial_kernel", "drawn", "a finite number"),
+        ("initial_kernel", True, "a finite number"),
         ("initial_scale", math.nan, "a finite number"),
         ("beta1", 1.0, "a number in [0, 1)"),
         ("beta1", -0.1, "a number in [0, 1)"),
@@ -139,6 +146,7 @@ def test_static_keeps_only_what_the_compiled_step_depends_on():
         "beta2": 0.5,
         "epsilon": 1e-3,
         "initial_scale": 1.0,
+        "initial_kernel": 0.5,
         "label_constant": 0.5,
     }
     assert Config(**changed).static() == Config().static()
@@ -146,6 +154,7 @@ def test_static_keeps_only_what_the_compiled_step_depends_on():
         "dim": 3,
         "batch_size": 7,
         "head": "negative",
+        "smoothing": 0.5,
         "normalise": True,
         "optimizer": "sgd",
         "optimizer_options": (("momentum", 0.5),),
@@ -158,17 +167,19 @@ def test_static_keeps_only_what_the_compiled_step_depends_on():
 
 
 def test_numbers_are_the_fields_that_enter_as_arguments():
-    numbers = Config(learning_rate=1, beta1=0.5).numbers()
+    numbers = Config(learning_rate=1, beta1=0.5, initial_kernel=-1).numbers()
     assert numbers == {
         "learning_rate": 1.0,
         "beta1": 0.5,
         "beta2": 0.999,
         "epsilon": 1e-7,
         "initial_scale": 0.05,
+        "initial_kernel": -1.0,
         "label_constant": 0.2,
     }
     assert all(type(value) is float for value in numbers.values())
     assert list(numbers) == number_names()
+    assert math.isnan(Config().numbers()["initial_kernel"])  # which stands for: drawn
 
 
 def test_every_field_has_a_role():

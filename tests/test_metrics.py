@@ -416,7 +416,8 @@ def test_rotation_and_place_of_the_embedding_do_not_matter(seed, dim, shift):
     embedding = _points(seed, 40, dim) / 4
     turn, _ = np.linalg.qr(_points(seed + 1, dim, dim))
     both = np.stack([embedding, embedding @ turn + shift])
-    result = metrics.measure_members(both, [dim] * 2, [-5.0] * 2, [1.0] * 2, _TRUTH, _PAIRS, 1)
+    arguments = both, [dim] * 2, [-5.0] * 2, [1.0] * 2, _TRUTH, _PAIRS
+    result = metrics.measure_members(*arguments, workers=1)
     for name, (plain, moved) in result.items():
         assert plain == pytest.approx(moved, abs=1e-8), name
 
@@ -430,7 +431,8 @@ def test_names_of_items_do_not_matter(seed, dim):
     renamed_pairs = data.Pairs(index, _PAIRS.label, _PAIRS.diff)
     both = np.stack([embedding, embedding[order]])
     truths, pairs = [_TRUTH, renamed], [_PAIRS, renamed_pairs]
-    result = metrics.measure_members(both, [dim] * 2, [-5.0] * 2, [1.0] * 2, truths, pairs, 1)
+    arguments = both, [dim] * 2, [-5.0] * 2, [1.0] * 2, truths, pairs
+    result = metrics.measure_members(*arguments, workers=1)
     for name, (plain, moved) in result.items():
         assert plain == pytest.approx(moved, abs=1e-8), name
 

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 import reference
 
-from colour_embed.config import Config, InputError
-from colour_embed.model import (
-    effective_kernel,
-    init_params,
-    item_vectors,
-    logits,
-    parameter_table,
-)
+from colour_embed.config import HEADS, Config, InputError
+from colour_embed.model import init_params, item_vectors, logits, parameter_table
 
 BY_HAND = {
     "embedding": {"embedding": jnp.array([[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]])},
@@ -110,7 +104,7 @@ def test_negative_head_by_hand():
 
 
 @pytest.mark.parametrize("normalise", [False, True])
-@pytest.mark.parametrize("head", ["free", "negative"])
+@pytest.mark.parametrize("head", HEADS)
 def test_logits_are_the_same_in_every_way_of_calling(head, normalise):
     config = Config(dim=3, head=head, normalise=normalise)
     params = start(dim=3)
@@ -118,8 +112,9 @@ def test_logits_are_the_same_in_every_way_of_calling(head, normalise):
     result = logits(config, params, pairs)
     np.testing.assert_array_equal(logits(config, params, pairs[:, 0], pairs[:, 1]), result)
     jitted = jax.jit(lambda params, pairs: logits(config, params, pairs))(params, pairs)
-    np.testing.assert_allclose(jitted, result, rtol=2e-6)
-    # Swapping the sides changes nothing: a distance is symmetric.
+    # Products of both signs cancel, which leaves them the rounding of the largest.
+    np.testing.assert_allclose(jitted, result, rtol=5e-6, atol=1e-6 * np.abs(result).max())
+    # Swapping the sides changes nothing: distance and dot product are symmetric.
     np.testing.assert_array_equal(logits(config, params, pairs[:, ::-1]), result)
 
 
@@ -153,14 +148,6 @@ def test_tiny_rows_are_divided_by_1e_6():
     np.testing.assert_allclose(vectors, [[0, 0], [0.03, 0.04], [0.6, -0.8]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("parameter", [-60.0, -3.0, 0.0, 3.0, 60.0])
-def test_negative_head_is_never_positive(parameter):
-    weight = float(effective_kernel(jnp.array(parameter), "negative"))
-    assert weight < 0
-    assert weight == pytest.approx(-np.logaddexp(0, parameter), rel=1e-6)
-    assert float(effective_kernel(jnp.array(parameter), "free")) == parameter
-
-
 # Gradient
 
 
@@ -180,7 +167,7 @@ def test_self_pairs_score_the_bias_and_move_no_row(head, normalise):
 
 
 @pytest.mark.parametrize("normalise", [False, True])
-@pytest.mark.parametrize("head", ["free", "negative"])
+@pytest.mark.parametrize("head", HEADS)
 def test_gradient_is_that_of_the_formulas(head, normalise):
     config = Config(dim=3, head=head, normalise=normalise)
     params = start(dim=3, items=20, initial_scale=1.0)
@@ -202,8 +189,10 @@ def test_gradient_is_that_of_the_formulas(head, normalise):
         normalise,
     )[2]
     ours = reference.leaves(jax.grad(loss)(params))
+    # The matched link's slope is 1 / (p (1 - p)), which is 1e4 where p is nearly certain.
+    bound = 1e-4 if head == "matched" else 2e-6
     for name, theirs in reference.leaves(expected).items():
-        assert reference.relative_difference(ours[name], theirs) < 2e-6, name
+        assert reference.relative_difference(ours[name], theirs) < bound, name
 
 
 def test_normalise_in_one_dimension_is_refused():

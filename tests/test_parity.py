@@ -15,6 +15,7 @@ import pytest
 import reference
 
 from colour_embed import data
+from colour_embed.config import HEADS
 
 CASES = [f"{dim}/{variant}" for dim in (2, 3) for variant in ("plain", "normalised")]
 LEAVES = ("embedding", "kernel", "bias")
@@ -126,7 +127,7 @@ def test_reference_gradient_is_the_slope_of_its_loss():
     )
     first, second = np.array([0, 1, 2, 3, 1]), np.array([1, 2, 0, 3, 2])
     label, weight = np.array([1.0, 0, 0, 1, 1]), np.full(5, 0.2)
-    for head in ("free", "negative"):
+    for head in HEADS:
         for normalise in (False, True):
             arguments = (first, second, label, weight, head, normalise)
             _, _, gradient = reference.value_and_gradient(params, *arguments)

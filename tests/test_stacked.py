@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from colour_embed import report, sweep, train
-from colour_embed.config import Config
+from colour_embed.config import HEADS, Config
 from colour_embed.data import load_colours, tutorial_pairs
 from colour_embed.model import item_vectors
 from colour_embed.stacked import run_stacked_epochs
@@ -46,7 +46,7 @@ def _both_ways(config, members, epochs):
     return stacked(training, *arguments), vmapped(training, *arguments)
 
 
-@pytest.mark.parametrize("head", ["free", "negative"])
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("normalise", [False, True])
 def test_stacked_is_the_vmap_of_one(head, normalise):
     config = Config(dim=2, head=head, normalise=normalise)
