@@ -21,7 +21,7 @@ import optax
 from jax import Array
 
 from colour_embed.config import Config, InputError
-from colour_embed.model import logits
+from colour_embed.model import Params, logits
 from colour_embed.train import (
     Batch,
     DevicePairs,
@@ -60,8 +60,13 @@ def start_lazy_training(
     if config.optimizer_options:
         raise InputError("lazy_adam takes no options: set beta1, beta2 and epsilon themselves")
     training = start_training(config, items, keys, numbers, optimizer=_adam(numbers))
-    lazy = LazyState(training.state.optimizer_state, jnp.zeros(items, jnp.int32))
-    return training._replace(state=training.state._replace(optimizer_state=lazy))
+    memory = start_memory(training.state.params)
+    return training._replace(state=training.state._replace(optimizer_state=memory))
+
+
+def start_memory(params: Params) -> LazyState:
+    """The optimiser's state before its first step on these parameters."""
+    return LazyState(keras_adam().init(params), jnp.zeros(len(_table(params)), jnp.int32))
 
 
 def _adam(numbers: dict[str, Any]) -> optax.GradientTransformation:

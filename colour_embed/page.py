@@ -79,6 +79,8 @@ class Run:
         start: which training is shown first.
         left_out: how many seeds the page has no room for.
         share: of the snapshots, those that it has room for.
+        title: of the page; one that speaks of colour names where empty.
+        about: what the page says below its title, likewise.
     """
 
     experiment: str
@@ -90,6 +92,8 @@ class Run:
     start: int = 0
     left_out: int = 0
     share: float = 1.0
+    title: str = ""
+    about: str = ""
 
 
 # --------------------------------------------------------------------------------------------------
@@ -268,13 +272,15 @@ def _template(name: str) -> str:
 
 
 def _title(run: Run) -> str:
+    if run.title:
+        return run.title
     if run.experiment == "sweep":
         return f"{len(run.trainings)} trainings of {len(run.colours)} colour names"
     return f"How {len(run.colours)} colour names find their places"
 
 
 def _about(run: Run) -> str:
-    about = (
+    about = run.about or (
         f"Trained on {run.pairs:,} pairs of names, each called similar or not. No colour was ever "
         "seen in training: every name is only drawn in its own."
     )

@@ -21,7 +21,7 @@ from jax import Array
 from colour_embed import heads
 from colour_embed.config import Config, InputError
 from colour_embed.data import WeightedPairs
-from colour_embed.lazy import run_lazy_epochs, start_lazy_training
+from colour_embed.lazy import run_lazy_epochs, start_lazy_training, start_memory
 from colour_embed.model import Params, item_vectors, logits
 from colour_embed.stacked import run_stacked_epochs
 from colour_embed.train import (
@@ -30,6 +30,7 @@ from colour_embed.train import (
     DevicePairs,
     PackedPairs,
     Training,
+    TrainState,
     can_pack,
     cross_entropy,
     device_pairs,
@@ -52,7 +53,7 @@ class Stopping:
     """When a training has come to its end.
 
     Attributes:
-        max_steps: The most steps, to the nearest whole epoch.
+        max_steps: The most steps, to the nearest whole epoch; the last look lies within them.
         look: Steps between two looks at the loss; at least an epoch.
         tolerance: Nats per pair; what a look must gain on the best one before to count as better.
         patience: Looks without a gain until the learning rate is lowered, or the training ends.
@@ -191,6 +192,8 @@ def fit_pairs(
         raise InputError(f"restarts is {restarts!r}: give a whole number of at least 1")
     if frozen is not None and (initial is None or config.optimizer == LAZY):
         raise InputError("frozen rows need the vectors they have, and no lazy optimiser")
+    if frozen is not None and np.shape(frozen) != (items,):
+        raise InputError(f"frozen has the shape {np.shape(frozen)}: give one bool for each item")
     run = _Run(config, items, pairs, held_out, restarts, stopping, initial, frozen)
     try:
         while run.stopped is None:
@@ -224,6 +227,16 @@ def _start(program: _Program, seed, numbers):
         return start_training(program.config, program.items, own_keys, numbers)
 
     return keys, jax.vmap(one)(jnp.arange(program.restarts))
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def _start_from(program: _Program, params, numbers):
+    """The trainings that start from these parameters [restarts, ...]; their memory is empty."""
+    start = start_memory
+    if program.config.optimizer != LAZY:
+        start = make_optimizer(program.config, numbers).init
+    state = TrainState(params, jax.vmap(start)(params))
+    return Training(state, jnp.zeros(program.restarts, jnp.int32))
 
 
 def _key_data(key: Array, restart: Array) -> tuple[Array, Array]:
@@ -284,11 +297,16 @@ def _in_parts(pairs: DevicePairs) -> tuple[DevicePairs, Array]:
     """Pairs as [parts, size], and each one's share of the weighted mean, zero for what fills up."""
     count = pairs.count
     size = min(count, _EVALUATED)
-    places = np.minimum(np.arange(-(-count // size) * size), count - 1).reshape(-1, size)
-    present = np.arange(places.size).reshape(places.shape) < count
-    weight = np.ones(count) if pairs.weight is None else np.asarray(pairs.weight, np.float64)
-    shares = np.where(present, weight[places] / weight.sum(), 0)
-    return pairs._replace(weight=None).take(places), jnp.asarray(shares, jnp.float32)
+    parts = -(-count // size)
+
+    def cut(values):
+        return jnp.pad(values, (0, parts * size - count)).reshape(parts, size)
+
+    if pairs.weight is None:
+        share = jnp.full(count, 1 / count)
+    else:
+        share = pairs.weight / np.asarray(pairs.weight, np.float64).sum()
+    return jax.tree.map(cut, (pairs._replace(weight=None), share))
 
 
 class _Run:
@@ -301,22 +319,22 @@ class _Run:
         self.numbers = config.numbers()
         unpacked = device_pairs(pairs, items)
         self.frozen = None if frozen is None else jnp.asarray(frozen, bool)
-        self.train_parts = _in_parts(unpacked)
         packed = unpacked.weight is None and can_pack(items, pairs.label)
         self.pairs = PackedPairs.of(unpacked) if packed else unpacked
-        self.held_out = None
-        if held_out is not None and len(held_out):
-            self.held_out = _in_parts(device_pairs(held_out, items))
+        self.is_held_out = held_out is not None and len(held_out) > 0
+        self.evaluated = _in_parts(device_pairs(held_out, items) if self.is_held_out else unpacked)
         self.steps_per_epoch = -(-self.pairs.count // config.batch_size)
         self.max_epochs = max(1, round(stopping.max_steps / self.steps_per_epoch))
         # All parts are of one length, so that one program serves them all.
         wanted = stopping.look / self.steps_per_epoch / _PARTS
-        self.part = max(1, min(round(wanted), -(-self.max_epochs // _PARTS)))
-        self.parts = max(1, min(_PARTS, round(stopping.look / self.steps_per_epoch / self.part)))
+        self.part = max(1, min(round(wanted), self.max_epochs // _PARTS))
+        parts = round(stopping.look / self.steps_per_epoch / self.part)
+        self.parts = max(1, min(_PARTS, parts, self.max_epochs // self.part))
         self.keys, self.training = _start(self.program, np.uint32(config.seed), self.numbers)
         if initial is not None:
-            self.training = _started_from(self.training, initial)
-        self.best = self.training
+            params = _checked_start(initial, self.training.state.params)
+            self.training = _start_from(self.program, params, self.numbers)
+        self.best = self.training.state.params
         self.best_loss = np.full(restarts, np.inf, np.float32)
         self.best_step = np.zeros(restarts, int)
         self.mark, self.waited, self.falls = np.inf, 0, 0
@@ -350,17 +368,17 @@ class _Run:
             losses.append(np.asarray(loss))
             self.epoch += self.part
             self._snapshot()
-        parts = self.train_parts if self.held_out is None else self.held_out
         params = self.training.state.params
-        value = np.asarray(_mean_losses(self.program.config, params, *parts))
+        value = np.asarray(_mean_losses(self.program.config, params, *self.evaluated))
         diverged = np.asarray(self.training.diverged) > 0
-        value = np.where(diverged, np.inf, value)
+        # What is no number is no gain, and shall not hide that of another restart.
+        value = np.where(diverged | np.isnan(value), np.float32(np.inf), value)
         mean = np.concatenate(losses, axis=1).mean(axis=1)
-        self.history.append((self.steps, mean, None if self.held_out is None else value))
+        self.history.append((self.steps, mean, value if self.is_held_out else None))
         self._keep_best(value)
         if diverged.all():
             self.stopped = "diverged"
-        elif self.epoch >= self.max_epochs:
+        elif self.epoch + self.parts * self.part > self.max_epochs:
             self.stopped = "steps"
         elif value.min() < self.mark - self.stopping.tolerance:
             self.mark, self.waited = float(value.min()), 0
@@ -369,13 +387,15 @@ class _Run:
 
     def _keep_best(self, value: np.ndarray) -> None:
         better = value < self.best_loss
-        self.best_loss = np.where(better, value, self.best_loss)
-        self.best_step = np.where(better, self.steps, self.best_step)
+        if not better.any():
+            return
 
         def chosen(new, old):
             return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-        self.best = jax.tree.map(chosen, self.training, self.best)
+        self.best = jax.tree.map(chosen, self.training.state.params, self.best)
+        self.best_loss = np.where(better, value, self.best_loss)
+        self.best_step = np.where(better, self.steps, self.best_step)
 
     def _wait(self) -> None:
         """A look without a gain: after some, go back to the best with a lower rate, or end."""
@@ -387,7 +407,9 @@ class _Run:
             return
         self.falls, self.waited = self.falls + 1, 0
         self.numbers = {**self.numbers, "learning_rate": self.numbers["learning_rate"] / 10}
-        self.training = self.best
+        # With an empty memory: restarts that were at their best at different looks have taken
+        # different numbers of steps, and trained as one they have but one count.
+        self.training = _start_from(self.program, self.best, self.numbers)
 
     def _snapshot(self) -> None:
         if self.snapshots is not None:
@@ -401,18 +423,21 @@ class _Run:
 
     def result(self) -> PairFit:
         best = int(np.argmin(self.best_loss))
-        params = jax.tree.map(lambda leaf: leaf[best], jax.device_get(self.best.state.params))
+        params = jax.tree.map(lambda leaf: leaf[best], jax.device_get(self.best))
         snapshots = self.snapshots or []
         shape = (0, *params["embedding"]["embedding"].shape)
-        restarts = self.program.restarts
+
+        def looks(values):
+            return np.array(values, np.float32).reshape(-1, self.program.restarts)
+
         return PairFit(
             config=self.config,
             params=params,
             step=np.array([step for step, _, _ in self.history], int),
-            loss=np.array([loss for _, loss, _ in self.history]).reshape(-1, restarts),
-            heldout_loss=None
-            if self.held_out is None
-            else np.array([value for _, _, value in self.history]).reshape(-1, restarts),
+            loss=looks([loss for _, loss, _ in self.history]),
+            heldout_loss=looks([value for _, _, value in self.history])
+            if self.is_held_out
+            else None,
             restart_loss=self.best_loss,
             best=best,
             best_step=int(self.best_step[best]),
@@ -424,11 +449,20 @@ class _Run:
         )
 
 
-def _started_from(training: Training, initial: Params) -> Training:
-    """The one restart, from these parameters."""
-    params = jax.tree.map(
-        lambda new, like: jnp.asarray(new, like.dtype).reshape(like.shape),
-        initial,
-        training.state.params,
-    )
-    return training._replace(state=training.state._replace(params=params))
+def _checked_start(initial: Params, like: Params) -> Params:
+    """Given parameters as those of the one restart [1, ...].
+
+    Raises:
+        InputError: they are not those of a model of this size.
+    """
+
+    def checked(value, like):
+        if np.shape(value) != like.shape[1:]:
+            raise InputError(
+                f"initial has an array of the shape {np.shape(value)}: give {like.shape[1:]}"
+            )
+        return jnp.asarray(value, like.dtype)[None]
+
+    if jax.tree.structure(initial) != jax.tree.structure(like):
+        raise InputError("initial: give the embedding and the dense unit's kernel and bias")
+    return jax.tree.map(checked, initial, like)

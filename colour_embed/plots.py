@@ -4,6 +4,7 @@ Every function takes NumPy arrays, never trains, and returns the Axes or Figure 
 made here does not register with pyplot, so none stays open; `save_figure` writes it.
 """
 
+import functools
 import io
 import os
 import string
@@ -16,12 +17,16 @@ import matplotlib as mpl
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.ticker import LogFormatter, MaxNLocator
 from matplotlib.transforms import offset_copy
 from mpl_toolkits.mplot3d.axes3d import Axes3D
+from mpl_toolkits.mplot3d.proj3d import proj_transform
 from numpy.typing import ArrayLike, NDArray
 
 from colour_embed.results import replacing_file
@@ -33,9 +38,13 @@ __all__ = [
     "SINGLE_COLUMN",
     "STYLE_FILE",
     "drawing",
+    "group_colours",
     "legend_above",
+    "legible",
+    "plot_calibration",
     "plot_embedding",
     "plot_embedding_3d",
+    "plot_items",
     "plot_losses",
     "plot_loss_bands",
     "plot_members",
@@ -61,6 +70,14 @@ MARKER = {"marker": "o", "edgecolors": "0.6", "linewidths": 0.3}
 
 SHAPES = "os^DvP*<>"
 """Markers that are told apart by shape alone, one per group."""
+
+OTHER = "other"
+"""What `plot_items` calls the groups that it has no look for."""
+
+_GROUP_COLOURS = ("0072B2", "D55E00", "009E73", "CC79A7", "E69F00", "56B4E9", "7F3C8D", "000000")
+_NO_GLYPH = "□"
+_NAMES_TRIED = 1500
+_VECTOR_POINTS = 3000  # a PDF of more markers than these holds them as a picture
 
 # Dates and version strings would make the same figure differ from one run to the next.
 _METADATA = {
@@ -153,16 +170,7 @@ def plot_embedding_3d(
         ax.scatter(*embedding.T, s=size, c=rgb, depthshade=False, **MARKER)
         ax.view_init(elev=elevation, azim=azimuth)
         ax.set(xlabel="$x_0$", ylabel="$x_1$", zlabel="$x_2$")
-        # Layout engines do not see the labels of 3-D axes: leave them room inside, and let those
-        # of a neighbour show through.
-        ax.set_box_aspect((1, 1, 0.9), zoom=0.92)
-        ax.set_facecolor("none")
-        ax.margins(0.06)  # or the end ticks of two axes meet in the corner
-        for axis, pad in ((ax.xaxis, -2), (ax.yaxis, -2), (ax.zaxis, 1)):
-            axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-            axis.set_pane_color("0.97")
-            axis.set_tick_params(pad=pad, labelsize=6)
-            axis.labelpad = pad - 2
+        _finish_3d(ax)
         if title is not None:
             ax.set_title(title)
     return ax
@@ -609,6 +617,276 @@ def plot_members(
     return figure
 
 
+def plot_items(
+    points: ArrayLike,
+    names: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    rgb: ArrayLike | None = None,
+    groups: Sequence[str] | None = None,
+    rank: ArrayLike | None = None,
+    axis_names: Sequence[str] = ("$x_0$", "$x_1$", "$x_2$"),
+    title: str | None = None,
+) -> Axes:
+    """Scatter named items, with as many names beside them as have room, none over another.
+
+    Names are placed one after the other, each at the first of eight places around its point where
+    it covers no point, no name and no edge; what fits nowhere is left out, and the title line says
+    how many names are shown. Items of one dimension stand one above the other in their order.
+
+    Names are text, never markup; a long one is shortened, and characters that the font lacks
+    are shown as boxes. With `ax` its figure's layout is settled here: draw other panels before.
+
+    Args:
+        points: [C, 1 to 3], a row per item.
+        names: [C].
+        ax: where to draw, made with `projection="3d"` for three columns; a new figure when None.
+        rgb: [C, 3], each item's own colour, red, green and blue in 0..1.
+        groups: [C], the group of each item, told apart by colour and shape; the largest eight are
+            named, all others and "" are grey. Not with `rgb`.
+        rank: [C], whose names are placed first: the lowest; the order of the rows when None.
+        axis_names: of each column.
+        title: text above the axes.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        ValueError: a wrong shape, points that are not finite, a colour outside 0..1, or both
+            colours and groups.
+    """
+    points, dim = np.asarray(points, dtype=np.float64), np.shape(points)[-1]
+    count = len(points)
+    colours = np.full((count, 3), 0.25) if rgb is None else rgb
+    points, colours = _checked(points, colours, dims=(1, 2, 3))
+    if len(names) != count or (groups is not None and len(groups) != count):
+        raise ValueError(f"names and groups must be [{count}], one for each item")
+    if rgb is not None and groups is not None:
+        raise ValueError("give rgb or groups, not both")
+    if ax is None:
+        with style():
+            wide = DOUBLE_COLUMN if count > 25 or dim == 3 else SINGLE_COLUMN
+            height = min(0.8 + 0.13 * count, 9) if dim == 1 else 0.72 * wide + 0.5
+            figure = Figure(figsize=(wide, height), layout="constrained")
+            ax = figure.add_subplot(projection="3d" if dim == 3 else None)
+    if (dim == 3) != isinstance(ax, Axes3D):
+        raise ValueError('ax must be made with projection="3d" for three columns, and only then')
+    if dim == 1:  # one above the other in their order
+        height = np.empty(count)
+        height[np.argsort(points[:, 0], kind="stable")] = np.arange(count)
+        points = np.column_stack([points[:, 0], height])
+    area = float(np.interp(np.log10(count), [1.5, 2.5, 4], [18, 9, 2]))
+    with style():
+        handles, labels = [], []
+        for chosen, look, label in _looks(colours, groups, rgb is not None):
+            depth = {"depthshade": False} if dim == 3 else {}
+            handle = ax.scatter(
+                *points[chosen].T, s=area, **look, **depth, rasterized=count > _VECTOR_POINTS
+            )
+            handles.append(handle)
+            labels.append(label)
+        _finish_items(ax, dim, axis_names, legible(title or "", 80))
+        note = ax.set_title(f"names: {count} of {count}", loc="right", color="0.35", fontsize=7)
+        if groups is not None:
+            legend = legend_above(
+                ax, handles, ["-"] * len(labels), columns=3, markers=True, lift=12
+            )
+            # Set afterwards: a legend leaves out labels that begin with a low line.
+            for text, label in zip(legend.get_texts(), labels):
+                text.set_parse_math(False)
+                text.set_text(legible(label))
+        for _ in range(2):
+            ax.figure.draw_without_rendering()
+        ax.figure.set_layout_engine("none")
+        order = np.argsort(np.arange(count) if rank is None else rank, kind="stable")
+        shown = _place_names(ax, points, [legible(name) for name in names], order, area)
+        note.set_text(f"names: {shown} of {count}")
+    return ax
+
+
+def plot_calibration(
+    predicted: ArrayLike,
+    share: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    error: float | None = None,
+    label: str = "pairs",
+) -> Axes:
+    """Draw the share of positives against the probability given, bin by bin, with intervals.
+
+    Args:
+        predicted: [B], the mean probability given in each bin.
+        share: [B], the share of positives in it.
+        low: [B], lower end of the 95 % interval of the share.
+        high: [B], upper end.
+        ax: where to draw; a new one-column figure when None.
+        error: the expected calibration error, written above.
+        label: what the bins are of, such as "held-out pairs".
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        ValueError: shapes that differ, no bin, or a share outside its interval.
+    """
+    predicted, share, low, high = (
+        np.asarray(values, dtype=np.float64) for values in (predicted, share, low, high)
+    )
+    shapes = {values.shape for values in (predicted, share, low, high)}
+    if shapes != {(predicted.size,)} or not predicted.size:
+        raise ValueError(f"all must be [B] with B >= 1, got {sorted(shapes)}")
+    if np.any(low > share) or np.any(high < share):
+        raise ValueError("each share must lie between its low and its high")
+    # Where nearly all pairs are dissimilar, a square up to 1 would show a heap in its corner.
+    reach = min(1.0, 1.08 * max(high.max(), predicted.max()))
+    with drawing(ax, height=3.1) as ax:
+        ax.plot([0, reach], [0, reach], color="0.6", linewidth=0.7, linestyle="-", zorder=1)
+        ax.errorbar(
+            predicted,
+            share,
+            yerr=(share - low, high - share),
+            color="black",
+            linestyle="none",
+            marker="o",
+            markersize=3.5,
+            elinewidth=0.9,
+            capsize=2,
+            clip_on=False,
+        )
+        limits = (-0.02 * reach, reach)
+        ax.set(xlabel="probability given", ylabel="share similar", xlim=limits, ylim=limits)
+        ax.set_box_aspect(1)
+        title = f"{label}, {predicted.size} bins, 95 % intervals"
+        if error is not None:
+            title += f"\nexpected calibration error {error:.3f}"
+        ax.set_title(title, loc="left", fontsize=7)
+    return ax
+
+
+def legible(text: str, longest: int = 28) -> str:
+    """A name as a picture can show it: on one line, not too long, and boxes for missing letters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(line) > longest:
+        line = line[: longest - 1] + "…"
+    return "".join(c if ord(c) in _glyphs() else _NO_GLYPH for c in line)
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    """The characters that the style's font has."""
+    with style():
+        return frozenset(get_font(findfont(FontProperties())).get_charmap())
+
+
+def group_colours(groups: Sequence[str]) -> NDArray[np.float64]:
+    """The colours [C, 3] in 0..1 in which `plot_items` draws items of these groups [C]."""
+    rgb = np.empty((len(groups), 3))
+    for chosen, look, _ in _looks(rgb, groups, False):
+        rgb[chosen] = to_rgb(look["color"])
+    return rgb
+
+
+def _looks(
+    colours: NDArray[np.float64], groups: Sequence[str] | None, own: bool
+) -> Iterator[tuple[NDArray, dict, str]]:
+    """Yield which items share a look, the look as `scatter` takes it, and the group's name."""
+    edge = {"edgecolors": "0.6" if own else "white", "linewidths": 0.3}
+    if groups is None:
+        yield np.arange(len(colours)), {"marker": "o", "c": colours, **edge}, ""
+        return
+    groups = np.array(groups, dtype=object)
+    names = sorted({name for name in groups if name})
+    names.sort(key=lambda name: -np.sum(groups == name))
+    named = names[: len(_GROUP_COLOURS)]
+    rest = ~np.isin(groups, named) if named else np.ones(len(groups), bool)
+    if rest.any():
+        yield np.flatnonzero(rest), {"marker": "o", "color": "0.7", **edge}, OTHER
+    for name, colour, shape in zip(named, _GROUP_COLOURS, SHAPES):
+        yield np.flatnonzero(groups == name), {"marker": shape, "color": f"#{colour}", **edge}, name
+
+
+def _finish_items(ax: Axes, dim: int, axis_names: Sequence[str], title: str) -> None:
+    """Name and scale the axes of `plot_items`."""
+    if dim == 3:
+        _finish_3d(ax)
+        ax.set(**{f"{axis}label": name for axis, name in zip("xyz", axis_names)})
+    elif dim == 1:
+        ax.set(xlabel=axis_names[0], yticks=[])
+        ax.spines["left"].set_visible(False)
+        ax.margins(x=0.15, y=0.05)
+    else:
+        ax.set(xlabel=axis_names[0], ylabel=axis_names[1])
+        ax.set_aspect("equal", adjustable="datalim")
+        ax.margins(0.07)
+    ax.set_title(title, loc="left").set_parse_math(False)
+
+
+def _place_names(
+    ax: Axes, points: NDArray[np.float64], names: Sequence[str], order: NDArray, area: float
+) -> int:
+    """Write names beside their points where there is room; returns how many."""
+    flat = points
+    if isinstance(ax, Axes3D):
+        flat = np.stack(proj_transform(*points.T, ax.get_proj())[:2], axis=1)
+    pixels = ax.transData.transform(flat)
+    unit = ax.figure.dpi / 72
+    radius = (np.sqrt(area / np.pi) + 0.3) * unit
+    size = float(np.interp(len(points), [40, 400], [6.5, 4.5]))
+    font = FontProperties(size=size)
+    renderer = FigureCanvasAgg(ax.figure).get_renderer()
+    height = renderer.get_text_width_height_descent("Ag", font, ismath=False)[1]
+    markers = np.concatenate([pixels - radius, pixels + radius], axis=1)
+    window = ax.get_window_extent(renderer)
+    # A point's own marker is beside all its places, so it need not be left out of the others.
+    gap = radius + 0.8 * unit
+    taken = np.empty((min(len(points), _NAMES_TRIED), 4))
+    shown = 0
+    for item in order[:_NAMES_TRIED]:
+        if not names[item]:
+            continue
+        width = renderer.get_text_width_height_descent(names[item], font, ismath=False)[0]
+        extent = np.array([width, height])
+        corners = pixels[item] + gap * _AROUND + _ANCHORS * extent
+        boxes = np.concatenate([corners, corners + extent], axis=1)
+        free = np.all((boxes[:, :2] >= window.min) & (boxes[:, 2:] <= window.max), axis=1)
+        for others in (taken[:shown], markers):
+            free &= ~_overlap(boxes, others).any(axis=1)
+        if not free.any():
+            continue
+        box = boxes[np.argmax(free)]
+        taken[shown] = box + unit * np.array([-0.7, -0.3, 0.7, 0.3])
+        shown += 1
+        ax.annotate(
+            names[item],
+            flat[item],
+            xytext=(box[:2] - pixels[item]) / unit,
+            textcoords="offset points",
+            fontsize=size,
+            verticalalignment="bottom",
+            parse_math=False,
+            annotation_clip=False,
+        ).set_in_layout(False)
+    return shown
+
+
+# Where a name may stand: right, left, above, below, and between them; and for each which of its
+# corners that moves to its lower left, in widths and heights.
+_AROUND = np.array(
+    [[1, 0], [-1, 0], [0, 1], [0, -1], [0.7, 0.7], [-0.7, 0.7], [0.7, -0.7], [-0.7] * 2]
+)
+_ANCHORS = np.array(
+    [[0, -0.5], [-1, -0.5], [-0.5, 0], [-0.5, -1], [0, 0], [-1, 0], [0, -1], [-1, -1]]
+)
+
+
+def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the boxes [B, 4] overlap which others [N, 4]: bool [B, N]."""
+    one, other = boxes[:, None], others[None]
+    return np.all((one[..., :2] < other[..., 2:]) & (other[..., :2] < one[..., 2:]), axis=-1)
+
+
 def save_figure(
     figure: Figure,
     path_without_suffix: str | os.PathLike[str],
@@ -700,6 +978,20 @@ def reference_line(
         fontsize=7,
         color="0.3",
     )
+
+
+def _finish_3d(ax: Axes3D) -> None:
+    """Few ticks, pale walls, and room for the labels."""
+    # Layout engines do not see the labels of 3-D axes: leave them room inside, and let those
+    # of a neighbour show through.
+    ax.set_box_aspect((1, 1, 0.9), zoom=0.92)
+    ax.set_facecolor("none")
+    ax.margins(0.06)  # or the end ticks of two axes meet in the corner
+    for axis, pad in ((ax.xaxis, -2), (ax.yaxis, -2), (ax.zaxis, 1)):
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        axis.set_pane_color("0.97")
+        axis.set_tick_params(pad=pad, labelsize=6)
+        axis.labelpad = pad - 2
 
 
 def _choose_moments(epoch: NDArray[np.integer], count: int) -> list[int]:

@@ -1,7 +1,8 @@
 """All figures once more, from the arrays and tables of the runs: no training, and the same bytes.
 
-Every folder directly under --results that tutorial, sweep, claims or benchmark wrote is redrawn,
-each into a folder of its name under --out. Videos and their stills are not made anew.
+Every folder directly under --results that tutorial, sweep, claims, benchmark, train or examples
+wrote is redrawn, each into a folder of its name under --out. Videos and their stills are not made
+anew.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def main() -> None:
             (made / folder.name).mkdir()
             with results.reading(folder):
                 paths = DRAW[experiment](folder, made / folder.name, say)
-            drawn[folder.name] = sorted(path.name for path in paths)
+            drawn[folder.name] = sorted(
+                path.relative_to(made / folder.name).as_posix() for path in paths
+            )
             say(", ".join(drawn[folder.name]) or "nothing to draw")
         colours = data.load_colours()
         data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
@@ -115,11 +118,25 @@ def _claims(folder: Path, out: Path, say: Say) -> list[Path]:
     return draw(folder, out)
 
 
+def _train(folder: Path, out: Path, say: Say) -> list[Path]:
+    from experiments import _train_figures
+
+    return _train_figures.draw(folder, out)
+
+
+def _examples(folder: Path, out: Path, say: Say) -> list[Path]:
+    from experiments.examples.drawing import draw
+
+    return draw(folder, out)
+
+
 DRAW: dict[str, Callable[[Path, Path, Say], list[Path]]] = {
     "tutorial": _tutorial,
     "sweep": _sweep,
     "benchmark": _benchmark,
     "claims": _claims,
+    "train": _train,
+    "examples": _examples,
 }
 
 if __name__ == "__main__":

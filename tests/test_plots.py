@@ -458,3 +458,106 @@ def quality(**changes):
 def recovery(**changes):
     given = {"initial_weight": [0.5], "recovered": [True], "dims": [2]}
     return plots.plot_recovery_by_weight(**given | changes)
+
+
+def _names_shown(ax):
+    """The names beside the points, and their boxes in pixels."""
+    ax.figure.draw_without_rendering()
+    texts = [text for text in ax.texts if text.get_text()]
+    return [text.get_text() for text in texts], [text.get_window_extent() for text in texts]
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_no_name_covers_another_nor_leaves_the_axes(rgb, dim):
+    points = np.random.default_rng(3).normal(size=(40, dim))
+    names = [f"item {place}" for place in range(40)]
+    ax = plots.plot_items(points, names, rgb=rgb)
+    shown, boxes = _names_shown(ax)
+    assert 5 < len(shown) <= 40
+    assert set(shown) <= set(names)
+    assert ax.get_title("right") == f"names: {len(shown)} of 40"
+    window = ax.get_window_extent()
+    for place, box in enumerate(boxes):
+        assert window.x0 <= box.x0 + 1
+        assert box.x1 <= window.x1 + 1
+        for other in boxes[place + 1 :]:
+            assert not box.padded(-1).overlaps(other.padded(-1))
+
+
+def test_names_of_low_rank_are_placed_first_and_the_same_every_time(rgb):
+    crowd = np.full((40, 2), 0.5)
+    crowd[:, 0] += np.linspace(0, 0.02, 40)
+    crowd[0] = 0  # or the axes would show nothing but the crowd
+    names = [f"item {place}" for place in range(40)]
+    shown = [
+        _names_shown(plots.plot_items(crowd, names, rgb=rgb, rank=rank))[0]
+        for rank in (np.arange(40), np.arange(40), -np.arange(40))
+    ]
+    assert shown[0] == shown[1]
+    assert 0 < len(shown[0]) < 40
+    assert shown[2][0] == "item 39"
+    assert shown[0] != shown[2]
+
+
+def test_names_are_text_whatever_they_hold(tmp_path):
+    names = ["$x^2$", "$", "\\frac", "<b>", "_low", "a\nb", "日本", "x" * 90, " ", "\u202e"]
+    points = np.random.default_rng(0).normal(size=(10, 2))
+    groups = ["$a$", "_b", "", "$a$", "日本", "x" * 90, "", "", "", ""]
+    ax = plots.plot_items(points, names, groups=groups, title="$5 and $6")
+    shown, _ = _names_shown(ax)
+    assert {"$x^2$", "$", "\\frac", "<b>", "_low", "a b", "□□"} <= set(shown)
+    assert plots.legible("x" * 90) == "x" * 27 + "…"
+    assert not any(text.get_parse_math() for text in ax.texts)
+    legend = ax.get_legend().get_texts()
+    assert {"$a$", "_b", "□□", plots.OTHER} <= {text.get_text() for text in legend}
+    assert not any(text.get_parse_math() for text in legend)
+    assert ax.get_title("left") == "$5 and $6"
+    plots.save_figure(ax.figure, tmp_path / "hostile")
+
+
+def test_groups_are_told_apart_by_colour_and_shape():
+    groups = [f"group {place % 10}" for place in range(45)]
+    points = np.random.default_rng(0).normal(size=(45, 2))
+    ax = plots.plot_items(points, groups, groups=groups)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["other", *(f"group {place}" for place in range(8))]
+    rgb = plots.group_colours(groups)
+    np.testing.assert_allclose(rgb[8], to_rgb("0.7"))
+    np.testing.assert_allclose(rgb[0], rgb[10])
+    assert len(np.unique(rgb, axis=0)) == 9
+    for collection, label in zip(ax.collections, labels):
+        np.testing.assert_allclose(
+            collection.get_facecolors()[0, :3],
+            to_rgb("0.7") if label == "other" else rgb[groups.index(label)],
+        )
+
+
+def test_items_that_cannot_be_drawn_are_refused(rgb):
+    points = np.zeros((40, 2))
+    names = [""] * 40
+    with pytest.raises(ValueError, match="not both"):
+        plots.plot_items(points, names, rgb=rgb, groups=names)
+    with pytest.raises(ValueError, match="names and groups"):
+        plots.plot_items(points, names[1:])
+    with pytest.raises(ValueError, match="an embedding must be"):
+        plots.plot_items(np.zeros((40, 4)), names)
+    with pytest.raises(ValueError, match="projection"):
+        plots.plot_items(np.zeros((40, 3)), names, Figure().add_subplot())
+    with pytest.raises(ValueError, match="finite"):
+        plots.plot_items(points + np.nan, names)
+
+
+def test_calibration_shows_each_bin_with_its_interval():
+    ax = plots.plot_calibration([0.1, 0.5], [0.2, 0.4], [0.1, 0.3], [0.3, 0.6], error=0.0123)
+    bars = ax.containers[0]
+    np.testing.assert_allclose(bars[0].get_xydata(), [[0.1, 0.2], [0.5, 0.4]])
+    np.testing.assert_allclose(
+        [segment[:, 1] for segment in bars[2][0].get_segments()], [[0.1, 0.3], [0.3, 0.6]]
+    )
+    assert "0.012" in ax.get_title("left")
+    assert ax.get_xlim() == ax.get_ylim()
+    assert 0.6 < ax.get_xlim()[1] < 0.7
+    with pytest.raises(ValueError, match="between"):
+        plots.plot_calibration([0.1], [0.2], [0.3], [0.4])
+    with pytest.raises(ValueError, match="B >= 1"):
+        plots.plot_calibration([], [], [], [])

@@ -1,0 +1,140 @@
+"""The figures of a training on people's own pairs, drawn from the files of its run folder alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from colour_embed import export, plots, results
+from colour_embed.align import principal_axes
+
+MOST_ITEMS = 20_000
+"""Of more items only those with the most pairs are drawn."""
+
+
+def draw(folder: Path, out: Path) -> list[Path]:
+    """Draw all figures of a run.
+
+    Args:
+        folder: The run's folder.
+        out: Where the figures go; may be the same.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: a file of the run is missing or damaged.
+    """
+    return [*draw_map(folder, out), *_draw_losses(folder, out), *_draw_calibration(folder, out)]
+
+
+def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
+    """Draw the items where they lie, with as many names as have room; see `draw`.
+
+    Of more than three dimensions the first two principal axes are shown.
+    """
+    names, points = _embedding(folder)
+    arrays = _item_arrays(folder, len(names))
+    weight = arrays.pop("weight")
+    if len(names) > MOST_ITEMS:
+        kept = np.sort(np.argsort(-weight, kind="stable")[:MOST_ITEMS])
+        shown = f"{MOST_ITEMS:,} of {len(names):,} items"
+        title = shown if title is None else f"{title}; {shown}"
+        names, points, weight = [names[place] for place in kept], points[kept], weight[kept]
+        arrays = {name: values[kept] for name, values in arrays.items()}
+    about: dict[str, Any] = {"title": title, "rank": -weight}
+    if "rgb" in arrays:
+        about["rgb"] = arrays["rgb"] / 255
+    elif "group" in arrays:
+        about["groups"] = arrays["group"].tolist()
+    if points.shape[1] > 3:
+        points, about["axis_names"] = _principal(points)
+    axes = plots.plot_items(points, names, **about)
+    return plots.save_figure(axes.figure, out / "embedding")
+
+
+def _embedding(folder: Path) -> tuple[list[str], np.ndarray]:
+    named = export.read_csv(folder / "embedding.csv")
+    return named.items, named.vectors.astype(np.float64)
+
+
+def _item_arrays(folder: Path, count: int) -> dict[str, np.ndarray]:
+    """What items.npz holds of each item: weight, and rgb or group."""
+    path = folder / "items.npz"
+    with results.reading(path), path.open("rb") as file, np.load(file) as stored:
+        arrays = {name: stored[name] for name in ("weight", "rgb", "group") if name in stored}
+        if any(len(values) != count for values in arrays.values()):
+            raise ValueError("it holds another number of items than embedding.csv")
+        arrays["weight"] = stored["weight"].astype(np.float64)
+        return arrays
+
+
+def _principal(points: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Points [items, d] along their first two principal axes, and what each axis shows."""
+    flat = principal_axes(points, 2)
+    total = ((points - points.mean(axis=0)) ** 2).sum()
+    shares = (flat**2).sum(axis=0) / total if total else np.zeros(2)
+    return flat, [
+        f"principal axis {axis + 1} of {points.shape[1]} ({share:.0%} of the variance)"
+        for axis, share in enumerate(shares)
+    ]
+
+
+def _draw_losses(folder: Path, out: Path) -> list[Path]:
+    """Draw the losses of all restarts against the steps; see `draw`."""
+    path = folder / "losses.csv"
+    with results.reading(path):
+        losses = pd.read_csv(path)[["step", "restart", "loss", "heldout_loss"]]
+        losses = losses.astype({"loss": float, "heldout_loss": float})
+    metrics = results.read_json(folder / "metrics.json", ("best_restart", "best_step", "quality"))
+    with results.reading(folder / "metrics.json"):
+        best, best_step = metrics["best_restart"], metrics["best_step"]
+        base_rate = metrics["quality"]["training"]["base_rate_loss"]
+    looks = {"loss": ("black", "-", "training"), "heldout_loss": ("#0072B2", "--", "held-out")}
+    handles = {}
+    with plots.drawing(None, height=2.8) as axes:
+        for restart, rows in sorted(losses.groupby("restart"), key=lambda pair: pair[0] == best):
+            for column, (colour, dash, label) in looks.items():
+                values = rows[column].to_numpy()
+                values = np.where(np.isfinite(values), values, np.nan)
+                if np.isnan(values).all():
+                    continue
+                kept = restart == best
+                axes.plot(
+                    rows["step"],
+                    values,
+                    color=colour,
+                    linestyle=dash,
+                    linewidth=1.1 if kept else 0.5,
+                    alpha=1 if kept else 0.3,
+                    marker="o" if len(rows) == 1 else None,
+                    markersize=3,
+                )
+                handles[label] = Line2D([], [], color=colour, linestyle=dash)
+        count = losses["restart"].nunique()
+        handles[f"best of {count}: step {best_step:,}"] = axes.axvline(
+            best_step, color="0.4", linewidth=0.8, linestyle=":"
+        )
+        handles[f"guessing: {base_rate:.4f}"] = axes.axhline(
+            base_rate, color="0.6", linewidth=0.7, linestyle="-", zorder=1
+        )
+        axes.set(xlabel="step", ylabel="loss (nats per pair)")
+        axes.margins(x=0.02, y=0.1)
+        plots.legend_above(axes, list(handles.values()), list(handles), columns=2)
+    return plots.save_figure(axes.figure, out / "losses")
+
+
+def _draw_calibration(folder: Path, out: Path) -> list[Path]:
+    """Draw whether the probabilities are right, bin by bin; see `draw`."""
+    path = folder / "metrics.json"
+    calibration = results.read_json(path, ("calibration",))["calibration"]
+    with results.reading(path):
+        names = ("predicted", "share", "low", "high")
+        columns = [[one[name] for one in calibration["bins"]] for name in names]
+        about = {"error": calibration["error"], "label": calibration["of"]}
+        axes = plots.plot_calibration(*columns, **about)
+    return plots.save_figure(axes.figure, out / "calibration")

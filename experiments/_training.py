@@ -1,0 +1,588 @@
+"""One training on people's own pairs, from a checked table to a run folder; `train` and examples.
+
+What a run folder holds beside config.json, env.json and metrics.json: embedding.csv and the other
+exports; items.npz, losses.csv and snapshots.npz, which figures and videos are drawn from.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import difflib
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from colour_embed import (
+    animate,
+    diagnostics,
+    export,
+    heads,
+    page,
+    pair_draws,
+    plots,
+    results,
+    train,
+)
+from colour_embed.config import Config, InputError
+from colour_embed.data import Colours, WeightedPairs
+from colour_embed.pair_files import PairTable
+from colour_embed.pair_fit import LAZY, PairFit, Stopping, fit_pairs, pair_logits
+from experiments import _train_figures
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HELD_OUT_FROM = 1000
+"""From so many pairs up, a tenth is held out where nothing else is asked for."""
+
+_LISTED = 100  # names of untied items in metrics.json
+_NEIGHBOURS = 5
+_SHOWN_ITEMS = 5  # whose neighbours are told where none are asked for
+_SNAPSHOT_BYTES = 2_800_000  # together with the losses under 3 MB
+_STEP_BYTES, _PAIR_BYTES = 4, 96
+_COLOUR = re.compile(r"#?[0-9a-fA-F]{6}")
+_GREY = 0.25
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of a training, beside its data.
+
+    Attributes:
+        config: Of the training.
+        restarts: See `fit_pairs`.
+        max_steps: See `Stopping`.
+        held_out: The share of distinct pairs to measure by; None holds out a tenth of many.
+        positives_only: Whether dissimilar pairs are to be drawn.
+        negatives: How many, for each distinct similar pair.
+        exports: Formats, as `export.FORMATS` names them, beside CSV.
+        report_items: Names whose neighbours are told; those with the most pairs where empty.
+        animate: Whether a video is made.
+        page: Whether a page is made.
+        snapshots: Whether snapshots are kept.
+    """
+
+    config: Config
+    restarts: int = 8
+    max_steps: int = 50_000
+    held_out: float | None = None
+    positives_only: bool = False
+    negatives: float = 1.0
+    exports: tuple[str, ...] = ("npz",)
+    report_items: tuple[str, ...] = ()
+    animate: bool = False
+    page: bool = False
+    snapshots: bool = True
+
+    def __post_init__(self):
+        Stopping(max_steps=self.max_steps)
+        if self.restarts < 1:
+            raise InputError(f"restarts is {self.restarts}: give a whole number of at least 1")
+        if self.held_out is not None and not 0 <= self.held_out < 1:
+            raise InputError(f"held_out is {self.held_out}: give a share of at least 0, below 1")
+        if not 0 <= self.negatives < float("inf"):
+            raise InputError(f"negatives is {self.negatives}: give a finite number of 0 or more")
+        for form in self.exports:
+            if form not in export.FORMATS:
+                raise InputError(f"export is {form!r}: give some of {', '.join(export.FORMATS)}")
+        if self.animate and self.config.dim not in (2, 3):
+            raise InputError(
+                f"animate shows dim 2 or 3, and dim is {self.config.dim}: leave it out"
+            )
+        if self.config.optimizer != LAZY:  # a wrong name is told before anything is read
+            train.make_optimizer(self.config, self.config.numbers())
+
+
+class Looks(NamedTuple):
+    """How items are drawn: rgb [items, 3] in 0..1, or groups [items], or neither."""
+
+    rgb: np.ndarray | None
+    groups: list[str] | None
+
+
+class Parts(NamedTuple):
+    """The pairs that are trained on and those that are held out, drawn negatives in both.
+
+    Attributes:
+        training: To train on.
+        held_out: To measure by, or None.
+        given: bool, which of the training pairs were not drawn.
+        drawn: How many dissimilar pairs were drawn in all.
+    """
+
+    training: WeightedPairs
+    held_out: WeightedPairs | None
+    given: np.ndarray
+    drawn: int
+
+
+def run(
+    folder: Path,
+    plan: Plan,
+    table: PairTable,
+    about: dict[str, Any],
+    add: Callable,
+    *,
+    max_bytes: float = np.inf,
+    draw: Callable[[Path, Path], Any] = _train_figures.draw,
+) -> dict[str, Any]:
+    """Train, measure, and write the run folder.
+
+    Args:
+        folder: To write into; it need not hold anything.
+        plan: What is asked for.
+        table: The checked pairs.
+        about: Further entries of config.json, such as the names of the files.
+        add: As `_cli.progress` yields it.
+        max_bytes: What training may take.
+        draw: Called with the folder to read from and the folder to draw into.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        InputError: plan and table do not go together.
+        KeyboardInterrupt: Ctrl-C came before the first look at the loss.
+    """
+    import jax
+
+    began = time.perf_counter()
+    looks, warnings = item_looks(table.extra)
+    check(plan, table, looks, max_bytes)
+    parts = split(plan, table)
+    report = add("train", plan.max_steps)
+    fit = fit_pairs(
+        plan.config,
+        len(table.items),
+        parts.training,
+        held_out=parts.held_out,
+        restarts=plan.restarts,
+        stopping=Stopping(max_steps=plan.max_steps),
+        report=lambda event: report(
+            min(event.steps, plan.max_steps), f"step {event.steps:,}, loss {event.loss:.4f}"
+        ),
+    )
+    report(plan.max_steps, f"best after step {fit.best_step:,}")
+    if not np.isfinite(fit.restart_loss).any():
+        if fit.stopped == "interrupted":
+            raise KeyboardInterrupt
+        raise InputError(
+            "every restart became NaN or infinite before its first result: give a smaller "
+            "--learning_rate"
+        )
+    trained = time.perf_counter() - began
+    metrics = measure(plan, table, parts, fit)
+    metrics["warnings"] = [*table.warnings, *warnings, *_fit_warnings(plan, fit, metrics)]
+    results.write_json(
+        folder / results.MARKER, {"experiment": "train", **about, **_plan_entries(plan)}
+    )
+    results.write_json(folder / "metrics.json", metrics)
+    _write_arrays(folder, plan, table, fit, looks)
+    draw(folder, folder)
+    if plan.animate or plan.page:
+        per_epoch = -(-len(parts.training) // plan.config.batch_size)
+        _write_moving(folder, plan, table, fit, looks, per_epoch, add)
+    device = jax.devices()[0].device_kind
+    seconds = {"training": trained, "whole": time.perf_counter() - began}
+    environment = results.environment(device, table_hash(table))
+    results.write_json(folder / "env.json", {**environment, "seconds": seconds})
+    return metrics
+
+
+def _plan_entries(plan: Plan) -> dict[str, Any]:
+    """The plan as config.json holds it; without what of the config plays no part here."""
+    config = dataclasses.asdict(plan.config)
+    for name in ("epochs", "label_constant"):
+        config.pop(name)
+    entries = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}
+    return {**entries, "config": config}
+
+
+# --------------------------------------------------------------------------------------------------
+# Before the training
+
+
+def check(plan: Plan, table: PairTable, looks: Looks, max_bytes: float) -> None:
+    """Refuse what the plan asks of a table that cannot give it.
+
+    Raises:
+        InputError: in one line, what and how to mend it.
+    """
+    items = len(table.items)
+    if plan.config.dim > items:
+        raise InputError(
+            f"dim is {plan.config.dim}, but there are {items} items: give at most {items}"
+        )
+    known = set(table.items)
+    for name in plan.report_items:
+        if name not in known:
+            near = difflib.get_close_matches(name, table.items[:20_000], 1)
+            hint = f"did you mean {near[0]!r}?" if near else "give names of items"
+            raise InputError(f"report_items: no item is called {name!r}; {hint}")
+    if plan.page and looks.rgb is None:
+        raise InputError(
+            "page shows items in colours of their own: give --items with the columns r,g,b or hex"
+        )
+    needed = training_bytes(plan, items, len(table))
+    if needed > max_bytes:
+        raise InputError(
+            f"training would take about {needed / 1e6:,.0f} MB, and {max_bytes / 1e6:,.0f} MB are "
+            "allowed: give fewer --restarts or a smaller --dim, or a larger --max_memory"
+        )
+
+
+def training_bytes(plan: Plan, items: int, pairs: int) -> int:
+    """About how many bytes a training takes, beside the table of its pairs.
+
+    Of each restart there are the parameters and two means of their gradient, once as they train,
+    once at their best, and once more while the one becomes the other; beside them gradients and
+    updates of one, and each pair a few times over.
+    """
+    params = _STEP_BYTES * (items * plan.config.dim + 2)
+    drawn = plan.negatives if plan.positives_only else 0
+    return round(9 * plan.restarts * params + 4 * params + _PAIR_BYTES * pairs * (1 + drawn))
+
+
+def split(plan: Plan, table: PairTable) -> Parts:
+    """Draw dissimilar pairs where they are asked for, and then hold pairs out.
+
+    Raises:
+        InputError: there are not enough pairs to draw, or one side of the split is empty.
+    """
+    index, label, weight, seed = table.index, table.label, table.weight, plan.config.seed
+    drawn = 0
+    if plan.positives_only:
+        negative, negative_weight = pair_draws.draw_negatives(
+            index, weight, len(table.items), ratio=plan.negatives, seed=seed
+        )
+        drawn = len(negative)
+        index = np.concatenate([index, negative])
+        label = np.concatenate([label, np.zeros(drawn, label.dtype)])
+        weight = np.concatenate([weight, negative_weight])
+    given = np.arange(len(index)) < len(table)
+    share = plan.held_out
+    if share is None:
+        share = 0.1 if len(table) >= HELD_OUT_FROM else 0.0
+    if not share:
+        return Parts(WeightedPairs(index, label, weight), None, given, drawn)
+    apart = pair_draws.split_held_out(index, share=share, seed=seed)
+    sides = {}
+    for name, chosen in (("held out", apart), ("left to train on", ~apart)):
+        if not weight[chosen].sum() > 0:
+            raise InputError(
+                f"held_out is {share}: of {len(index)} pairs none that counts would be {name}; "
+                "give another share, or 0"
+            )
+        sides[name] = WeightedPairs(index[chosen], label[chosen], weight[chosen])
+    return Parts(sides["left to train on"], sides["held out"], given[~apart], drawn)
+
+
+def item_looks(extra: pd.DataFrame | None) -> tuple[Looks, list[str]]:
+    """The colours or groups that further columns of the items give them, and what was odd.
+
+    Columns r, g and b hold numbers from 0 to 255, or hex six digits; else a column group is used.
+    """
+    if extra is None:
+        return Looks(None, None), []
+    columns = {str(name).strip().lower(): extra[name] for name in extra.columns}
+    if "hex" in columns:
+        cells = [str(cell).strip() for cell in columns["hex"]]
+        if all(map(_COLOUR.fullmatch, cells)):
+            digits = bytes.fromhex("".join(cell.removeprefix("#") for cell in cells))
+            return Looks(np.frombuffer(digits, np.uint8).reshape(-1, 3) / 255, None), []
+    if {"r", "g", "b"} <= columns.keys():
+        channels = [columns[name] for name in "rgb"]
+        if all(channel.dtype.kind in "fiu" for channel in channels):
+            values = np.stack([channel.to_numpy(np.float64) for channel in channels], axis=1)
+            if np.all((values >= 0) & (values <= 255)):
+                return Looks(values / 255, None), []
+    odd = []
+    if "hex" in columns or {"r", "g", "b"} <= columns.keys():
+        odd = [
+            "the items' colours are not used: hex wants six digits in every row, and r, g, b "
+            "numbers from 0 to 255"
+        ]
+    if "group" not in columns:
+        return Looks(None, None), odd
+    missing = columns["group"].isna()
+    cells = zip(columns["group"], missing)
+    return Looks(None, ["" if absent else str(cell) for cell, absent in cells]), odd
+
+
+def table_hash(table: PairTable) -> str:
+    """16 hex digits of SHA-256 over items, pairs, labels and weights; equal on every machine."""
+    digest = hashlib.sha256(json.dumps(table.items).encode())
+    for values, kind in ((table.index, "<i4"), (table.label, "<f4"), (table.weight, "<f4")):
+        digest.update(np.ascontiguousarray(values, kind).tobytes())
+    return digest.hexdigest()[:16]
+
+
+# --------------------------------------------------------------------------------------------------
+# What it came to
+
+
+def measure(plan: Plan, table: PairTable, parts: Parts, fit: PairFit) -> dict[str, Any]:
+    """What metrics.json holds, but for the warnings."""
+    config, names = plan.config, table.items
+
+    def judged(pairs: WeightedPairs):
+        distinct = diagnostics.distinct_pairs(pairs.index, pairs.label, pairs.weight)
+        return pair_logits(config, fit.params, distinct.index), distinct
+
+    training = judged(parts.training)
+    held_out = None if parts.held_out is None else judged(parts.held_out)
+    quality = {"training": _entries(diagnostics.quality(*training))}
+    quality["held_out"] = None if held_out is None else _entries(diagnostics.quality(*held_out))
+    calibration = diagnostics.calibration(*(held_out or training))
+    given = judged(WeightedPairs(table.index, table.label, table.weight))
+    kept = [values[parts.given] for values in dataclasses.astuple(parts.training)]
+    tying = diagnostics.distinct_pairs(*kept)
+    ties = diagnostics.ties(tying, len(names), config.dim)
+    sizes = np.bincount(diagnostics.groups(tying, len(names)))
+    total = float(table.weight.sum(dtype=np.float64))
+    return {
+        "items": len(names),
+        "pairs": len(table),
+        "distinct_pairs": len(given[1]),
+        "drawn_negatives": parts.drawn,
+        "training_pairs": len(parts.training),
+        "held_out_pairs": 0 if parts.held_out is None else len(parts.held_out),
+        "positive_share": float(given[1].positive.sum() / total),
+        "seed": config.seed,
+        "dim": config.dim,
+        "head": config.head,
+        "restarts": plan.restarts,
+        "best_restart": fit.best,
+        "best_step": fit.best_step,
+        "steps": int(fit.step[-1]),
+        "stopped": fit.stopped,
+        "restart_loss": fit.restart_loss.tolist(),
+        "kernel": fit.kernel,
+        "bias": fit.bias,
+        "quality": quality,
+        "calibration": {
+            "of": "training pairs" if held_out is None else "held-out pairs",
+            "error": calibration.error,
+            "bins": [
+                dict(zip(("predicted", "share", "low", "high", "pairs", "weight"), values))
+                for values in zip(*(getattr(calibration, name).tolist() for name in _BINS))
+            ],
+        },
+        "untied": {
+            "alone": len(ties.alone),
+            "weak": len(ties.weak),
+            "alone_items": [names[place] for place in ties.alone[:_LISTED]],
+            "weak_items": [names[place] for place in ties.weak[:_LISTED]],
+        },
+        "groups": {
+            "count": int(np.sum(sizes > 1)),
+            "largest": sizes[sizes > 1][:10].tolist(),
+        },
+        "worst_pairs": _worst(names, *given),
+        "neighbours": _neighbours(plan, table, fit),
+    }
+
+
+_BINS = ("predicted", "share", "low", "high", "count", "weight")
+
+
+def _entries(quality: diagnostics.Quality) -> dict[str, Any]:
+    """A quality as metrics.json holds it: each measure with its interval."""
+    entries = {}
+    for name, value in vars(quality).items():
+        if isinstance(value, diagnostics.Measure):
+            entries |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        else:
+            entries[name] = value
+    return entries
+
+
+def _worst(names, logits, pairs) -> list[dict[str, Any]]:
+    places, cost = diagnostics.worst_pairs(logits, pairs)
+    return [
+        {
+            "first": names[pairs.index[place, 0]],
+            "second": names[pairs.index[place, 1]],
+            "label": float(pairs.share[place]),
+            "probability": float(1 / (1 + np.exp(-np.float64(logits[place])))),
+            "cost": float(one),
+        }
+        for place, one in zip(places, cost)
+    ]
+
+
+def _item_weights(table: PairTable) -> np.ndarray:
+    """float64 [items], the weight of all pairs that name each item."""
+    return sum(np.bincount(table.index[:, side], table.weight, len(table.items)) for side in (0, 1))
+
+
+def _neighbours(plan: Plan, table: PairTable, fit: PairFit) -> list[dict[str, Any]]:
+    """The nearest items of those asked for, or else of those with the most pairs."""
+    if plan.report_items:
+        place_of = {name: place for place, name in enumerate(table.items)}
+        places = np.array([place_of[name] for name in plan.report_items])
+    else:
+        places = np.argsort(-_item_weights(table), kind="stable")[:_SHOWN_ITEMS]
+    dot = heads.uses_dot_product(plan.config.head)
+    found = diagnostics.nearest(fit.embedding, places, _NEIGHBOURS, dot=dot)
+    value = "dot_product" if dot else "distance"
+    return [
+        {
+            "item": table.items[place],
+            "nearest": [
+                {"item": table.items[other], value: float(far)} for other, far in zip(*row)
+            ],
+        }
+        for place, *row in zip(places, *found)
+    ]
+
+
+def _fit_warnings(plan: Plan, fit: PairFit, metrics: dict[str, Any]) -> list[str]:
+    """What the user should know of how the training went."""
+    warnings = []
+    if (plan.animate or plan.page) and not len(_kept_snapshots(fit)):
+        warnings.append("too many items for snapshots: there is no video and no page")
+    if fit.stopped == "steps":
+        warnings.append(
+            f"stopped at --max_steps={plan.max_steps}, before the loss stood still: more may help"
+        )
+    if plan.config.head == "free" and fit.kernel > 0:
+        warnings.append(
+            f"sign trap: the weight of the head stayed positive ({fit.kernel:+.2f}), so similar "
+            "items are pushed apart; give --head=negative"
+        )
+    quality = metrics["quality"]["held_out"] or metrics["quality"]["training"]
+    if not quality["loss"] < quality["base_rate_loss"]:
+        warnings.append(
+            "the embedding tells the pairs no better than the share of similar ones does: do the "
+            "labels depend on the items?"
+        )
+    diverged = int(np.sum(~np.isfinite(fit.loss[-1])))
+    if diverged:
+        warnings.append(
+            f"{diverged} of {plan.restarts} restarts became NaN or infinite; a smaller "
+            "--learning_rate may help"
+        )
+    return warnings
+
+
+# --------------------------------------------------------------------------------------------------
+# Files
+
+
+def _write_arrays(folder: Path, plan: Plan, table: PairTable, fit: PairFit, looks: Looks) -> None:
+    """The embedding in its formats, and what figures are drawn from."""
+    for form in dict.fromkeys(("csv", *plan.exports)):
+        suffixes = export.FORMATS[form].suffixes
+        path = folder / (f"embedding{suffixes[0]}" if suffixes else form)
+        extra = _labels(table.extra) if form == "projector" else None
+        export.write(path, table.items, fit.embedding, form=form, extra=extra)
+    arrays = {"weight": _item_weights(table).astype(np.float32)}
+    if looks.rgb is not None:
+        arrays["rgb"] = np.round(255 * looks.rgb).astype(np.uint8)
+    if looks.groups is not None:
+        arrays["group"] = np.array(looks.groups, np.str_)
+    np.savez_compressed(folder / "items.npz", **arrays)
+    with (folder / "losses.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["step", "restart", "loss", "heldout_loss"])
+        for row, step in enumerate(fit.step):
+            for restart in range(fit.loss.shape[1]):
+                other = "" if fit.heldout_loss is None else str(fit.heldout_loss[row, restart])
+                writer.writerow([step, restart, str(fit.loss[row, restart]), other])
+    chosen = _kept_snapshots(fit)
+    if plan.snapshots and len(chosen):
+        results.write_snapshots(
+            folder / "snapshots.npz",
+            fit.snapshot_step[chosen],
+            fit.snapshots[chosen],
+            _spread(fit, fit.best_step),
+        )
+
+
+def _labels(extra: pd.DataFrame | None) -> dict[str, list[Any]] | None:
+    """Further columns for the projector, which has a column of its own for the names."""
+    if extra is None:
+        return None
+    return {
+        str(name): [None if cell != cell else cell for cell in extra[name].tolist()]
+        for name in extra.columns
+        if str(name) not in ("", "item")
+    }
+
+
+def _kept_snapshots(fit: PairFit) -> np.ndarray:
+    """Which snapshots up to the best moment fit into their file.
+
+    The first and the last, and between them the closer together the earlier: most of the change
+    comes early.
+    """
+    if not len(fit.snapshots):
+        return np.zeros(0, int)
+    most = int(_SNAPSHOT_BYTES // (2 * fit.snapshots[0].size))
+    if most < 2:
+        return np.zeros(0, int)
+    root = np.sqrt(fit.snapshot_step[fit.snapshot_step <= fit.best_step])
+    targets = np.linspace(0, root[-1], min(most, len(root)))
+    return np.unique(np.abs(root[:, None] - targets).argmin(axis=0))
+
+
+def _spread(fit: PairFit, count: int, every: int = 1) -> np.ndarray:
+    """The loss of the restart that was kept, float32 [count]: at each step, or at every so many.
+
+    All steps between two looks have the mean that the second one saw.
+    """
+    steps = every * np.arange(1, count + 1)
+    look = np.minimum(np.searchsorted(fit.step, steps), len(fit.step) - 1)
+    return fit.loss[look, fit.best].astype(np.float32)
+
+
+def _write_moving(
+    folder: Path,
+    plan: Plan,
+    table: PairTable,
+    fit: PairFit,
+    looks: Looks,
+    per_epoch: int,
+    add: Callable,
+) -> None:
+    """The video and the page, both by epochs, as all of this project's are."""
+    chosen = _kept_snapshots(fit)
+    if not len(chosen):
+        return
+    # Snapshots are taken between epochs.
+    epoch, frames = fit.snapshot_step[chosen] // per_epoch, fit.snapshots[chosen]
+    loss = _spread(fit, int(epoch[-1]), per_epoch)
+    if plan.animate:
+        report = add("animate", len(chosen))
+        rgb = np.full((len(table.items), 3), _GREY) if looks.rgb is None else looks.rgb
+        animate.animate(
+            epoch,
+            frames,
+            plots.group_colours(looks.groups) if looks.groups else rgb,
+            folder / "training.mp4",
+            loss=loss,
+            title=f"Training of the {plan.config.dim}-D embedding",
+            report=lambda event: report(event.done),
+        )
+    if plan.page:
+        training = page.Training(plan.config.dim, epoch, frames, loss, facts="")
+        colours = Colours(table.items, looks.rgb, "items")
+        shown = page.Run(
+            "tutorial",
+            colours,
+            len(table),
+            [training],
+            title=f"How {len(table.items):,} items find their places",
+            about=f"Trained on {len(table):,} pairs of items. No colour was seen in training: "
+            "every item is only drawn in its own.",
+        )
+        page.write_page(folder / "page.html", page.page(shown))

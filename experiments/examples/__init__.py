@@ -1,0 +1,1 @@
+"""Embeddings of real things, from pairs that need no download."""

@@ -1,0 +1,64 @@
+"""Three embeddings of real things, each from pairs that need no download.
+
+les_miserables: characters that appear together; words: words that stand near each other in Python's
+reference; css4: colour names that share a word. Writes a folder for each with pairs.csv, the
+embedding, its measures and the map, and README.md with what each shows and where it comes from.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from absl import flags
+
+from colour_embed.config import InputError
+from experiments import _cli
+
+_OUT = _cli.define_out("examples")
+_ONLY = flags.DEFINE_list(
+    "only",
+    None,
+    "Examples to make, separated by commas; all by default. Others that the folder has are kept.",
+)
+
+
+def main() -> None:
+    # Imported here, so that --help and a wrong flag answer at once.
+    import jax
+
+    from colour_embed import results
+    from experiments.examples import drawing, made
+    from experiments.examples.studies import EXAMPLES
+
+    for name in _ONLY.value or ():
+        if name not in EXAMPLES:
+            raise InputError(
+                f"--only: no example is called {name!r}; give some of {', '.join(EXAMPLES)}"
+            )
+    out = Path(_OUT.value)
+    chosen = [name for name in EXAMPLES if not _ONLY.value or name in _ONLY.value]
+    results.check_folder(out, "examples")
+    _cli.use_compilation_cache()
+    with results.replacing(out, "examples") as folder, _cli.progress() as add:
+        sentences = {}
+        for name, example in EXAMPLES.items():
+            if name in chosen:
+                sentences[name] = made.make(example, folder / name, add)
+            elif (out / name / "metrics.json").exists():
+                shutil.copytree(out / name, folder / name)
+                sentences[name] = drawing.read_finding(folder / name)["sentence"]
+        results.write_json(
+            folder / results.MARKER, {"experiment": "examples", "examples": list(sentences)}
+        )
+        device = jax.devices()[0].device_kind
+        hashes = made.hashes(folder, sentences)
+        results.write_json(folder / "env.json", results.environment(device, hashes))
+        (folder / "README.md").write_text(made.readme(sentences), encoding="utf-8")
+    for name, sentence in sentences.items():
+        print(f"{name}: {sentence}")
+    print(f"results in {out}")
+
+
+if __name__ == "__main__":
+    _cli.start(main, __doc__)

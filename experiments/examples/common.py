@@ -1,0 +1,67 @@
+"""What an example is, and the measures that examples share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from colour_embed.diagnostics import nearest
+from colour_embed.metrics import bootstrap_interval
+from experiments._training import Plan
+
+
+class Made(NamedTuple):
+    """The tables of an example: pairs, and items where they have colours or groups."""
+
+    pairs: pd.DataFrame
+    items: pd.DataFrame | None
+
+
+class Finding(NamedTuple):
+    """What an example shows: a sentence that a reader can check, and the numbers in it."""
+
+    sentence: str
+    numbers: dict[str, Any]
+
+
+class Example(NamedTuple):
+    """An example.
+
+    Attributes:
+        name: Of its folder.
+        title: Above its map.
+        source: Where the pairs come from, in Markdown.
+        licence: Of the source.
+        has_items: Whether it makes a table of items.
+        make: Makes the tables.
+        judge: From the names, the vectors [items, dim] and the tables to the finding.
+        plan: How it is trained.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    has_items: bool
+    make: Callable[[], Made]
+    judge: Callable[[list[str], np.ndarray, Made], Finding]
+    plan: Plan
+
+
+def nearest_names(names: list[str], vectors: np.ndarray, name: str, count: int) -> list[str]:
+    """The names of the items nearest to one, nearest first."""
+    (found,), _ = nearest(vectors, np.array([names.index(name)]), count)
+    return [names[place] for place in found]
+
+
+def with_interval(values: np.ndarray, statistic: Callable) -> tuple[float, float, float]:
+    """A statistic and its 95 % bootstrap interval."""
+    return float(statistic(values)), *bootstrap_interval(values, statistic)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

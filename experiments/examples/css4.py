@@ -1,0 +1,136 @@
+"""Colour names that share a word: does a map made of words alone follow the colours?"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pandas as pd
+
+from colour_embed import data, metrics
+from colour_embed.config import Config
+from experiments._training import Plan
+from experiments.examples.common import Example, Finding, Made
+
+PERMUTATIONS = 2000
+"""So often the colours are dealt out anew among the names."""
+
+# The words that CSS wrote together. Those that stand in one name only tie nothing, but without them
+# the names could not be taken apart.
+_WORDS = """
+alice almond antique aqua aquamarine azure beige bisque black blanched blue blush brick brown
+burly cadet chartreuse chiffon chocolate coral corn cornflower cream crimson cyan dark deep dew
+dim dodger drab fire floral forest fuchsia gainsboro ghost gold goldenrod gray green honey hot
+indian indigo ivory khaki lace lavender lawn lemon light lime linen magenta maroon medium
+midnight mint misty moccasin navajo navy old olive orange orchid pale papaya peach peru pink
+plum powder puff purple rebecca red rose rosy royal saddle salmon sandy sea seashell sienna silk
+silver sky slate smoke snow spring steel tan teal thistle tomato turquoise violet wheat whip
+white wood yellow
+"""
+
+WORDS = frozenset(_WORDS.split())
+
+
+def parts(name: str, words: frozenset[str] = WORDS) -> tuple[str, ...]:
+    """The words that a name was put together from: the fewest that make it up whole.
+
+    Raises:
+        ValueError: the words do not make it up.
+
+    Example:
+        >>> parts("darkslategray")
+        ('dark', 'slate', 'gray')
+    """
+
+    @functools.cache
+    def split(start: int) -> tuple[str, ...] | None:
+        if start == len(name):
+            return ()
+        found = [
+            (name[start:end], *rest)
+            for end in range(start + 1, len(name) + 1)
+            if name[start:end] in words and (rest := split(end)) is not None
+        ]
+        return min(found, key=len, default=None)
+
+    whole = split(0)
+    if whole is None:
+        raise ValueError(f"no words are known that make up {name!r}")
+    return whole
+
+
+def word_pairs(names: list[str]) -> pd.DataFrame:
+    """Every pair of names that share a word with any other: 1 where they share one, else 0."""
+    words = {name: set(parts(name)) for name in names}
+    tied = [
+        name
+        for name in names
+        if any(words[name] & words[other] for other in names if other != name)
+    ]
+    rows = [
+        (one, other, int(bool(words[one] & words[other])))
+        for place, one in enumerate(tied)
+        for other in tied[place + 1 :]
+    ]
+    return pd.DataFrame(rows, columns=["first", "second", "label"])
+
+
+def make() -> Made:
+    """The names of CSS, "grey" left out, which only spells "gray" and its colours once more."""
+    colours = data.load_colours("css4")
+    digits = np.rint(255 * colours.rgb).astype(np.uint8)
+    table = {
+        name: bytes(rgb).hex() for name, rgb in zip(colours.names, digits) if "grey" not in name
+    }
+    pairs = word_pairs(list(table))
+    tied = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
+    return Made(pairs, pd.DataFrame({"name": tied, "hex": [table[name] for name in tied]}))
+
+
+def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
+    """Whether names whose colours differ lie apart, against colours dealt out at random."""
+    digits = dict(zip(made.items["name"], made.items["hex"]))
+    rgb = np.array([list(bytes.fromhex(digits[name])) for name in names]) / 255
+    found = metrics.distance_spearman(vectors, rgb)
+    generator = np.random.default_rng(0)
+    by_chance = [
+        metrics.distance_spearman(vectors, rgb[generator.permutation(len(names))])
+        for _ in range(PERMUTATIONS)
+    ]
+    low, high = np.quantile(by_chance, (0.025, 0.975))
+    at_least = float((1 + np.sum(np.array(by_chance) >= found)) / (1 + PERMUTATIONS))
+    similar = int(made.pairs["label"].sum())
+    numbers = {
+        "names": len(names),
+        "similar_pairs": similar,
+        "spearman": found,
+        "by_chance_low": float(low),
+        "by_chance_high": float(high),
+        "share_at_least_so_high": at_least,
+    }
+    where = "above" if found > high else "below" if found < low else "inside"
+    sentence = (
+        f"The map of {len(names)} names, made from the words they share and from no colour, "
+        f"orders them by colour with a Spearman correlation of {found:.3f} between distances on "
+        f"the map and in RGB, {where} the range {low:.3f} to {high:.3f} that holds 95 % of "
+        f"{PERMUTATIONS:,} maps whose colours were dealt out at random."
+    )
+    return Finding(sentence, numbers)
+
+
+EXAMPLE = Example(
+    name="css4",
+    title="Colour names, by the words they share; each in a colour that the map never saw",
+    source="the colour names of CSS Color Module Level 4, as matplotlib lists them",
+    licence="names and values are facts of a W3C Recommendation; matplotlib's licence is BSD-like",
+    has_items=True,
+    make=make,
+    judge=judge,
+    plan=Plan(
+        Config(dim=2, head="negative", learning_rate=0.01, batch_size=512),
+        restarts=8,
+        held_out=0.0,
+        exports=(),
+        snapshots=False,
+    ),
+)

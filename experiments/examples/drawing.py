@@ -1,0 +1,35 @@
+"""The maps of the examples, drawn from their folders alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from colour_embed import results
+from experiments import _train_figures
+
+
+def draw(folder: Path, out: Path) -> list[Path]:
+    """Draw the maps of all examples of a folder, each into a folder of its name.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    names = results.read_json(folder / results.MARKER, ("examples",))["examples"]
+    drawn = []
+    for name in names:
+        title = read_finding(folder / name)["title"]
+        drawn += _train_figures.draw_map(folder / name, out / name, title)
+    return drawn
+
+
+def read_finding(folder: Path) -> dict[str, Any]:
+    """What metrics.json of one example says of it: title, sentence, and the numbers in that.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    path = folder / "metrics.json"
+    with results.reading(path):
+        found = results.read_json(path, ("example",))["example"]
+        return {**found, "title": str(found["title"]), "sentence": str(found["sentence"])}

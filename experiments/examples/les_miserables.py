@@ -1,0 +1,103 @@
+"""Characters of a novel, by who appears with whom: counts of meetings, no labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from colour_embed.config import Config, InputError
+from colour_embed.diagnostics import nearest
+from experiments._training import Plan
+from experiments.examples.common import Example, Finding, Made, listed, nearest_names, with_interval
+
+NEIGHBOURS = 3
+SHOWN = ("Valjean", "Javert", "Gavroche")
+"""Whose neighbours the sentence tells."""
+
+_COMMUNITY_SEED = 0
+
+
+def make() -> Made:
+    """The co-appearances, and the circle that each character moves in, by its most social one.
+
+    Circles are Louvain communities of the same counts; they colour the map and play no part in it.
+
+    Raises:
+        InputError: networkx is not installed.
+    """
+    try:
+        import networkx
+    except ImportError:
+        raise InputError(
+            'les_miserables needs networkx: pip install "colour_embed[examples]"'
+        ) from None
+
+    graph = networkx.les_miserables_graph()
+    names = sorted(graph)
+    meetings = dict(graph.degree(weight="weight"))
+    circles = networkx.community.louvain_communities(graph, weight="weight", seed=_COMMUNITY_SEED)
+    group = {
+        name: f"around {max(sorted(circle), key=meetings.get)}"
+        for circle in circles
+        for name in circle
+    }
+    edges = sorted((*sorted(edge), counts) for *edge, counts in graph.edges(data="weight"))
+    return Made(
+        pd.DataFrame(edges, columns=["first", "second", "count"]),
+        pd.DataFrame({"name": names, "group": [group[name] for name in names]}),
+    )
+
+
+def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
+    """How often the nearest on the map are characters that one appears with."""
+    place = {name: number for number, name in enumerate(names)}
+    meet = np.zeros((len(names), len(names)), bool)
+    for one, other in zip(made.pairs["first"], made.pairs["second"]):
+        meet[place[one], place[other]] = meet[place[other], place[one]] = True
+    found, _ = nearest(vectors, np.arange(len(names)), NEIGHBOURS)
+    share = np.take_along_axis(meet, found, axis=1).mean(axis=1)
+    numbers = {
+        "characters": len(names),
+        "neighbours_met": with_interval(share, np.mean),
+        "by_chance": float(meet.sum() / (len(names) * (len(names) - 1))),
+        "neighbours": {
+            name: nearest_names(names, vectors, name, NEIGHBOURS) for name in SHOWN if name in place
+        },
+    }
+    middle, low, high = numbers["neighbours_met"]
+    told = "; ".join(
+        f"{name}'s are {listed(others)}" for name, others in numbers["neighbours"].items()
+    )
+    sentence = (
+        f"Of the {NEIGHBOURS} characters nearest on the map {middle:.0%} are ones that a character "
+        f"appears with in the novel (95 % interval over the {len(names)} characters {low:.0%} to "
+        f"{high:.0%}; of any characters {numbers['by_chance']:.0%}): {told}."
+    )
+    return Finding(sentence, numbers)
+
+
+EXAMPLE = Example(
+    name="les_miserables",
+    title="Les Misérables: who appears with whom",
+    source=(
+        "`networkx.les_miserables_graph()`: D. E. Knuth, The Stanford GraphBase, 1993; counts of "
+        "the chapters that two characters of Victor Hugo's novel appear in together"
+    ),
+    licence=(
+        "the novel is in the public domain, the GraphBase's data may be used freely, networkx is "
+        "under BSD-3-Clause"
+    ),
+    has_items=True,
+    make=make,
+    judge=judge,
+    plan=Plan(
+        Config(dim=2, head="negative", learning_rate=0.01, batch_size=512),
+        restarts=8,
+        held_out=0.0,
+        positives_only=True,
+        negatives=5.0,
+        report_items=SHOWN,
+        exports=(),
+        snapshots=False,
+    ),
+)
