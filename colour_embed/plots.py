@@ -820,6 +820,7 @@ def _finish_items(ax: Axes, dim: int, axis_names: Sequence[str], title: str) -> 
         ax.set(xlabel=axis_names[0], ylabel=axis_names[1])
         ax.set_aspect("equal", adjustable="datalim")
         ax.margins(0.07)
+        ax.locator_params(nbins=6, steps=[1, 2, 5, 10])  # -0.0024 and its like are wide
     ax.set_title(title, loc="left").set_parse_math(False)
 
 

@@ -79,7 +79,7 @@ def _principal(points: np.ndarray) -> tuple[np.ndarray, list[str]]:
     total = ((points - points.mean(axis=0)) ** 2).sum()
     shares = (flat**2).sum(axis=0) / total if total else np.zeros(2)
     return flat, [
-        f"principal axis {axis + 1} of {points.shape[1]} ({share:.0%} of the variance)"
+        f"principal axis {axis + 1} of {points.shape[1]} ({100 * share:.0f} % of the variance)"
         for axis, share in enumerate(shares)
     ]
 

@@ -32,10 +32,10 @@ def _run(program, *arguments, status=0, options=()):
 
 
 def _figures(folder):
-    """The figures of a run folder: name -> bytes."""
+    """The figures of a run folder and the folders in it: name -> bytes."""
     return {
-        path.name: path.read_bytes()
-        for path in folder.iterdir()
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
         if path.suffix in FIGURES and path.name not in STILLS
     }
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from colour_embed.config import Config
 from colour_embed.diagnostics import nearest
 from colour_embed.metrics import bootstrap_interval
 from experiments._training import Plan
@@ -51,6 +52,18 @@ class Example(NamedTuple):
     plan: Plan
 
 
+def plan(dim: int, restarts: int = 8, **options: Any) -> Plan:
+    """How an example is trained: as `experiments.train` by default, with few files left.
+
+    Args:
+        dim: Coordinates of each item.
+        restarts: How many, of which the best is kept.
+        options: Of `Plan`, where they differ from its defaults.
+    """
+    config = Config(dim=dim, head="negative", learning_rate=0.01)
+    return Plan(config, restarts=restarts, exports=(), snapshots=False, **options)
+
+
 def nearest_names(names: list[str], vectors: np.ndarray, name: str, count: int) -> list[str]:
     """The names of the items nearest to one, nearest first."""
     (found,), _ = nearest(vectors, np.array([names.index(name)]), count)
@@ -62,6 +75,17 @@ def with_interval(values: np.ndarray, statistic: Callable) -> tuple[float, float
     return float(statistic(values)), *bootstrap_interval(values, statistic)
 
 
+def percents(interval: tuple[float, float, float], digits: int = 0) -> tuple[str, str]:
+    """A share and its interval as a sentence gives them: "52 %" and "43 % to 61 %"."""
+    middle, low, high = (f"{100 * share:.{digits}f} %" for share in interval)
+    return middle, f"{low} to {high}"
+
+
 def listed(words: Sequence[str]) -> str:
     """Words as a sentence lists them: "a, b and c"."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def neighbours_told(neighbours: dict[str, list[str]], form: str) -> str:
+    """Who is nearest to whom, each by a form such as "nearest to {} lie {}"."""
+    return "; ".join(form.format(name, listed(others)) for name, others in neighbours.items())

@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 
 from colour_embed import data, metrics
-from colour_embed.config import Config
-from experiments._training import Plan
-from experiments.examples.common import Example, Finding, Made
+from experiments.examples.common import Example, Finding, Made, plan
 
 PERMUTATIONS = 2000
 """So often the colours are dealt out anew among the names."""
@@ -126,11 +124,5 @@ EXAMPLE = Example(
     has_items=True,
     make=make,
     judge=judge,
-    plan=Plan(
-        Config(dim=2, head="negative", learning_rate=0.01, batch_size=512),
-        restarts=8,
-        held_out=0.0,
-        exports=(),
-        snapshots=False,
-    ),
+    plan=plan(2, held_out=0.0),
 )

@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from colour_embed.config import Config, InputError
+from colour_embed.config import InputError
 from colour_embed.diagnostics import nearest
-from experiments._training import Plan
-from experiments.examples.common import Example, Finding, Made, listed, nearest_names, with_interval
+from experiments.examples.common import (
+    Example,
+    Finding,
+    Made,
+    nearest_names,
+    neighbours_told,
+    percents,
+    plan,
+    with_interval,
+)
 
 NEIGHBOURS = 3
 SHOWN = ("Valjean", "Javert", "Gavroche")
@@ -64,14 +72,12 @@ def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
             name: nearest_names(names, vectors, name, NEIGHBOURS) for name in SHOWN if name in place
         },
     }
-    middle, low, high = numbers["neighbours_met"]
-    told = "; ".join(
-        f"{name}'s are {listed(others)}" for name, others in numbers["neighbours"].items()
-    )
+    share, interval = percents(numbers["neighbours_met"])
+    told = neighbours_told(numbers["neighbours"], "{}'s are {}")
     sentence = (
-        f"Of the {NEIGHBOURS} characters nearest on the map {middle:.0%} are ones that a character "
-        f"appears with in the novel (95 % interval over the {len(names)} characters {low:.0%} to "
-        f"{high:.0%}; of any characters {numbers['by_chance']:.0%}): {told}."
+        f"Of the {NEIGHBOURS} characters nearest on the map {share} are ones that a character "
+        f"appears with in the novel (95 % interval over the {len(names)} characters {interval}; "
+        f"of any characters {100 * numbers['by_chance']:.0f} %): {told}."
     )
     return Finding(sentence, numbers)
 
@@ -90,14 +96,5 @@ EXAMPLE = Example(
     has_items=True,
     make=make,
     judge=judge,
-    plan=Plan(
-        Config(dim=2, head="negative", learning_rate=0.01, batch_size=512),
-        restarts=8,
-        held_out=0.0,
-        positives_only=True,
-        negatives=5.0,
-        report_items=SHOWN,
-        exports=(),
-        snapshots=False,
-    ),
+    plan=plan(2, held_out=0.0, positives_only=True, negatives=5.0, report_items=SHOWN),
 )

@@ -9,9 +9,16 @@ import sys
 import numpy as np
 import pandas as pd
 
-from colour_embed.config import Config
-from experiments._training import Plan
-from experiments.examples.common import Example, Finding, Made, listed, nearest_names, with_interval
+from experiments.examples.common import (
+    Example,
+    Finding,
+    Made,
+    nearest_names,
+    neighbours_told,
+    percents,
+    plan,
+    with_interval,
+)
 
 WORDS = 400
 """So many of the most frequent words are kept."""
@@ -104,14 +111,12 @@ def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
             name: nearest_names(names, vectors, name, 4) for name in SHOWN if name in place
         },
     }
-    middle, low, high = numbers["median_rank"]
-    told = "; ".join(
-        f"nearest to {name} lie {listed(others)}" for name, others in numbers["neighbours"].items()
-    )
+    rank, interval = percents(numbers["median_rank"], 1)
+    told = neighbours_told(numbers["neighbours"], "nearest to {} lie {}")
     sentence = (
         f"Of {len(names)} words, {told}; and of {len(known)} pairs of related words that were "
-        f"written down before, the median one is nearer than all but {middle:.1%} of the other "
-        f"words (95 % interval {low:.1%} to {high:.1%}; by chance 50 %)."
+        f"written down before, the median one is nearer than all but {rank} of the other words "
+        f"(95 % interval {interval}; by chance 50 %)."
     )
     return Finding(sentence, numbers)
 
@@ -136,13 +141,5 @@ EXAMPLE = Example(
     has_items=False,
     make=make,
     judge=judge,
-    plan=Plan(
-        Config(dim=16, head="negative", learning_rate=0.01, batch_size=512),
-        restarts=2,
-        positives_only=True,
-        negatives=3.0,
-        report_items=SHOWN,
-        exports=(),
-        snapshots=False,
-    ),
+    plan=plan(16, restarts=2, positives_only=True, negatives=3.0, report_items=SHOWN),
 )
