@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from colour_embed import results
-from experiments.benchmark import accelerator, growth, growth_shown, levers, steps, sweep
+from experiments.benchmark import accelerator, growth, growth_shown, large, levers, steps, sweep
 from experiments.benchmark.animation import animation
 from experiments.benchmark.common import Kind
 from experiments.benchmark.startup import startup
@@ -20,6 +20,7 @@ KINDS: dict[str, Kind] = {
     "animation": Kind(animation),
     "sweep": Kind(sweep.sweep, sweep.table, sweep.draw),
     "growth": Kind(growth.growth, growth_shown.table, growth_shown.draw),
+    "large": Kind(large.large, large.table, large.draw),
     "startup": Kind(startup),
     "accelerator": Kind(accelerator.accelerator, accelerator.table),
 }
