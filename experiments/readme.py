@@ -228,6 +228,7 @@ OTHERS = {
     "sweep": "32 seeds in one to six dimensions, with two heads",
     "grid": "a video of seeds side by side",
     "benchmark": "how long it takes, here and elsewhere",
+    "large": "how long 100,000 items and 10,000,000 pairs take, and how much memory",
     "examples": "three examples of items and pairs that are no colours",
     "fuzz": "damaged files that the readers were fed",
 }
