@@ -31,6 +31,7 @@ FORMATS = {
     "download": ("Color Name", "R;G;B Dec"),
 }
 _HELD_OUT_TAG = 0x4E1D  # keeps the held-out labels' stream apart from others of the same seed
+HEX_COLOUR = "#?[0-9a-fA-F]{6}"
 EXPECTED = "a table has the columns name,r,g,b or name,hex or Color Name,R;G;B Dec"
 
 
@@ -301,10 +302,10 @@ def _matplotlib_colours(source: str) -> Colours:
 
     table = colors.CSS4_COLORS if source == "css4" else colors.XKCD_COLORS
     names = [name.removeprefix("xkcd:") for name in table]
-    return Colours(names, _rgb_of_hex(table.values()) / 255, source)
+    return Colours(names, rgb_of_hex(table.values()) / 255, source)
 
 
-def _rgb_of_hex(cells: Iterable[str]) -> np.ndarray:
+def rgb_of_hex(cells: Iterable[str]) -> np.ndarray:
     """Return float64 [C, 3] in 0..255 of cells that are known to be six hexadecimal digits."""
     digits = "".join(cell.removeprefix("#") for cell in cells)
     return np.frombuffer(bytes.fromhex(digits), np.uint8).reshape(-1, 3).astype(np.float64)
@@ -493,9 +494,9 @@ def _choose_columns(header: list[str], file: str) -> tuple[str, list[int]]:
 def _values_of_hex(cells: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray]:
     """Return values [C, 3] in 0..255 and what is wrong with each cell, "" for nothing, [C, 1]."""
     column = cells.iloc[:, 0].str.strip()
-    good = column.str.fullmatch("#?[0-9a-fA-F]{6}").to_numpy(bool)
+    good = column.str.fullmatch(HEX_COLOUR).to_numpy(bool)
     fault = np.where(good, "", "is not a colour; give six hexadecimal digits such as #1e90ff")
-    return _rgb_of_hex(column.where(good, "000000")), fault[:, None]
+    return rgb_of_hex(column.where(good, "000000")), fault[:, None]
 
 
 def _values_of_numbers(cells: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray]:

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.special import entr, expit
 
 from colour_embed.metrics import wilson_interval
-from colour_embed.pair_draws import pair_keys
+from colour_embed.pair_draws import group_of_items, pair_keys
 
 __all__ = [
     "Calibration",
@@ -344,13 +342,14 @@ def groups(pairs: DistinctPairs, items: int) -> np.ndarray:
     Returns:
         int32 [items], the group of each item: 0 is the largest; of equals the first item decides.
     """
-    first, second = _linking(pairs).T
-    graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(items, items))
-    count, label = connected_components(graph, directed=False)
-    size = np.bincount(label, minlength=count)
-    begins = np.unique(label, return_index=True)[1]
-    rank = np.empty(count, np.int32)
-    rank[np.lexsort([begins, -size])] = np.arange(count)
+    _, begins, label, size = np.unique(
+        group_of_items(_linking(pairs), items),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+    )
+    rank = np.empty(len(size), np.int32)
+    rank[np.lexsort([begins, -size])] = np.arange(len(size))
     return rank[label]
 
 

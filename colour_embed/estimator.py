@@ -42,14 +42,8 @@ from colour_embed import heads, pair_fit
 from colour_embed.config import Config, InputError
 from colour_embed.data import WeightedPairs
 from colour_embed.model import Params, init_params
-from colour_embed.pair_draws import split_held_out
+from colour_embed.pair_draws import HELD_OUT_FROM, HELD_OUT_SHARE, split_held_out
 from colour_embed.train import VALUE_BY_VALUE, member_keys
-
-HELD_OUT_FROM = 1000
-"""Pairs from which on held_out="auto" holds some out."""
-
-HELD_OUT_SHARE = 0.1
-"""The share of the pairs that held_out="auto" holds out."""
 
 _CANDIDATES = 256  # old items' places at which a new item is tried
 _JITTER = 0.01  # of the old items' spread: two new items at one place would never part

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
@@ -595,6 +595,25 @@ def cross_seed_procrustes(embeddings: np.ndarray) -> np.ndarray:
 # All members of a sweep
 
 
+def spearman_of_members(
+    embedding: np.ndarray, dim: np.ndarray, truth: Truth, workers: int | None = None
+) -> np.ndarray:
+    """`distance_spearman` of all members, whose truth is ranked once: float64 [members].
+
+    Args:
+        embedding: [members, items, columns], of which a member's first `dim` are its own.
+        dim: integers [members].
+        truth: of all members.
+        workers: threads, by default as many as there are cores.
+    """
+
+    def correlation(i: int) -> float:
+        squared = pdist(embedding[i, :, : int(dim[i])].astype(np.float64), "sqeuclidean")
+        return _spearman(np.sqrt(squared), truth.rank)
+
+    return np.array(_over_members(correlation, len(embedding), workers))
+
+
 def measure_members(
     embedding: np.ndarray,
     dim: np.ndarray,
@@ -644,19 +663,28 @@ def measure_members(
     def measure(i: int) -> tuple[float, ...]:
         member = embedding[i, :, : int(dim[i])].astype(np.float64)
         weight, offset = float(kernel[i]), float(bias[i])
-        # A thread starts with NumPy's default of warning, whatever the caller's.
-        with np.errstate(all="ignore"):
-            squared = pdist(member, "sqeuclidean")
-            relation = _dot_products(member) if heads.uses_dot_product(head) else squared
-            logits = heads.logits(head, smoothing, weight, offset, relation, np)
-            place = places[id(pairs[i])]
-            return _measure(member, squared, logits, truths[i], pairs[i].label, place)
+        squared = pdist(member, "sqeuclidean")
+        relation = _dot_products(member) if heads.uses_dot_product(head) else squared
+        logits = heads.logits(head, smoothing, weight, offset, relation, np)
+        place = places[id(pairs[i])]
+        return _measure(member, squared, logits, truths[i], pairs[i].label, place)
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        rows = list(pool.map(measure, range(members)))
+    rows = _over_members(measure, members, workers)
     table = np.array(rows, np.float64).reshape(members, len(MEASURES))
     measures = {name: table[:, i].copy() for i, name in enumerate(MEASURES)}
     return {**measures, "recovered": measures["recovered"] == 1}
+
+
+def _over_members(function: Callable[[int], Any], members: int, workers: int | None) -> list:
+    """The results for each member, in threads: NumPy's sorts and arithmetic free Python's lock."""
+
+    def quietly(member: int) -> Any:
+        # A thread starts with NumPy's default of warning, whatever the caller's.
+        with np.errstate(all="ignore"):
+            return function(member)
+
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        return list(pool.map(quietly, range(members)))
 
 
 def _measure(

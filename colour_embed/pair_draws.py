@@ -13,6 +13,9 @@ import numpy as np
 
 from colour_embed.config import InputError
 
+HELD_OUT_FROM, HELD_OUT_SHARE = 1000, 0.1
+"""From so many pairs up so large a share is held out, where nothing else is asked for."""
+
 PIECE = 1 << 20
 """Pairs worked on at a time, which bounds what stands beside the arrays themselves."""
 
@@ -115,16 +118,12 @@ def contradictions(index: np.ndarray, label: np.ndarray) -> Contradictions:
     return Contradictions(pairs, count, example)
 
 
-def group_sizes(index: np.ndarray, items: int) -> tuple[np.ndarray, int]:
-    """Return the sizes of the groups of items that chains of pairs tie, and how many are untied.
+def group_of_items(index: np.ndarray, items: int) -> np.ndarray:
+    """Return int32 [items], a number from 0 on for the group that chains of pairs tie it into.
 
     Args:
         index: integers [N, 2].
         items: number of items.
-
-    Returns:
-        The sizes of the groups of two or more items, from the largest on; and the number of items
-        that no pair ties to another.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -137,7 +136,21 @@ def group_sizes(index: np.ndarray, items: int) -> tuple[np.ndarray, int]:
         if len(ends):
             tied = coo_array((np.ones(len(ends), bool), ends.T), shape=(items, items))
             group = connected_components(tied, directed=False)[1][group]
-    sizes = np.bincount(group)
+    return group
+
+
+def group_sizes(index: np.ndarray, items: int) -> tuple[np.ndarray, int]:
+    """Return the sizes of the groups of items that chains of pairs tie, and how many are untied.
+
+    Args:
+        index: integers [N, 2].
+        items: number of items.
+
+    Returns:
+        The sizes of the groups of two or more items, from the largest on; and the number of items
+        that no pair ties to another.
+    """
+    sizes = np.bincount(group_of_items(index, items))
     return np.sort(sizes[sizes > 1])[::-1], int((sizes == 1).sum())
 
 

@@ -18,7 +18,6 @@ import numpy as np
 import optax
 from jax import Array
 
-from colour_embed import heads
 from colour_embed.config import Config, InputError
 from colour_embed.data import WeightedPairs
 from colour_embed.lazy import run_lazy_epochs, start_lazy_training, start_memory
@@ -29,6 +28,7 @@ from colour_embed.train import (
     WIDE_VECTORS,
     DevicePairs,
     PackedPairs,
+    Trained,
     Training,
     TrainState,
     can_pack,
@@ -88,7 +88,7 @@ class PairProgress(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class PairFit:
+class PairFit(Trained):
     """A training on people's own pairs, as NumPy arrays.
 
     Attributes:
@@ -118,22 +118,6 @@ class PairFit:
     stopped: str
     snapshot_step: np.ndarray
     snapshots: np.ndarray
-
-    @property
-    def embedding(self) -> np.ndarray:
-        """float32 [items, dim], the item vectors."""
-        return np.asarray(item_vectors(self.config, self.params))
-
-    @property
-    def kernel(self) -> float:
-        """The weight of the head, such as that of the squared distance."""
-        kernel = self.params["dense"]["kernel"]
-        return float(heads.effective_kernel(kernel, self.config.head, np)[0, 0])
-
-    @property
-    def bias(self) -> float:
-        """The logit where the rest is zero."""
-        return float(self.params["dense"]["bias"][0])
 
 
 def pair_logits(config: Config, params: Params, index: np.ndarray) -> np.ndarray:

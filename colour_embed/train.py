@@ -484,8 +484,31 @@ def finish_epoch(
 # The host's side
 
 
+class Trained:
+    """What the config and the parameters of a finished training say."""
+
+    config: Config
+    params: Params
+
+    @property
+    def embedding(self) -> np.ndarray:
+        """float32 [items, dim], the item vectors."""
+        return np.asarray(item_vectors(self.config, self.params))
+
+    @property
+    def kernel(self) -> float:
+        """The weight of the head, such as that of the squared distance."""
+        kernel = self.params["dense"]["kernel"]
+        return float(heads.effective_kernel(kernel, self.config.head, jnp)[0, 0])
+
+    @property
+    def bias(self) -> float:
+        """The logit where the rest is zero."""
+        return float(self.params["dense"]["bias"][0])
+
+
 @dataclass(frozen=True)
-class Fit:
+class Fit(Trained):
     """A training run and what was kept of it, as NumPy arrays.
 
     Attributes:
@@ -508,22 +531,6 @@ class Fit:
     snapshots: np.ndarray
     status: str
     diverged_epoch: int | None
-
-    @property
-    def embedding(self) -> np.ndarray:
-        """float32 [items, dim], the item vectors after the last epoch."""
-        return np.asarray(item_vectors(self.config, self.params))
-
-    @property
-    def kernel(self) -> float:
-        """The weight of the head, such as that of the squared distance."""
-        kernel = self.params["dense"]["kernel"]
-        return float(heads.effective_kernel(kernel, self.config.head, jnp)[0, 0])
-
-    @property
-    def bias(self) -> float:
-        """The logit at distance zero."""
-        return float(self.params["dense"]["bias"][0])
 
 
 def tutorial_frames(epochs: int) -> np.ndarray:

@@ -103,6 +103,19 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+def use_cpu_devices(count: int = 0) -> None:
+    """Make so many CPU devices, or one for each core, to shard members over."""
+    import jax
+
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", count or os.cpu_count())
+
+
+def machine_bytes() -> int:
+    """Four fifths of this machine's memory: what a program takes at most unless told."""
+    return int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
 def _processor() -> str:
     """A name for what this processor can do: machines that share a home may differ in it."""
     try:

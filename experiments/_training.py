@@ -32,7 +32,7 @@ from colour_embed import (
     train,
 )
 from colour_embed.config import Config, InputError
-from colour_embed.data import Colours, WeightedPairs
+from colour_embed.data import HEX_COLOUR, Colours, WeightedPairs, rgb_of_hex
 from colour_embed.pair_files import PairTable
 from colour_embed.pair_fit import LAZY, PairFit, Stopping, fit_pairs, pair_logits
 from experiments import _train_figures
@@ -40,15 +40,11 @@ from experiments import _train_figures
 if TYPE_CHECKING:
     import pandas as pd
 
-HELD_OUT_FROM = 1000
-"""From so many pairs up, a tenth is held out where nothing else is asked for."""
-
 _LISTED = 100  # names of untied items in metrics.json
 _NEIGHBOURS = 5
 _SHOWN_ITEMS = 5  # whose neighbours are told where none are asked for
 _SNAPSHOT_BYTES = 2_800_000  # together with the losses under 3 MB
 _STEP_BYTES, _PAIR_BYTES = 4, 96
-_COLOUR = re.compile(r"#?[0-9a-fA-F]{6}")
 _GREY = 0.25
 
 
@@ -270,7 +266,8 @@ def split(plan: Plan, table: PairTable) -> Parts:
     given = np.arange(len(index)) < len(table)
     share = plan.held_out
     if share is None:
-        share = 0.1 if len(table) >= HELD_OUT_FROM else 0.0
+        many = len(table) >= pair_draws.HELD_OUT_FROM
+        share = pair_draws.HELD_OUT_SHARE if many else 0.0
     if not share:
         return Parts(WeightedPairs(index, label, weight), None, given, drawn)
     apart = pair_draws.split_held_out(index, share=share, seed=seed)
@@ -295,9 +292,8 @@ def item_looks(extra: pd.DataFrame | None) -> tuple[Looks, list[str]]:
     columns = {str(name).strip().lower(): extra[name] for name in extra.columns}
     if "hex" in columns:
         cells = [str(cell).strip() for cell in columns["hex"]]
-        if all(map(_COLOUR.fullmatch, cells)):
-            digits = bytes.fromhex("".join(cell.removeprefix("#") for cell in cells))
-            return Looks(np.frombuffer(digits, np.uint8).reshape(-1, 3) / 255, None), []
+        if all(re.fullmatch(HEX_COLOUR, cell) for cell in cells):
+            return Looks(rgb_of_hex(cells) / 255, None), []
     if {"r", "g", "b"} <= columns.keys():
         channels = [columns[name] for name in "rgb"]
         if all(channel.dtype.kind in "fiu" for channel in channels):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -221,8 +220,7 @@ def _start_jax() -> tuple[int, int]:
     import jax
 
     _cli.use_compilation_cache()
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", _DEVICES.value or os.cpu_count())
+    _cli.use_cpu_devices(_DEVICES.value)
     if not _DISTRIBUTED.value:
         return 0, 1
     try:
@@ -319,7 +317,7 @@ def _max_bytes() -> int:
     if _MAX_MEMORY.value:
         return int(_MAX_MEMORY.value * 1e9)
     if device.platform == "cpu":
-        return int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        return _cli.machine_bytes()
     return int(0.8 * device.memory_stats()["bytes_limit"])
 
 

@@ -138,7 +138,7 @@ def _max_bytes() -> int:
         raise InputError(f"max_memory is {_MAX_MEMORY.value}: give gigabytes, 0 or more")
     if _MAX_MEMORY.value:
         return int(1e9 * _MAX_MEMORY.value)
-    return int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return _cli.machine_bytes()
 
 
 def _read(add, max_bytes: int):

@@ -6,7 +6,6 @@ which reads as a short paper.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -65,8 +64,7 @@ def main() -> None:
     for name in earlier:  # while the folder that a message would name is still the user's own
         claim(out, STUDIES[name], sizes)
     _cli.use_compilation_cache()
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    _cli.use_cpu_devices()
     with results.replacing(out, "claims") as folder, _cli.progress() as add:
         setting = Setting(add=add, **sizes)
         environment = results.environment(

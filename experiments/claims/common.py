@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -204,25 +204,34 @@ def train(
 # Intervals
 
 
+def _groups(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The values that tell each group apart, and its members; all are one group for no columns."""
+    if not by:
+        yield {}, runs
+        return
+    for values, members in runs.groupby(list(by), sort=True):
+        yield dict(zip(by, values)), members
+
+
 def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
     """Interquartile means over the seeds, with 95 % bootstrap intervals.
 
     Args:
         runs: A row per member.
-        by: The columns that tell groups apart.
+        by: The columns that tell groups apart; without any, all are one.
         measures: The columns to summarise; what is missing is left out.
 
     Returns:
         A row per group and measure: the columns of `by`, then measure, members, value, low, high.
     """
     rows = []
-    for values, members in runs.groupby(list(by), sort=True):
+    for values, members in _groups(runs, by):
         for measure in measures:
             found = members[measure].dropna().to_numpy(float)
             low, high = metrics.bootstrap_interval(found, metrics.interquartile_mean)
             rows.append(
                 {
-                    **dict(zip(by, values)),
+                    **values,
                     "measure": measure,
                     "members": len(found),
                     "value": metrics.interquartile_mean(found) if len(found) else np.nan,
@@ -236,12 +245,12 @@ def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
 def shares(runs: pd.DataFrame, by: Sequence[str], column: str = "recovered") -> pd.DataFrame:
     """The share of members that have something, with 95 % Wilson intervals; a row per group."""
     rows = []
-    for values, members in runs.groupby(list(by), sort=True):
+    for values, members in _groups(runs, by):
         successes = int(members[column].sum())
         low, high = metrics.wilson_interval(successes, len(members))
         rows.append(
             {
-                **dict(zip(by, values)),
+                **values,
                 "measure": column,
                 "members": len(members),
                 "successes": successes,

@@ -49,7 +49,6 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
     by_dim = runs.groupby("dim")["heldout_loss"].agg(["mean", "sem"]).reset_index()
     lowest = runs.loc[runs.groupby("seed")["heldout_loss"].idxmin(), ["seed", "dim"]]
     lowest["is_true"] = lowest["dim"] == TRUE_DIM
-    lowest["all"] = "all"
     return {
         "runs": runs,
         "summary": intervals(runs, ["dim"], [*measures, *CHANNEL_MEASURES, "least_r2"]),
@@ -58,7 +57,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
             == metrics.select_dimension(by_dim["dim"], by_dim["mean"], by_dim["sem"]),
             floor=floor,
         ),
-        "lowest": shares(lowest, ["all"], "is_true").drop(columns="all"),
+        "lowest": shares(lowest, [], "is_true"),
     }
 
 

@@ -43,7 +43,15 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         axes={"learning_rate": RATES},
         snapshots=moments.tolist(),
     )
-    spearman = _correlations(setting, found, moments)
+    truth, snapshots = metrics.make_truth(setting.colours.rgb), found.result.snapshots
+    dims = found.runs["dim"].to_numpy()
+    spearman = np.stack(
+        [
+            metrics.spearman_of_members(snapshots[:, place], dims, truth)
+            for place in range(len(moments))
+        ],
+        axis=1,
+    )
     found.runs["epochs_to_most"] = [epochs_to(moments, row, MOST) for row in spearman]
     curves = pd.DataFrame(
         {
@@ -60,26 +68,6 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         ),
         "curves": intervals(curves, ["dim", "learning_rate", "epoch"], ["spearman"]),
     }
-
-
-def _correlations(setting: Setting, found, moments: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of distances with RGB: [members, moments]."""
-    truth = metrics.make_truth(setting.colours.rgb)
-    result = found.result
-    table = np.empty((len(found.runs), len(moments)))
-    nobody = np.zeros(len(found.runs))
-    held_out = setting.tutorial_pairs  # any pairs: only the geometry is used
-    different = held_out.index[:, 0] != held_out.index[:, 1]
-    held_out = type(held_out)(
-        held_out.index[different][:1], held_out.label[different][:1], held_out.diff[different][:1]
-    )
-    dims = np.array([member.dim for member in result.members])
-    for place in range(len(moments)):
-        measured = metrics.measure_members(
-            result.snapshots[:, place], dims, nobody, nobody, truth, held_out
-        )
-        table[:, place] = measured["spearman"]
-    return table
 
 
 def epochs_to(epoch: np.ndarray, quality: np.ndarray, share: float) -> float:

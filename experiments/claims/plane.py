@@ -92,16 +92,13 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         row["green_between"] = min(red, blue) < green < max(red, blue)
         rows.append(row)
     runs = pd.concat([found.runs, pd.DataFrame(rows)], axis=1)
-    runs["all"] = "all"
     measures = [name for name in runs if name.startswith(("r2_", "across_", "along_", "aside_"))]
     mean_map = np.mean([align.align(one, turned[0]) for one in turned], axis=0)
     mean_map = sides(mean_map, lightness, rgb)
     return {
-        "runs": runs.drop(columns="all"),
-        "summary": intervals(runs, ["all"], measures).drop(columns="all"),
-        "shares": pd.concat(
-            [shares(runs, ["all"], part).drop(columns="all") for part in PARTS], ignore_index=True
-        ),
+        "runs": runs,
+        "summary": intervals(runs, [], measures),
+        "shares": pd.concat([shares(runs, [], part) for part in PARTS], ignore_index=True),
         "map": pd.DataFrame(
             {
                 "name": setting.colours.names,
