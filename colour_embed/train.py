@@ -23,8 +23,8 @@ from jax import Array
 from colour_embed import heads
 from colour_embed.config import Config, InputError
 from colour_embed.data import Pairs, WeightedPairs
+from colour_embed.engine.shuffle import index_order
 from colour_embed.model import Params, init_params, item_vectors, logits
-from colour_embed.shuffle import index_order
 
 WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
 """How training is compiled for CPUs: where they have 512-bit vectors, XLA would use half of one."""

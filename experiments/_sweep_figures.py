@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colour_embed import align, data, metrics, plots, results
+from colour_embed import data
 from colour_embed.config import InputError
+from colour_embed.evaluate import geometry, scores
+from colour_embed.io import run_folder
+from colour_embed.viz import plots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,23 +48,23 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
     Raises:
         InputError: the sweep is not finished, or a file of it is missing or damaged.
     """
-    about = results.read_json(
-        folder / results.MARKER,
+    about = run_folder.read_json(
+        folder / run_folder.MARKER,
         ["finished", "pairs", "programs", "dims", "axes", "snapshots"],
     )
     if not about["finished"]:
         raise InputError(f"{folder}: the sweep is not finished; run it again with --resume")
-    colours = results.read_colours(folder)
+    colours = run_folder.read_colours(folder)
     pairs = data.tutorial_pairs(colours, about["pairs"])
     best = data.best_loss(data.probability_similar(pairs.diff), pairs.label)
     base_rate = data.base_rate_loss(pairs.label)
     runs, summary = (_read_table(folder / f"{name}.csv") for name in COLUMNS)
     programs, dims = about["programs"], sorted(set(about["dims"]))
-    losses = results.read_arrays(folder / "curves.npz", [f"{name}_loss" for name in programs])
+    losses = run_folder.read_arrays(folder / "curves.npz", [f"{name}_loss" for name in programs])
     path, embeddings = folder / "embeddings.npz", None
     if path.exists() or not about["snapshots"]:
         names = [f"{name}_d{dim}" for name in programs for dim in dims]
-        embeddings = results.read_arrays(path, names)
+        embeddings = run_folder.read_arrays(path, names)
     else:
         say(
             "members left out: embeddings.npz is missing; with snapshots of "
@@ -75,7 +78,7 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
             "recovery": _plot_recovery(members),
         }
         if not about["axes"]:
-            floor = metrics.make_truth(colours.rgb, program["label_constant"]).floor
+            floor = scores.make_truth(colours.rgb, program["label_constant"]).floor
             figures["quality"] = _plot_quality(_of_program(summary, program), floor)
         if embeddings is not None:
             by_dim = {dim: embeddings[f"{name}_d{dim}"] for dim in dims}
@@ -91,7 +94,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     """A table of the run."""
     import pandas as pd
 
-    with results.reading(path):
+    with run_folder.reading(path):
         return pd.read_csv(path, usecols=COLUMNS[path.stem], dtype={"kernel_init": np.float32})
 
 
@@ -155,7 +158,7 @@ def _plot_members(
         embeddings: dim -> [members of this dim, C, dim], in the order of the rows.
         rgb: [C, 3].
     """
-    plane = align.principal_axes(rgb, 2)
+    plane = geometry.principal_axes(rgb, 2)
     panels, titles, failed = [], [], []
     for dim, vectors in embeddings.items():
         first = members[members["dim"] == dim].iloc[:SEEDS]
@@ -170,5 +173,5 @@ def _turned(vectors: np.ndarray, plane: np.ndarray) -> np.ndarray:
     if not np.isfinite(vectors).all():  # beyond half precision, which ends at 65504
         return np.full(plane.shape, np.nan)
     if vectors.shape[1] == 1:
-        return np.pad(align.align(vectors, plane[:, :1]), ((0, 0), (0, 1)))
-    return align.align(align.principal_axes(vectors, 2), plane)
+        return np.pad(geometry.align(vectors, plane[:, :1]), ((0, 0), (0, 1)))
+    return geometry.align(geometry.principal_axes(vectors, 2), plane)

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from colour_embed import export, plots, results
-from colour_embed.align import principal_axes
+from colour_embed.evaluate.geometry import principal_axes
+from colour_embed.io import run_folder, vectors
+from colour_embed.viz import plots
 
 MOST_ITEMS = 20_000
 """Of more items only those with the most pairs are drawn."""
@@ -58,14 +59,14 @@ def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
 
 
 def _embedding(folder: Path) -> tuple[list[str], np.ndarray]:
-    named = export.read_csv(folder / "embedding.csv")
+    named = vectors.read_csv(folder / "embedding.csv")
     return named.items, named.vectors.astype(np.float64)
 
 
 def _item_arrays(folder: Path, count: int) -> dict[str, np.ndarray]:
     """What items.npz holds of each item: weight, and rgb or group."""
     path = folder / "items.npz"
-    with results.reading(path), path.open("rb") as file, np.load(file) as stored:
+    with run_folder.reading(path), path.open("rb") as file, np.load(file) as stored:
         arrays = {name: stored[name] for name in ("weight", "rgb", "group") if name in stored}
         if any(len(values) != count for values in arrays.values()):
             raise ValueError("it holds another number of items than embedding.csv")
@@ -87,11 +88,13 @@ def _principal(points: np.ndarray) -> tuple[np.ndarray, list[str]]:
 def _draw_losses(folder: Path, out: Path) -> list[Path]:
     """Draw the losses of all restarts against the steps; see `draw`."""
     path = folder / "losses.csv"
-    with results.reading(path):
+    with run_folder.reading(path):
         losses = pd.read_csv(path)[["step", "restart", "loss", "heldout_loss"]]
         losses = losses.astype({"loss": float, "heldout_loss": float})
-    metrics = results.read_json(folder / "metrics.json", ("best_restart", "best_step", "quality"))
-    with results.reading(folder / "metrics.json"):
+    metrics = run_folder.read_json(
+        folder / "metrics.json", ("best_restart", "best_step", "quality")
+    )
+    with run_folder.reading(folder / "metrics.json"):
         best, best_step = metrics["best_restart"], metrics["best_step"]
         base_rate = metrics["quality"]["training"]["base_rate_loss"]
     looks = {"loss": ("black", "-", "training"), "heldout_loss": ("#0072B2", "--", "held-out")}
@@ -131,8 +134,8 @@ def _draw_losses(folder: Path, out: Path) -> list[Path]:
 def _draw_calibration(folder: Path, out: Path) -> list[Path]:
     """Draw whether the probabilities are right, bin by bin; see `draw`."""
     path = folder / "metrics.json"
-    calibration = results.read_json(path, ("calibration",))["calibration"]
-    with results.reading(path):
+    calibration = run_folder.read_json(path, ("calibration",))["calibration"]
+    with run_folder.reading(path):
         names = ("predicted", "share", "low", "high")
         columns = [[one[name] for one in calibration["bins"]] for name in names]
         about = {"error": calibration["error"], "label": calibration["of"]}

@@ -20,21 +20,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from colour_embed import (
-    animate,
-    diagnostics,
-    export,
-    heads,
-    page,
-    pair_draws,
-    plots,
-    results,
-    train,
-)
+from colour_embed import animation, heads, train
 from colour_embed.config import Config, InputError
 from colour_embed.data import HEX_COLOUR, Colours, WeightedPairs, rgb_of_hex
-from colour_embed.pair_files import PairTable
-from colour_embed.pair_fit import LAZY, PairFit, Stopping, fit_pairs, pair_logits
+from colour_embed.io import run_folder
+from colour_embed.io import vectors as exports
+from colour_embed.pairs import report, sampling
+from colour_embed.pairs.fit import LAZY, PairFit, Stopping, fit_pairs, pair_logits
+from colour_embed.pairs.reading import PairTable
+from colour_embed.viz import page, plots
 from experiments import _train_figures
 
 if TYPE_CHECKING:
@@ -59,7 +53,7 @@ class Plan:
         held_out: The share of distinct pairs to measure by; None holds out a tenth of many.
         positives_only: Whether dissimilar pairs are to be drawn.
         negatives: How many, for each distinct similar pair.
-        exports: Formats, as `export.FORMATS` names them, beside CSV.
+        exports: Formats, as `exports.FORMATS` names them, beside CSV.
         report_items: Names whose neighbours are told; those with the most pairs where empty.
         animate: Whether a video is made.
         page: Whether a page is made.
@@ -87,8 +81,8 @@ class Plan:
         if not 0 <= self.negatives < float("inf"):
             raise InputError(f"negatives is {self.negatives}: give a finite number of 0 or more")
         for form in self.exports:
-            if form not in export.FORMATS:
-                raise InputError(f"export is {form!r}: give some of {', '.join(export.FORMATS)}")
+            if form not in exports.FORMATS:
+                raise InputError(f"export is {form!r}: give some of {', '.join(exports.FORMATS)}")
         if self.animate and self.config.dim not in (2, 3):
             raise InputError(
                 f"animate shows dim 2 or 3, and dim is {self.config.dim}: leave it out"
@@ -177,10 +171,10 @@ def run(
     trained = time.perf_counter() - began
     metrics = measure(plan, table, parts, fit)
     metrics["warnings"] = [*table.warnings, *warnings, *_fit_warnings(plan, fit, metrics)]
-    results.write_json(
-        folder / results.MARKER, {"experiment": "train", **about, **_plan_entries(plan)}
+    run_folder.write_json(
+        folder / run_folder.MARKER, {"experiment": "train", **about, **_plan_entries(plan)}
     )
-    results.write_json(folder / "metrics.json", metrics)
+    run_folder.write_json(folder / "metrics.json", metrics)
     _write_arrays(folder, plan, table, fit, looks)
     draw(folder, folder)
     if plan.animate or plan.page:
@@ -188,8 +182,8 @@ def run(
         _write_moving(folder, plan, table, fit, looks, per_epoch, add)
     device = jax.devices()[0].device_kind
     seconds = {"training": trained, "whole": time.perf_counter() - began}
-    environment = results.environment(device, table_hash(table))
-    results.write_json(folder / "env.json", {**environment, "seconds": seconds})
+    environment = run_folder.environment(device, table_hash(table))
+    run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
     return metrics
 
 
@@ -256,7 +250,7 @@ def split(plan: Plan, table: PairTable) -> Parts:
     index, label, weight, seed = table.index, table.label, table.weight, plan.config.seed
     drawn = 0
     if plan.positives_only:
-        negative, negative_weight = pair_draws.draw_negatives(
+        negative, negative_weight = sampling.draw_negatives(
             index, weight, len(table.items), ratio=plan.negatives, seed=seed
         )
         drawn = len(negative)
@@ -266,11 +260,11 @@ def split(plan: Plan, table: PairTable) -> Parts:
     given = np.arange(len(index)) < len(table)
     share = plan.held_out
     if share is None:
-        many = len(table) >= pair_draws.HELD_OUT_FROM
-        share = pair_draws.HELD_OUT_SHARE if many else 0.0
+        many = len(table) >= sampling.HELD_OUT_FROM
+        share = sampling.HELD_OUT_SHARE if many else 0.0
     if not share:
         return Parts(WeightedPairs(index, label, weight), None, given, drawn)
-    apart = pair_draws.split_held_out(index, share=share, seed=seed)
+    apart = sampling.split_held_out(index, share=share, seed=seed)
     sides = {}
     for name, chosen in (("held out", apart), ("left to train on", ~apart)):
         if not weight[chosen].sum() > 0:
@@ -330,19 +324,19 @@ def measure(plan: Plan, table: PairTable, parts: Parts, fit: PairFit) -> dict[st
     config, names = plan.config, table.items
 
     def judged(pairs: WeightedPairs):
-        distinct = diagnostics.distinct_pairs(pairs.index, pairs.label, pairs.weight)
+        distinct = report.distinct_pairs(pairs.index, pairs.label, pairs.weight)
         return pair_logits(config, fit.params, distinct.index), distinct
 
     training = judged(parts.training)
     held_out = None if parts.held_out is None else judged(parts.held_out)
-    quality = {"training": _entries(diagnostics.quality(*training))}
-    quality["held_out"] = None if held_out is None else _entries(diagnostics.quality(*held_out))
-    calibration = diagnostics.calibration(*(held_out or training))
+    quality = {"training": _entries(report.quality(*training))}
+    quality["held_out"] = None if held_out is None else _entries(report.quality(*held_out))
+    calibration = report.calibration(*(held_out or training))
     given = judged(WeightedPairs(table.index, table.label, table.weight))
     kept = [values[parts.given] for values in dataclasses.astuple(parts.training)]
-    tying = diagnostics.distinct_pairs(*kept)
-    ties = diagnostics.ties(tying, len(names), config.dim)
-    sizes = np.bincount(diagnostics.groups(tying, len(names)))
+    tying = report.distinct_pairs(*kept)
+    ties = report.ties(tying, len(names), config.dim)
+    sizes = np.bincount(report.groups(tying, len(names)))
     total = float(table.weight.sum(dtype=np.float64))
     return {
         "items": len(names),
@@ -390,11 +384,11 @@ def measure(plan: Plan, table: PairTable, parts: Parts, fit: PairFit) -> dict[st
 _BINS = ("predicted", "share", "low", "high", "count", "weight")
 
 
-def _entries(quality: diagnostics.Quality) -> dict[str, Any]:
+def _entries(quality: report.Quality) -> dict[str, Any]:
     """A quality as metrics.json holds it: each measure with its interval."""
     entries = {}
     for name, value in vars(quality).items():
-        if isinstance(value, diagnostics.Measure):
+        if isinstance(value, report.Measure):
             entries |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         else:
             entries[name] = value
@@ -402,7 +396,7 @@ def _entries(quality: diagnostics.Quality) -> dict[str, Any]:
 
 
 def _worst(names, logits, pairs) -> list[dict[str, Any]]:
-    places, cost = diagnostics.worst_pairs(logits, pairs)
+    places, cost = report.worst_pairs(logits, pairs)
     return [
         {
             "first": names[pairs.index[place, 0]],
@@ -428,7 +422,7 @@ def _neighbours(plan: Plan, table: PairTable, fit: PairFit) -> list[dict[str, An
     else:
         places = np.argsort(-_item_weights(table), kind="stable")[:_SHOWN_ITEMS]
     dot = heads.uses_dot_product(plan.config.head)
-    found = diagnostics.nearest(fit.embedding, places, _NEIGHBOURS, dot=dot)
+    found = report.nearest(fit.embedding, places, _NEIGHBOURS, dot=dot)
     value = "dot_product" if dot else "distance"
     return [
         {
@@ -477,10 +471,10 @@ def _fit_warnings(plan: Plan, fit: PairFit, metrics: dict[str, Any]) -> list[str
 def _write_arrays(folder: Path, plan: Plan, table: PairTable, fit: PairFit, looks: Looks) -> None:
     """The embedding in its formats, and what figures are drawn from."""
     for form in dict.fromkeys(("csv", *plan.exports)):
-        suffixes = export.FORMATS[form].suffixes
+        suffixes = exports.FORMATS[form].suffixes
         path = folder / (f"embedding{suffixes[0]}" if suffixes else form)
         extra = _labels(table.extra) if form == "projector" else None
-        export.write(path, table.items, fit.embedding, form=form, extra=extra)
+        exports.write(path, table.items, fit.embedding, form=form, extra=extra)
     arrays = {"weight": _item_weights(table).astype(np.float32)}
     if looks.rgb is not None:
         arrays["rgb"] = np.round(255 * looks.rgb).astype(np.uint8)
@@ -496,7 +490,7 @@ def _write_arrays(folder: Path, plan: Plan, table: PairTable, fit: PairFit, look
                 writer.writerow([step, restart, str(fit.loss[row, restart]), other])
     chosen = _kept_snapshots(fit)
     if plan.snapshots and len(chosen):
-        results.write_snapshots(
+        run_folder.write_snapshots(
             folder / "snapshots.npz",
             fit.snapshot_step[chosen],
             fit.snapshots[chosen],
@@ -560,7 +554,7 @@ def _write_moving(
     if plan.animate:
         report = add("animate", len(chosen))
         rgb = np.full((len(table.items), 3), _GREY) if looks.rgb is None else looks.rgb
-        animate.animate(
+        animation.animate(
             epoch,
             frames,
             plots.group_colours(looks.groups) if looks.groups else rgb,

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from colour_embed import plots, results
+from colour_embed.io import run_folder
+from colour_embed.viz import plots
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
@@ -29,15 +30,15 @@ def draw(folder: Path, out: Path) -> list[Path]:
 
 def draw_training(folder: Path, name: str, out: Path) -> list[Path]:
     """Draw one training, "2d" or "3d": its last embedding, and six moments; see `draw`."""
-    colours = results.read_colours(folder)
-    embedding = results.read_embedding(folder / f"embedding_{name}.csv", colours.names)
+    colours = run_folder.read_colours(folder)
+    embedding = run_folder.read_embedding(folder / f"embedding_{name}.csv", colours.names)
     if embedding.shape[1] == 2:
         axes = plots.plot_embedding(embedding, colours.rgb, title="2D Colour Embeddings")
     else:
         axes = plots.plot_embedding_3d(embedding, colours.rgb)
     stem = "main" if embedding.shape[1] == 2 else f"embedding_{name}"
     drawn = plots.save_figure(axes.figure, out / stem)
-    epoch, snapshots, loss = results.read_snapshots(_snapshots(folder, name))
+    epoch, snapshots, loss = run_folder.read_snapshots(_snapshots(folder, name))
     if len(loss):
         # Half precision ends at 65504, which a training on its way to NaN may pass.
         finite = np.isfinite(snapshots).all(axis=(1, 2))
@@ -50,7 +51,7 @@ def draw_losses(folder: Path, out: Path) -> list[Path]:
     """Draw the losses of all trainings, beside the best loss and that of guessing; see `draw`."""
     trainings = _trainings(folder)
     curves = {
-        f"{entry['dim']}-D, seed {entry['seed']}": results.read_snapshots(
+        f"{entry['dim']}-D, seed {entry['seed']}": run_folder.read_snapshots(
             _snapshots(folder, name)
         ).loss
         for name, entry in trainings.items()
@@ -66,8 +67,8 @@ def draw_losses(folder: Path, out: Path) -> list[Path]:
 def _trainings(folder: Path) -> dict[str, dict[str, Any]]:
     """What metrics.json says of each training, as far as it is drawn."""
     keys, path = ("dim", "seed", "best_loss", "base_rate_loss"), folder / "metrics.json"
-    with results.reading(path):
-        entries = results.read_json(path).items()
+    with run_folder.reading(path):
+        entries = run_folder.read_json(path).items()
         return {name: {key: entry[key] for key in keys} for name, entry in entries}
 
 

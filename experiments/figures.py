@@ -28,19 +28,20 @@ Say = Callable[[str], None]
 
 def main() -> None:
     # Imported here, so that --help and a wrong flag answer at once.
-    from colour_embed import data, results
+    from colour_embed import data
+    from colour_embed.io import run_folder
 
     out = Path(_OUT.value)
     runs = _chosen(find_runs(Path(_RESULTS.value)), _ONLY.value)
     drawn: dict[str, list[str]] = {}
-    with results.replacing(out, "figures") as made:
+    with run_folder.replacing(out, "figures") as made:
         for folder, experiment in runs.items():
 
             def say(line: str, name: str = folder.name) -> None:
                 print(f"{name}: {line}")
 
             (made / folder.name).mkdir()
-            with results.reading(folder):
+            with run_folder.reading(folder):
                 paths = DRAW[experiment](folder, made / folder.name, say)
             drawn[folder.name] = sorted(
                 path.relative_to(made / folder.name).as_posix() for path in paths
@@ -48,8 +49,8 @@ def main() -> None:
             say(", ".join(drawn[folder.name]) or "nothing to draw")
         colours = data.load_colours()
         data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
-        results.write_json(made / results.MARKER, {"experiment": "figures", "drawn": drawn})
-        results.write_json(made / "env.json", results.environment("cpu", data_hash))
+        run_folder.write_json(made / run_folder.MARKER, {"experiment": "figures", "drawn": drawn})
+        run_folder.write_json(made / "env.json", run_folder.environment("cpu", data_hash))
     print(f"figures in {out}")
 
 
@@ -62,13 +63,13 @@ def find_runs(source: Path) -> dict[Path, str]:
     Raises:
         InputError: `source` is no folder, or the config.json of a folder in it cannot be read.
     """
-    from colour_embed import results
+    from colour_embed.io import run_folder
 
     if not source.is_dir():
         raise InputError(f"{source}: is no folder; give --results the folder of the run folders")
     found = {}
-    for path in sorted(source.glob(f"*/{results.MARKER}")):
-        config = results.read_json(path)
+    for path in sorted(source.glob(f"*/{run_folder.MARKER}")):
+        config = run_folder.read_json(path)
         experiment = config.get("experiment") if isinstance(config, dict) else None
         if experiment in DRAW:
             found[path.parent] = experiment

@@ -299,7 +299,7 @@ def write_case(case: Case, folder: Path) -> tuple[Path, Path | None]:
 
 def outcome(paths: tuple[Path, Path | None], options: dict[str, Any]) -> tuple[str, str]:
     """Read a case: "table", "refused" and the message, or "failed" and what was not as promised."""
-    from colour_embed.pair_files import read_pairs
+    from colour_embed.pairs.reading import read_pairs
 
     try:
         with warnings.catch_warnings():
@@ -338,9 +338,9 @@ def broken_promise(table: Any, options: dict[str, Any]) -> str | None:
 
 def _serve(connection) -> None:
     """Answer each case that comes with its outcome, and with the most memory taken so far."""
-    from colour_embed import pair_files
+    from colour_embed.pairs import reading
 
-    del pair_files
+    del reading
     connection.send(None)
     while (asked := connection.recv()) is not None:
         answer = outcome(*asked)
@@ -396,10 +396,10 @@ def message_kind(message: str) -> str:
 
 
 def main() -> None:
-    from colour_embed import results
+    from colour_embed.io import run_folder
 
     out = Path(_OUT.value)
-    results.check_folder(out, "fuzz")
+    run_folder.check_folder(out, "fuzz")
     cases = valid_cases()
     found, seconds = _read_all(cases)
     counts = collections.Counter(kind for kind, _ in found.outcomes)
@@ -410,13 +410,13 @@ def main() -> None:
         if kind == "failed"
     ]
     digest = hashlib.sha256(json.dumps(repr(cases)).encode()).hexdigest()[:16]
-    with results.replacing(out, "fuzz") as folder:
+    with run_folder.replacing(out, "fuzz") as folder:
         about = {"seed": _SEED.value, "start": _START.value, "seconds": _SECONDS.value}
-        results.write_json(
-            folder / results.MARKER, {"experiment": "fuzz", **about, "files": _FILES.value}
+        run_folder.write_json(
+            folder / run_folder.MARKER, {"experiment": "fuzz", **about, "files": _FILES.value}
         )
-        results.write_json(folder / "env.json", results.environment("cpu", digest))
-        results.write_json(
+        run_folder.write_json(folder / "env.json", run_folder.environment("cpu", digest))
+        run_folder.write_json(
             folder / "fuzz.json",
             {
                 "files": len(found.outcomes),

@@ -29,7 +29,7 @@ _COLOURS = flags.DEFINE_string(
 
 def main() -> None:
     # Imported here, so that --help and a wrong flag answer at once.
-    from colour_embed import page
+    from colour_embed.viz import page
 
     out = Path(_OUT.value)
     page.check_page(out)

@@ -93,8 +93,10 @@ def main() -> None:
     part = _start_jax()
     import jax
 
-    from colour_embed import checkpoint, data, results, train
-    from colour_embed.sweep import SweepData, grid, member_config, part_of, plan_memory
+    from colour_embed import data, train
+    from colour_embed.engine import checkpoint
+    from colour_embed.io import run_folder
+    from colour_embed.sweeps import SweepData, grid, member_config, part_of, plan_memory
     from experiments import _sweep_figures
 
     began = time.perf_counter()
@@ -132,12 +134,12 @@ def main() -> None:
         "programs": {name: dataclasses.asdict(config) for name, config in programs.items()},
     }
     out, data_hash = Path(_OUT.value), data.data_hash(colours, pairs)
-    results.check_folder(out, "sweep")
+    run_folder.check_folder(out, "sweep")
     work = out / "checkpoint" / f"process-{part[0]}"
     with checkpoint.running_lock(work):
-        if not (out / results.MARKER).exists():
-            results.write_json(out / results.MARKER, {**about, "finished": False})
-        environment = results.environment(jax.devices()[0].device_kind, data_hash)
+        if not (out / run_folder.MARKER).exists():
+            run_folder.write_json(out / run_folder.MARKER, {**about, "finished": False})
+        environment = run_folder.environment(jax.devices()[0].device_kind, data_hash)
         current = checkpoint.fingerprint(json.dumps({**about, "part": part}), data_hash)
         _open(work, current)
         with _cli.progress() as add:
@@ -151,13 +153,13 @@ def main() -> None:
             name: _merged(out, name, config, members, part[1]) for name, config in programs.items()
         }
         runs, summary = _tables(found, swept)
-        with results.replacing(out, "sweep") as folder:
+        with run_folder.replacing(out, "sweep") as folder:
             _write(folder, about, colours, found, runs, summary)
             _sweep_figures.draw(folder, folder)
             if _ANIMATE.value:
                 _animate(folder, colours, found)
             seconds["whole"] = time.perf_counter() - began
-            results.write_json(folder / "env.json", {**environment, "seconds": seconds})
+            run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
     _tell(out, summary, seconds, len(runs))
 
 
@@ -239,7 +241,8 @@ def _start_jax() -> tuple[int, int]:
 
 def _open(work: Path, current: dict) -> None:
     """Make the folder of checkpoints ready: checked to be this run's, or emptied."""
-    from colour_embed import checkpoint, results
+    from colour_embed.engine import checkpoint
+    from colour_embed.io import run_folder
 
     path = work / "fingerprint.json"
     if _RESUME.value and path.exists():
@@ -251,7 +254,7 @@ def _open(work: Path, current: dict) -> None:
     for remains in work.iterdir():
         if remains.is_dir():
             shutil.rmtree(remains)
-    results.write_json(path, current)
+    run_folder.write_json(path, current)
 
 
 def _part_path(out: Path, name: str, part: int) -> Path:
@@ -263,14 +266,14 @@ def _train(folder, config, plan, swept, members, axes, part, add) -> None:
     import jax
     import numpy as np
 
-    from colour_embed import sweep
-    from colour_embed.checkpoint import Checkpoints
+    from colour_embed import sweeps
+    from colour_embed.engine.checkpoint import Checkpoints
 
     if (folder / "part.npz").exists():
         return
     seeds = list(dict.fromkeys(member.seed for member in members))
     dims = list(dict.fromkeys(member.dim for member in members))
-    own = sweep.part_of(members, part)
+    own = sweeps.part_of(members, part)
     print(
         f"{folder.name}: {len(own)} members on {len(jax.local_devices())} devices, "
         f"{plan.per_device} at a time on each; at most about {plan.host_bytes / 1e6:.0f} MB for "
@@ -278,7 +281,7 @@ def _train(folder, config, plan, swept, members, axes, part, add) -> None:
     )
     report = None
 
-    def show(event: sweep.SweepProgress) -> None:
+    def show(event: sweeps.SweepProgress) -> None:
         nonlocal report
         report = report or add(folder.name, event.total)  # no bar for what is refused at once
         note = (
@@ -288,7 +291,7 @@ def _train(folder, config, plan, swept, members, axes, part, add) -> None:
         report(event.done, note, event.seconds_left)
 
     checkpoints = Checkpoints(folder / "state")
-    result = sweep.sweep(
+    result = sweeps.sweep(
         config,
         swept,
         seeds,
@@ -340,7 +343,7 @@ def _merged(out: Path, name: str, config, members, count: int):
     """One program's result over all processes."""
     import numpy as np
 
-    from colour_embed.sweep import SweepResult
+    from colour_embed.sweeps import SweepResult
 
     parts = [np.load(_part_path(out, name, part)) for part in range(count)]
     return SweepResult.merged(config, members, parts)
@@ -355,32 +358,33 @@ def _tables(found, swept):
     import numpy as np
     import pandas as pd
 
-    from colour_embed import metrics, report
+    from colour_embed.evaluate import scores, tables
 
     tables = [
-        report.member_table(result, report.measure(result, swept, _VARY.value))
+        tables.member_table(result, tables.measure(result, swept, _VARY.value))
         for result in found.values()
     ]
     runs = pd.concat(tables, ignore_index=True)
-    groups, between = report.group_columns(runs), {}
+    groups, between = tables.group_columns(runs), {}
     embeddings = [vectors for result in found.values() for vectors in result.embedding]
     for values, members in runs[runs["recovered"]].groupby(groups):
         if len(members) > 1:
             chosen = np.stack([embeddings[row][:, : values[-1]] for row in members.index])
-            disparity = metrics.cross_seed_procrustes(chosen)
+            disparity = scores.cross_seed_procrustes(chosen)
             between[values] = disparity[np.triu_indices(len(chosen), 1)].mean()
-    return runs, report.summary_table(runs, between)
+    return runs, tables.summary_table(runs, between)
 
 
 def _write(folder, about, colours, found, runs, summary) -> None:
     """The run folder, but for what is drawn."""
     import numpy as np
 
-    from colour_embed import data, results
+    from colour_embed import data
+    from colour_embed.io import run_folder
 
-    results.write_json(folder / results.MARKER, {**about, "finished": True})
+    run_folder.write_json(folder / run_folder.MARKER, {**about, "finished": True})
     if _COLOURS.value not in data.BUILT_IN:
-        results.write_colours(folder, colours)
+        run_folder.write_colours(folder, colours)
     runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
     summary.to_csv(folder / "summary.csv", index=False, lineterminator="\n")
     curves, embeddings = {}, {}
@@ -399,11 +403,11 @@ def _write(folder, about, colours, found, runs, summary) -> None:
 
 def _animate(folder, colours, found) -> None:
     """A video of each program's members that keep snapshots."""
-    from colour_embed import animate
+    from colour_embed import animation
 
     for name, result in found.items():
         suffix = f"_{name}" if len(found) > 1 else ""
-        animate.animate_grid(result, colours.rgb, folder / f"grid{suffix}.mp4")
+        animation.animate_grid(result, colours.rgb, folder / f"grid{suffix}.mp4")
 
 
 def _tell(out, summary, seconds, members) -> None:

@@ -97,7 +97,7 @@ def main() -> None:
     out = Path(_OUT.value)
 
     # Imported here, so that --help and a wrong flag answer at once.
-    from colour_embed import results
+    from colour_embed.io import run_folder
     from experiments import _training
 
     plan = _training.Plan(
@@ -120,11 +120,11 @@ def main() -> None:
         animate=_ANIMATE.value,
         page=_PAGE.value,
     )
-    results.check_folder(out, "train")
+    run_folder.check_folder(out, "train")
     _cli.use_compilation_cache()
     with _cli.progress() as add:
         table = _read(add, max_bytes)
-        with results.replacing(out, "train") as folder:
+        with run_folder.replacing(out, "train") as folder:
             metrics = _training.run(folder, plan, table, _about(table), add, max_bytes=max_bytes)
     _tell(metrics)
     print(f"results in {out}")
@@ -143,7 +143,7 @@ def _max_bytes() -> int:
 
 def _read(add, max_bytes: int):
     """The checked pairs."""
-    from colour_embed.pair_files import read_pairs
+    from colour_embed.pairs.reading import read_pairs
 
     report, expected = None, 1
 

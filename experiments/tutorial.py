@@ -44,8 +44,9 @@ def main() -> None:
     # Imported here, so that --help and a wrong flag answer at once.
     import jax
 
-    from colour_embed import data, results, train
+    from colour_embed import data, train
     from colour_embed.config import Config
+    from colour_embed.io import run_folder
     from experiments import _tutorial_figures
 
     began = time.perf_counter()
@@ -72,15 +73,15 @@ def main() -> None:
     out = Path(_OUT.value)
     _cli.use_compilation_cache()
     fits, seconds = {}, {}
-    with results.replacing(out, "tutorial") as folder:
-        environment = results.environment(
+    with run_folder.replacing(out, "tutorial") as folder:
+        environment = run_folder.environment(
             jax.devices()[0].device_kind, data.data_hash(colours, pairs)
         )
         runs = {name: dataclasses.asdict(config) for name, config in configs.items()}
         about = {"colours": colours.source, "pairs": _PAIRS.value, "runs": runs}
-        results.write_json(folder / results.MARKER, {"experiment": "tutorial", **about})
+        run_folder.write_json(folder / run_folder.MARKER, {"experiment": "tutorial", **about})
         if _COLOURS.value not in data.BUILT_IN:
-            results.write_colours(folder, colours)
+            run_folder.write_colours(folder, colours)
         # The pictures of one training are drawn while the next one trains.
         with _cli.progress() as add, ThreadPoolExecutor(1) as drawing:
             pictures = []
@@ -110,18 +111,18 @@ def main() -> None:
                 for name, fit in fits.items():  # it may have struck while one was written
                     _write(folder, name, fit, colours)
             metrics = {name: _measure(fit, colours, losses) for name, fit in fits.items()}
-        results.write_json(folder / "metrics.json", metrics)
+        run_folder.write_json(folder / "metrics.json", metrics)
         _tutorial_figures.draw_losses(folder, folder)
         seconds["whole"] = time.perf_counter() - began
-        results.write_json(folder / "env.json", {**environment, "seconds": seconds})
+        run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
     _tell(out, fits, metrics)
 
 
 def _measure(fit, colours, losses) -> dict:
     """One entry of metrics.json."""
-    from colour_embed import metrics
+    from colour_embed.evaluate import scores
 
-    recovery = metrics.recovery(fit.embedding, colours.rgb)
+    recovery = scores.recovery(fit.embedding, colours.rgb)
     return {
         "seed": fit.config.seed,
         "dim": fit.config.dim,
@@ -138,16 +139,16 @@ def _measure(fit, colours, losses) -> dict:
 
 def _write(folder, name, fit, colours) -> None:
     """The arrays of one training."""
-    from colour_embed import results
+    from colour_embed.io import run_folder
 
-    results.write_embedding(folder / f"embedding_{name}.csv", colours.names, fit.embedding)
+    run_folder.write_embedding(folder / f"embedding_{name}.csv", colours.names, fit.embedding)
     path = folder / f"snapshots_{name}.npz"
-    results.write_snapshots(path, fit.epoch, fit.snapshots, fit.loss)
+    run_folder.write_snapshots(path, fit.epoch, fit.snapshots, fit.loss)
 
 
 def _draw(folder, name, fit, colours, add) -> None:
     """The figures of one training, from what `_write` wrote, and its animation."""
-    from colour_embed import animate
+    from colour_embed import animation
     from experiments import _tutorial_figures
 
     _tutorial_figures.draw_training(folder, name, folder)
@@ -155,7 +156,7 @@ def _draw(folder, name, fit, colours, add) -> None:
         return
     shown = fit.epoch > 0  # the tutorial's frames begin after the first epoch
     report = add(f"animate {name}", int(shown.sum()))
-    animate.animate(
+    animation.animate(
         fit.epoch[shown],
         fit.snapshots[shown],
         colours.rgb,

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, rel_entr
 
-from colour_embed import data, heads, metrics, sweep, train
+from colour_embed import data, heads, sweeps, train
 from colour_embed.config import HEADS, Config
+from colour_embed.evaluate import scores
 from colour_embed.model import init_params, logits
 
 ONE = math.log(math.e - 1)  # the parameter whose softplus is 1
@@ -156,10 +157,10 @@ def test_matched_link_tends_to_the_rule_as_its_corner_sharpens(weight, smoothing
 def test_matched_link_can_be_what_made_the_labels():
     # An affine head leaves 0.0056 for the true RGB, whatever its weights.
     rgb = data.load_colours().rgb
-    truth = metrics.make_truth(rgb)
+    truth = scores.make_truth(rgb)
     relation = ((rgb[:, None] - rgb) ** 2).sum(axis=2)[np.triu_indices(len(rgb), 1)]
     excess = [
-        metrics.excess_kl(
+        scores.excess_kl(
             heads.logits("matched", width, 1 / math.sqrt(0.6), 0.0, relation, np), truth.probability
         )
         for width in (0.2, 0.05, 0.01)
@@ -271,13 +272,13 @@ def test_a_train_step_is_that_of_the_formulas(head, double, bound):
 def test_members_are_measured_by_their_own_head(head):
     generator = np.random.default_rng(7)
     rgb, items = generator.random((25, 3)), 25
-    truth = metrics.make_truth(rgb)
+    truth = scores.make_truth(rgb)
     held_out = data.held_out_pairs(items, np.array([[0, 1], [4, 2]]), rgb, 0.2, 0)
     embedding = np.zeros((2, items, 3))
     embedding[0, :, :2], embedding[1] = rgb[:, :2], 2 * rgb - 1
     parameter, bias, smoothing = np.array([0.8, -1.5]), np.array([0.4, -0.6]), 0.3
     kernel = heads.effective_kernel(parameter, head, np)
-    found = metrics.measure_members(
+    found = scores.measure_members(
         embedding, [2, 3], kernel, bias, truth, held_out, head=head, smoothing=smoothing
     )
     first, second = data.all_pairs(items).T
@@ -316,7 +317,7 @@ def test_initial_kernel_is_where_the_weight_starts_and_none_is_the_draw(head):
 
 
 COLOURS = data.load_colours()
-SWEPT = sweep.SweepData(len(COLOURS), data.tutorial_pairs(COLOURS, 2000), COLOURS.rgb)
+SWEPT = sweeps.SweepData(len(COLOURS), data.tutorial_pairs(COLOURS, 2000), COLOURS.rgb)
 
 
 def test_the_drawn_weight_is_the_same_as_ever():
@@ -324,7 +325,7 @@ def test_the_drawn_weight_is_the_same_as_ever():
     with (Path(__file__).parent.parent / "results" / "sweep" / "runs.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["dim"] == "2" and row["head"] == "free"]
     assert len(rows) >= 4
-    found = sweep.sweep(Config(epochs=1), SWEPT, [int(row["seed"]) for row in rows[:4]], [2])
+    found = sweeps.sweep(Config(epochs=1), SWEPT, [int(row["seed"]) for row in rows[:4]], [2])
     expected = np.array([row["kernel_init"] for row in rows[:4]], np.float32)
     np.testing.assert_array_equal(found.initial_kernel, expected)
 
@@ -333,9 +334,9 @@ def test_the_drawn_weight_is_the_same_as_ever():
 def test_initial_kernel_is_an_axis_stacked_or_not(vary, stacked):
     config, values = Config(epochs=3, seed=1), (-0.3, 0.0, 0.3)
     axes = {"initial_kernel": values}
-    members = sweep.grid([0, 1], [2], axes)
-    assert sweep.plan_memory(config, SWEPT, members, vary=vary).stacked == stacked
-    found = sweep.sweep(config, SWEPT, [0, 1], [2], axes=axes, vary=vary)
+    members = sweeps.grid([0, 1], [2], axes)
+    assert sweeps.plan_memory(config, SWEPT, members, vary=vary).stacked == stacked
+    found = sweeps.sweep(config, SWEPT, [0, 1], [2], axes=axes, vary=vary)
     np.testing.assert_array_equal(found.initial_kernel, np.float32(values * 2))
     for value in values:
         # The config's own seed is 1, whose member has its order whatever varies.

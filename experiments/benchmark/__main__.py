@@ -135,15 +135,16 @@ def main() -> None:
     out = Path(_OUT.value)
     earlier = _earlier_record(out) if _UPDATE.value else {}
 
-    from colour_embed import data, results
+    from colour_embed import data
+    from colour_embed.io import run_folder
 
     with (
-        results.replacing(out, "benchmark") as folder,
+        run_folder.replacing(out, "benchmark") as folder,
         tempfile.TemporaryDirectory() as scratch,
     ):
         colours = data.load_colours()
         data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
-        environment = results.environment("cpu", data_hash)
+        environment = run_folder.environment("cpu", data_hash)
         asked = {
             "epochs": _EPOCHS.value,
             "keras_epochs": _KERAS_EPOCHS.value,
@@ -164,12 +165,12 @@ def main() -> None:
                 say=say,
             )
             record = run_parts(names, setting, environment, earlier)
-        results.write_json(
+        run_folder.write_json(
             folder / "config.json",
             {"experiment": "benchmark", "parts": list(record["details"]), **asked},
         )
-        results.write_json(folder / "env.json", environment)
-        results.write_json(folder / "benchmark.json", record)
+        run_folder.write_json(folder / "env.json", environment)
+        run_folder.write_json(folder / "benchmark.json", record)
         for name, details in record["details"].items():
             if KINDS[name].page is not None:
                 page = KINDS[name].page(details)

@@ -62,7 +62,7 @@ def draw(details: dict[str, Any], folder: Path) -> list[str]:
     """Draw time and memory against every size; returns the figure's name."""
     from matplotlib.figure import Figure
 
-    from colour_embed import plots
+    from colour_embed.viz import plots
 
     with plots.style():
         figure = Figure(figsize=(plots.DOUBLE_COLUMN, 1.7 * len(details)), layout="constrained")

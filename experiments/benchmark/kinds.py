@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from colour_embed import results
+from colour_embed.io import run_folder
 from experiments.benchmark import accelerator, growth, growth_shown, large, levers, steps, sweep
 from experiments.benchmark.animation import animation
 from experiments.benchmark.common import Kind
@@ -35,7 +35,7 @@ def draw(folder: Path, out: Path) -> dict[str, list[str]]:
     Raises:
         InputError: benchmark.json is missing or damaged.
     """
-    details = results.read_json(folder / "benchmark.json", ["details"])["details"]
+    details = run_folder.read_json(folder / "benchmark.json", ["details"])["details"]
     return {
         name: KINDS[name].draw(details[name], out)
         for name in details

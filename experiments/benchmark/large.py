@@ -318,7 +318,7 @@ MICROSECONDS, MIDDLE = "microseconds per step", "median, and range"
 
 def draw(details: dict[str, Any], folder: Path) -> list[str]:
     """Draw epochs and memory by items, and steps by numbers; returns the figure's name."""
-    from colour_embed import comparisons, plots
+    from colour_embed.viz import comparisons, plots
 
     def lines(by_run, along, interval):
         found = {}

@@ -119,7 +119,7 @@ def draw(details: dict[str, Any], folder: Path) -> list[str]:
     """A bar per dimension, of its pieces end to end; returns the figure's file name."""
     from matplotlib.figure import Figure
 
-    from colour_embed import plots
+    from colour_embed.viz import plots
 
     with plots.style():
         figure = Figure(figsize=(plots.DOUBLE_COLUMN, 1.8), layout="constrained")

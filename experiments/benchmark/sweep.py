@@ -171,7 +171,7 @@ def draw(details: dict[str, Any], folder: Path) -> list[str]:
     """Draw runs per second against members; returns the figure's name."""
     from matplotlib.figure import Figure
 
-    from colour_embed import plots
+    from colour_embed.viz import plots
 
     with plots.style():
         figure = Figure(figsize=(plots.SINGLE_COLUMN, 2.6), layout="constrained")

@@ -39,7 +39,8 @@ def main() -> None:
 
     import jax
 
-    from colour_embed import data, results
+    from colour_embed import data
+    from colour_embed.io import run_folder
     from experiments.claims import drawing, report
     from experiments.claims.common import Setting
     from experiments.claims.studies import STUDIES
@@ -65,13 +66,13 @@ def main() -> None:
         claim(out, STUDIES[name], sizes)
     _cli.use_compilation_cache()
     _cli.use_cpu_devices()
-    with results.replacing(out, "claims") as folder, _cli.progress() as add:
+    with run_folder.replacing(out, "claims") as folder, _cli.progress() as add:
         setting = Setting(add=add, **sizes)
-        environment = results.environment(
+        environment = run_folder.environment(
             jax.devices()[0].device_kind, data.data_hash(setting.colours, setting.tutorial_pairs)
         )
         if _TABLES.value:
-            environment = results.read_json(out / "env.json", ("packages", "commit"))
+            environment = run_folder.read_json(out / "env.json", ("packages", "commit"))
         for name in earlier:
             for path in out.glob(f"{name}_*.csv"):
                 shutil.copy(path, folder)
@@ -86,11 +87,11 @@ def main() -> None:
             }
         spent = {name: spent[name] for name in STUDIES if name in spent}
         claims = [claim(folder, STUDIES[name], sizes) for name in spent]
-        results.write_json(folder / "claims.json", claims)
-        results.write_json(
+        run_folder.write_json(folder / "claims.json", claims)
+        run_folder.write_json(
             folder / "config.json", {"experiment": "claims", "studies": spent, **sizes}
         )
-        results.write_json(folder / "env.json", environment)
+        run_folder.write_json(folder / "env.json", environment)
         drawing.draw(folder, folder)
         about = {
             **sizes,
@@ -112,11 +113,11 @@ def main() -> None:
 
 def claim(folder: Path, study, sizes: dict) -> dict:
     """A study's entry of claims.json: what follows from its tables as they lie in the folder."""
-    from colour_embed import results
+    from colour_embed.io import run_folder
     from experiments.claims import drawing, report
 
     tables = drawing.read_tables(folder, study)
-    with results.reading(folder / drawing.table_name(study, "*")):
+    with run_folder.reading(folder / drawing.table_name(study, "*")):
         finding = study.judge(tables)
     return {
         "name": study.name,
@@ -147,9 +148,9 @@ def _earlier(folder: Path) -> tuple[dict, dict]:
     Raises:
         InputError: there is no earlier run.
     """
-    from colour_embed import results
+    from colour_embed.io import run_folder
 
-    found = results.read_json(folder / "config.json", ("studies", "seeds", "epochs", "pairs"))
+    found = run_folder.read_json(folder / "config.json", ("studies", "seeds", "epochs", "pairs"))
     return {name: found[name] for name in ("seeds", "epochs", "pairs")}, found["studies"]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from colour_embed import comparisons, data, metrics
+from colour_embed import data
 from colour_embed.config import Config
+from colour_embed.evaluate import scores
+from colour_embed.viz import comparisons
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -49,7 +51,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         )
         found.runs.insert(0, "pairs", count)
         found.runs["steps"] = config.epochs * -(-len(pairs) // config.batch_size)
-        floor = metrics.make_truth(rgb, config.label_constant).floor
+        floor = scores.make_truth(rgb, config.label_constant).floor
         found.runs["fresh_loss"] = floor + found.runs["excess_kl"]
         found.runs["floor"] = floor
         found.runs["own_floor"] = own_floors(setting, found, pairs)
@@ -70,7 +72,7 @@ def epochs_for(pairs: int, setting: Setting) -> int:
 
 def own_floors(setting: Setting, found, pairs: data.Pairs) -> np.ndarray:
     """The expected loss of whoever knows the truth on each member's own pairs, [members]."""
-    from colour_embed.sweep import SweepData, training_index
+    from colour_embed.sweeps import SweepData, training_index
 
     rgb = setting.colours.rgb
     swept = SweepData(len(rgb), pairs, rgb)

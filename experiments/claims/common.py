@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from colour_embed import comparisons, data, metrics
+from colour_embed import data
 from colour_embed.config import Config
+from colour_embed.evaluate import scores
+from colour_embed.viz import comparisons
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from colour_embed.sweep import SweepResult
+    from colour_embed.sweeps import SweepResult
 
 HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
 
@@ -147,7 +149,7 @@ def train(
     axes: Mapping[str, Sequence[float]] | None = None,
     vary: Sequence[str] = ("init", "order"),
     snapshots: Sequence[int] | None = None,
-    known: tuple[metrics.Truth, data.Pairs] | None = None,
+    known: tuple[scores.Truth, data.Pairs] | None = None,
 ) -> Trained:
     """Train a grid and measure it.
 
@@ -166,8 +168,8 @@ def train(
         known: The truth and the held-out pairs that all members are measured by, where they do not
             follow from the label rule.
     """
-    from colour_embed import report
-    from colour_embed.sweep import SweepData, grid, sweep
+    from colour_embed.evaluate import tables
+    from colour_embed.sweeps import SweepData, grid, sweep
 
     colours = colours or setting.colours
     pairs = pairs or setting.tutorial_pairs
@@ -186,9 +188,9 @@ def train(
         report=lambda event: tell(event.done, f"loss {event.loss:.4f}", event.seconds_left),
     )
     if known is None:
-        measures = report.measure(result, swept, vary)
+        measures = tables.measure(result, swept, vary)
     else:
-        measures = metrics.measure_members(
+        measures = scores.measure_members(
             result.embedding,
             np.array([member.dim for member in result.members]),
             result.kernel,
@@ -197,7 +199,7 @@ def train(
             head=config.head,
             smoothing=config.smoothing,
         )
-    return Trained(result, report.member_table(result, measures))
+    return Trained(result, tables.member_table(result, measures))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -228,13 +230,13 @@ def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
     for values, members in _groups(runs, by):
         for measure in measures:
             found = members[measure].dropna().to_numpy(float)
-            low, high = metrics.bootstrap_interval(found, metrics.interquartile_mean)
+            low, high = scores.bootstrap_interval(found, scores.interquartile_mean)
             rows.append(
                 {
                     **values,
                     "measure": measure,
                     "members": len(found),
-                    "value": metrics.interquartile_mean(found) if len(found) else np.nan,
+                    "value": scores.interquartile_mean(found) if len(found) else np.nan,
                     "low": low,
                     "high": high,
                 }
@@ -247,7 +249,7 @@ def shares(runs: pd.DataFrame, by: Sequence[str], column: str = "recovered") -> 
     rows = []
     for values, members in _groups(runs, by):
         successes = int(members[column].sum())
-        low, high = metrics.wilson_interval(successes, len(members))
+        low, high = scores.wilson_interval(successes, len(members))
         rows.append(
             {
                 **values,

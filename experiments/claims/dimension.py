@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from colour_embed import comparisons, metrics
 from colour_embed.config import Config
+from colour_embed.evaluate import scores
+from colour_embed.viz import comparisons
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -39,12 +40,12 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
     for member in range(len(runs)):
         vectors = found.vectors(member)
         for place, name in enumerate(CHANNEL_MEASURES):
-            told = 1 - metrics.linear_map_disparity(vectors, rgb[:, place : place + 1])
+            told = 1 - scores.linear_map_disparity(vectors, rgb[:, place : place + 1])
             runs.loc[member, name] = told
         # The member table's own column is another measure from 4 dimensions on.
-        runs.loc[member, "procrustes"] = metrics.procrustes_disparity(vectors, rgb)
+        runs.loc[member, "procrustes"] = scores.procrustes_disparity(vectors, rgb)
     runs["least_r2"] = runs[list(CHANNEL_MEASURES)].min(axis=1)
-    floor = metrics.make_truth(rgb, config.label_constant).floor
+    floor = scores.make_truth(rgb, config.label_constant).floor
     measures = ("train_loss", "heldout_loss", "excess_kl", "spearman", "procrustes")
     by_dim = runs.groupby("dim")["heldout_loss"].agg(["mean", "sem"]).reset_index()
     lowest = runs.loc[runs.groupby("seed")["heldout_loss"].idxmin(), ["seed", "dim"]]
@@ -54,7 +55,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         "summary": intervals(runs, ["dim"], [*measures, *CHANNEL_MEASURES, "least_r2"]),
         "selection": by_dim.assign(
             selected=by_dim["dim"]
-            == metrics.select_dimension(by_dim["dim"], by_dim["mean"], by_dim["sem"]),
+            == scores.select_dimension(by_dim["dim"], by_dim["mean"], by_dim["sem"]),
             floor=floor,
         ),
         "lowest": shares(lowest, [], "is_true"),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from colour_embed import plots, results
 from colour_embed.config import InputError
+from colour_embed.io import run_folder
+from colour_embed.viz import plots
 from experiments.claims.common import Study
 from experiments.claims.studies import STUDIES
 
@@ -77,7 +78,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
     paths = []
     for study in studies_of(folder):
         tables = read_tables(folder, study)
-        with results.reading(folder / table_name(study, "*")):
+        with run_folder.reading(folder / table_name(study, "*")):
             figure = study.draw(tables)
         paths += plots.save_figure(figure, out / study.name)
     return paths

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from colour_embed import comparisons, metrics
 from colour_embed.config import Config
+from colour_embed.evaluate import scores
+from colour_embed.viz import comparisons
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -43,11 +44,11 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         axes={"learning_rate": RATES},
         snapshots=moments.tolist(),
     )
-    truth, snapshots = metrics.make_truth(setting.colours.rgb), found.result.snapshots
+    truth, snapshots = scores.make_truth(setting.colours.rgb), found.result.snapshots
     dims = found.runs["dim"].to_numpy()
     spearman = np.stack(
         [
-            metrics.spearman_of_members(snapshots[:, place], dims, truth)
+            scores.spearman_of_members(snapshots[:, place], dims, truth)
             for place in range(len(moments))
         ],
         axis=1,

@@ -7,9 +7,10 @@ import colorsys
 import numpy as np
 import pandas as pd
 
-from colour_embed import align, comparisons, metrics, plots
-from colour_embed.cielab import srgb_to_lab
 from colour_embed.config import Config
+from colour_embed.evaluate import geometry, scores
+from colour_embed.evaluate.cielab import srgb_to_lab
+from colour_embed.viz import comparisons, plots
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -75,11 +76,11 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         vectors = found.vectors(member)
         row = {}
         for name, values in coordinates.items():
-            row[f"r2_{name}"] = 1 - metrics.linear_map_disparity(vectors, values[:, None])
+            row[f"r2_{name}"] = 1 - scores.linear_map_disparity(vectors, values[:, None])
             # What lightness alone does not tell of a primary.
             rest = values - grey @ np.linalg.lstsq(grey, values, rcond=None)[0]
             if name != "lightness":
-                apart = 1 - metrics.linear_map_disparity(vectors, rest[:, None])
+                apart = 1 - scores.linear_map_disparity(vectors, rest[:, None])
                 row[f"r2_{name}_beyond_lightness"] = apart
         turned.append(sides(vectors, lightness, rgb))
         for name, chosen in groups(rgb).items():
@@ -93,7 +94,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         rows.append(row)
     runs = pd.concat([found.runs, pd.DataFrame(rows)], axis=1)
     measures = [name for name in runs if name.startswith(("r2_", "across_", "along_", "aside_"))]
-    mean_map = np.mean([align.align(one, turned[0]) for one in turned], axis=0)
+    mean_map = np.mean([geometry.align(one, turned[0]) for one in turned], axis=0)
     mean_map = sides(mean_map, lightness, rgb)
     return {
         "runs": runs,

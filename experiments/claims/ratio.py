@@ -10,8 +10,10 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import pdist
 from scipy.special import expit
 
-from colour_embed import comparisons, data, metrics
+from colour_embed import data
 from colour_embed.config import Config
+from colour_embed.evaluate import scores
+from colour_embed.viz import comparisons
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -51,7 +53,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         axes={"label_constant": list(constants)},
         vary=("init", "order", "labels"),
     )
-    truths = {constant: metrics.make_truth(rgb, constant) for constant in constants}
+    truths = {constant: scores.make_truth(rgb, constant) for constant in constants}
     own = [truths[constant] for constant in found.runs["label_constant"]]
     _describe(found, METHODS[0], [constants[value] for value in found.runs["label_constant"]], own)
     tables = [found.runs]
@@ -101,7 +103,7 @@ def constant_of(share: float, rgb: np.ndarray) -> float:
 
 def resampled(
     share: float, rgb: np.ndarray, count: int
-) -> tuple[data.Pairs, data.Pairs, metrics.Truth]:
+) -> tuple[data.Pairs, data.Pairs, scores.Truth]:
     """Pairs of the tutorial's rule, of which negatives or positives are passed over at random.
 
     A positive is kept with probability a and a negative with b, one of them 1, so that P(label = 1)
@@ -131,7 +133,7 @@ def resampled(
     table = np.concatenate(kept)[:count]
     index = table[:, :2].astype(np.int32)
     pairs = data.Pairs(index, table[:, 2].astype(np.float32), data.pair_diff(index, rgb))
-    truth = metrics.make_truth(rgb)
+    truth = scores.make_truth(rgb)
     probability = kept_probability(truth.probability, odds)
     truth = dataclasses.replace(truth, probability=probability, floor=data.best_loss(probability))
     # The held-out pairs of the library, labelled anew.

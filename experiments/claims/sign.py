@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from colour_embed import align, comparisons, data, metrics
+from colour_embed import data
 from colour_embed.config import Config
+from colour_embed.evaluate import geometry, scores
+from colour_embed.viz import comparisons
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -100,7 +102,7 @@ def _paths(setting: Setting, found) -> pd.DataFrame:
             place = rows_where(found.runs, **wanted).index[0]
             ends.append((float(found.result.kernel[place]), found.vectors(place)))
         (weight, stuck), (other_weight, good) = ends
-        turned = align.align(good, stuck)
+        turned = geometry.align(good, stuck)
         for kind in ("straight", "through zero"):
             bias = float(found.result.bias[place])
             for share in np.linspace(0, 1, 2 * POINTS - 1):
@@ -130,7 +132,7 @@ def best_bias(logits: np.ndarray, label: np.ndarray, start: float) -> tuple[floa
         bias -= step
         if abs(step) < 1e-10:
             break
-    return bias, metrics.cross_entropy(logits + bias, label)
+    return bias, scores.cross_entropy(logits + bias, label)
 
 
 def judge(tables: Tables) -> Finding:
@@ -149,7 +151,7 @@ def judge(tables: Tables) -> Finding:
     zero = rows_where(path, path="through zero")
     stuck = zero[zero["share"] == 0]["loss"].to_numpy()
     barrier = np.array([group["loss"].max() for _, group in zero.groupby("seed")])
-    low, high = metrics.bootstrap_interval(barrier - stuck, np.mean)
+    low, high = scores.bootstrap_interval(barrier - stuck, np.mean)
     height = float(np.mean(barrier - stuck))
     found.append(Evidence("barrier between the signs, nats per pair", height, low, high))
     base_rate = float(path["base_rate_loss"].iloc[0])

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from colour_embed import comparisons, data, metrics
-from colour_embed.cielab import srgb_to_lab
+from colour_embed import data
 from colour_embed.config import Config
+from colour_embed.evaluate import scores
+from colour_embed.evaluate.cielab import srgb_to_lab
+from colour_embed.viz import comparisons
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -54,7 +56,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
             runs.insert(1, "made_from", made_from)
             for space in SPACES:
                 runs[f"spearman_{space}"] = [
-                    metrics.distance_spearman(found.vectors(member), coordinates[space])
+                    scores.distance_spearman(found.vectors(member), coordinates[space])
                     for member in range(len(runs))
                 ]
             other = SPACES[1 - SPACES.index(made_from)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from colour_embed import comparisons, metrics
 from colour_embed.config import Config
+from colour_embed.evaluate import scores
+from colour_embed.viz import comparisons
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -48,7 +49,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         for seed, place in ((fewer - by_seed["normalised", dim]) / (fewer - as_many)).items():
             places.append((seed, dim, place))
     places = pd.DataFrame(places, columns=["seed", "dim", "place"])
-    floor = metrics.make_truth(setting.colours.rgb, config.label_constant).floor
+    floor = scores.make_truth(setting.colours.rgb, config.label_constant).floor
     return {
         "runs": runs,
         "summary": intervals(runs, ["rows", "dim", "ways"], MEASURES).assign(floor=floor),

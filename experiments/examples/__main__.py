@@ -27,7 +27,7 @@ def main() -> None:
     # Imported here, so that --help and a wrong flag answer at once.
     import jax
 
-    from colour_embed import results
+    from colour_embed.io import run_folder
     from experiments.examples import drawing, made
     from experiments.examples.studies import EXAMPLES
 
@@ -38,9 +38,9 @@ def main() -> None:
             )
     out = Path(_OUT.value)
     chosen = [name for name in EXAMPLES if not _ONLY.value or name in _ONLY.value]
-    results.check_folder(out, "examples")
+    run_folder.check_folder(out, "examples")
     _cli.use_compilation_cache()
-    with results.replacing(out, "examples") as folder, _cli.progress() as add:
+    with run_folder.replacing(out, "examples") as folder, _cli.progress() as add:
         sentences = {}
         for name, example in EXAMPLES.items():
             if name in chosen:
@@ -48,12 +48,12 @@ def main() -> None:
             elif (out / name / "metrics.json").exists():
                 shutil.copytree(out / name, folder / name)
                 sentences[name] = drawing.read_finding(folder / name)["sentence"]
-        results.write_json(
-            folder / results.MARKER, {"experiment": "examples", "examples": list(sentences)}
+        run_folder.write_json(
+            folder / run_folder.MARKER, {"experiment": "examples", "examples": list(sentences)}
         )
         device = jax.devices()[0].device_kind
         hashes = made.hashes(folder, sentences)
-        results.write_json(folder / "env.json", results.environment(device, hashes))
+        run_folder.write_json(folder / "env.json", run_folder.environment(device, hashes))
         (folder / "README.md").write_text(made.readme(sentences), encoding="utf-8")
     for name, sentence in sentences.items():
         print(f"{name}: {sentence}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from colour_embed import results
+from colour_embed.io import run_folder
 from experiments import _train_figures
 
 
@@ -15,7 +15,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
     Raises:
         InputError: a file is missing or damaged.
     """
-    names = results.read_json(folder / results.MARKER, ("examples",))["examples"]
+    names = run_folder.read_json(folder / run_folder.MARKER, ("examples",))["examples"]
     drawn = []
     for name in names:
         title = read_finding(folder / name)["title"]
@@ -30,6 +30,6 @@ def read_finding(folder: Path) -> dict[str, Any]:
         InputError: it is missing or damaged.
     """
     path = folder / "metrics.json"
-    with results.reading(path):
-        found = results.read_json(path, ("example",))["example"]
+    with run_folder.reading(path):
+        found = run_folder.read_json(path, ("example",))["example"]
         return {**found, "title": str(found["title"]), "sentence": str(found["sentence"])}

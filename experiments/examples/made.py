@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from colour_embed import export, results
-from colour_embed.pair_files import read_pairs
+from colour_embed.io import run_folder
+from colour_embed.io import vectors as exports
+from colour_embed.pairs.reading import read_pairs
 from experiments import _train_figures, _training
 from experiments.examples.common import Example
 from experiments.examples.studies import EXAMPLES
@@ -42,17 +43,18 @@ def make(example: Example, folder: Path, add: Callable) -> str:
         return add(example.name[:10] if label == "train" else label, total)
 
     metrics = _training.run(folder, example.plan, table, about, named, draw=draw)
-    vectors = export.read_csv(folder / "embedding.csv")
+    vectors = exports.read_csv(folder / "embedding.csv")
     finding = example.judge(vectors.items, vectors.vectors.astype(float), made)
     shown = {"title": example.title, "sentence": finding.sentence, **finding.numbers}
-    results.write_json(folder / "metrics.json", {"example": shown, **metrics})
+    run_folder.write_json(folder / "metrics.json", {"example": shown, **metrics})
     return finding.sentence
 
 
 def hashes(folder: Path, names: Iterable[str]) -> str:
     """The data hashes of these examples, in one text."""
     return " ".join(
-        results.read_json(folder / name / "env.json", ("data_hash",))["data_hash"] for name in names
+        run_folder.read_json(folder / name / "env.json", ("data_hash",))["data_hash"]
+        for name in names
     )
 
 

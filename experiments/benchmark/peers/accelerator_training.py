@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from _asked import serve
 
-from colour_embed import data, sweep, train
+from colour_embed import data, sweeps, train
 from colour_embed.config import Config
 
 seed, count = map(int, sys.argv[1:])
@@ -31,8 +31,8 @@ def train_one(dim, epochs):
 def train_members(members, dim, epochs):
     """A sweep on one device, every member with an order of its own."""
     config = Config(seed=seed, epochs=epochs, head="negative")
-    problem = sweep.SweepData(len(colours), pairs)
-    return sweep.sweep(config, problem, range(members), [dim], devices=jax.devices()[:1])
+    problem = sweeps.SweepData(len(colours), pairs)
+    return sweeps.sweep(config, problem, range(members), [dim], devices=jax.devices()[:1])
 
 
 @functools.partial(jax.jit, static_argnames="steps")

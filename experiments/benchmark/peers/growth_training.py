@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from _asked import serve
 
-from colour_embed import sweep, train
+from colour_embed import sweeps, train
 from colour_embed.config import Config
 from colour_embed.data import Pairs
 
@@ -25,7 +25,7 @@ def answer(asked):
     if asked["members"] is None:
         seconds = time_training(config, asked["items"], pairs, asked["repeats"])
     else:
-        problem = sweep.SweepData(asked["items"], pairs)
+        problem = sweeps.SweepData(asked["items"], pairs)
         seconds = time_sweep(config, problem, asked["members"], asked["repeats"])
     return {"seconds": seconds}
 
@@ -49,7 +49,7 @@ def time_sweep(config, problem, members, repeats):
     seconds = []
     for _ in range(1 + repeats):
         began = time.perf_counter()
-        sweep.sweep(config, problem, range(members), [config.dim], devices=jax.devices()[:1])
+        sweeps.sweep(config, problem, range(members), [config.dim], devices=jax.devices()[:1])
         seconds.append(time.perf_counter() - began)
     return seconds[1:]
 

@@ -10,8 +10,10 @@ import jax
 import numpy as np
 from _asked import serve
 
-from colour_embed import data, lazy, pair_fit, train
+from colour_embed import data, train
 from colour_embed.config import Config
+from colour_embed.engine import lazy
+from colour_embed.pairs import fit
 
 CHUNK = 2**18
 """Pairs that are made at a time, so that making them takes little of the memory measured."""
@@ -40,7 +42,7 @@ def draw_pairs(random, truth, count):
 
 
 def time_epochs(config, items, pairs, held_out, repeats):
-    """`pair_fit.fit_pairs`, one restart: an epoch is what lies between two looks."""
+    """`fit.fit_pairs`, one restart: an epoch is what lies between two looks."""
     steps = -(-len(pairs) // config.batch_size)
     visits, losses = [], []
 
@@ -48,8 +50,8 @@ def time_epochs(config, items, pairs, held_out, repeats):
         visits.append(time.perf_counter())
         losses.append(event.loss)
 
-    stopping = pair_fit.Stopping(max_steps=steps * (1 + repeats), look=steps, patience=1 + repeats)
-    pair_fit.fit_pairs(
+    stopping = fit.Stopping(max_steps=steps * (1 + repeats), look=steps, patience=1 + repeats)
+    fit.fit_pairs(
         config,
         items,
         pairs,
@@ -66,7 +68,7 @@ def time_steps(config, items, pairs, held_out, repeats):
     numbers, keys = config.numbers(), train.member_keys(np.uint32(config.seed))
     static = config.static()
     start, run = train.start_training, train.run_epochs
-    if config.optimizer == pair_fit.LAZY:
+    if config.optimizer == fit.LAZY:
         start, run = lazy.start_lazy_training, lazy.run_lazy_epochs
 
     def loss(training, metrics):

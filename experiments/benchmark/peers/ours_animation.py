@@ -11,7 +11,7 @@ import time
 import numpy as np
 from _asked import serve
 
-from colour_embed import animate, data
+from colour_embed import animation, data
 
 COLOURS = data.load_colours()
 
@@ -25,11 +25,11 @@ def training(dim):
 @functools.cache
 def trained_sweep(seeds, dims, epochs):
     """Members that all kept snapshots; trained once, which is not timed."""
-    from colour_embed import sweep
+    from colour_embed import sweeps
     from colour_embed.config import Config
 
-    swept = sweep.SweepData(len(COLOURS), data.tutorial_pairs(COLOURS))
-    return sweep.sweep(
+    swept = sweeps.SweepData(len(COLOURS), data.tutorial_pairs(COLOURS))
+    return sweeps.sweep(
         Config(epochs=epochs), swept, range(seeds), range(1, dims + 1), snapshots=seeds * dims
     )
 
@@ -38,15 +38,15 @@ def answer(asked):
     if asked["what"] == "grid":
         members = trained_sweep(asked["seeds"], asked["dims"], asked["epochs"])
         began = time.perf_counter()
-        made = animate.animate_grid(members, COLOURS.rgb, asked["out"])
+        made = animation.animate_grid(members, COLOURS.rgb, asked["out"])
         return {"seconds": time.perf_counter() - began, "frames": made.frames, "size": made.size}
     run = training(asked["dim"])
     arrays = run["epoch"], run["snapshots"], COLOURS.rgb
     began = time.perf_counter()
     if asked["what"] == "draw":
-        frames = sum(len(chunk) for chunk in animate.draw_frames(*arrays, loss=run["loss"]))
+        frames = sum(len(chunk) for chunk in animation.draw_frames(*arrays, loss=run["loss"]))
     else:
-        frames = animate.animate(*arrays, asked["out"], loss=run["loss"]).frames
+        frames = animation.animate(*arrays, asked["out"], loss=run["loss"]).frames
     return {"seconds": time.perf_counter() - began, "frames": frames}
 
 

@@ -14,12 +14,12 @@ import jax
 import numpy as np
 from _asked import serve
 
-from colour_embed import data, sweep
+from colour_embed import data, sweeps
 from colour_embed.config import Config
 
 jax.config.update("jax_num_cpu_devices", os.cpu_count())
 colours = data.load_colours()
-problem = sweep.SweepData(len(colours), data.tutorial_pairs(colours), colours.rgb)
+problem = sweeps.SweepData(len(colours), data.tutorial_pairs(colours), colours.rgb)
 compiled = set()
 
 
@@ -34,11 +34,11 @@ def answer(asked):
     config = Config(seed=int(sys.argv[1]), epochs=asked["epochs"], head="negative")
     if (key := json.dumps(asked)) not in compiled:
         # As many epochs as a chunk of the timed sweep has, so that it finds its program compiled.
-        short = dataclasses.replace(config, epochs=sweep._chunk_length(config.epochs))
-        sweep.sweep(short, problem, **run)
+        short = dataclasses.replace(config, epochs=sweeps._chunk_length(config.epochs))
+        sweeps.sweep(short, problem, **run)
         compiled.add(key)
     began = time.perf_counter()
-    result = sweep.sweep(config, problem, **run)
+    result = sweeps.sweep(config, problem, **run)
     seconds = time.perf_counter() - began
     return {"seconds": seconds, "loss": float(np.median(result.loss[:, -1]))}
 

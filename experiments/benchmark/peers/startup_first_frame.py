@@ -10,7 +10,7 @@ began = time.perf_counter()
 
 from _asked import open_channel  # noqa: E402 (the imports are timed)
 
-from colour_embed import animate, data, train  # noqa: E402
+from colour_embed import animation, data, train  # noqa: E402
 from colour_embed.config import Config  # noqa: E402
 from experiments import _cli  # noqa: E402
 
@@ -24,7 +24,7 @@ seed, epochs = map(int, sys.argv[1:])
 fit = train.fit(Config(seed=seed, epochs=epochs), len(colours), pairs)
 ends.append(time.perf_counter())
 shown = fit.epoch > 0
-frames = animate.draw_frames(fit.epoch[shown], fit.snapshots[shown], colours.rgb, loss=fit.loss)
+frames = animation.draw_frames(fit.epoch[shown], fit.snapshots[shown], colours.rgb, loss=fit.loss)
 first = next(frames)[0]
 ends.append(time.perf_counter())
 stages = ("imports", "data", "train", "draw")

@@ -1,0 +1,568 @@
+"""Snapshots of a training -> video: arrays in, a file out.
+
+The snapshots are turned toward one another and interpolated to the frames, all in one; whatever
+stands still (axes, ticks, labels, the curve of the losses) is drawn once by matplotlib; the points
+are blended by `panels` for a chunk of frames at a time, while the chunk before is encoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from colour_embed.config import InputError
+from colour_embed.evaluate.geometry import align, principal_axes
+from colour_embed.viz.encode import FORMATS, check_path, encode, poster_path, write_png
+from colour_embed.viz.overlay import (
+    BASELINE,
+    counters,
+    new_canvas,
+    picture_of,
+    strips_of,
+    styled,
+)
+from colour_embed.viz.raster import Box, DeepPanel, FlatPanel, limits, stamp_dots
+
+__all__ = ["Animation", "Progress", "animate", "animate_grid", "draw_frames", "interpolate"]
+
+_CHUNK_BYTES = 24 * 2**20  # a finished chunk; about three are alive at any time
+_CURVE_HEIGHT = 96  # of the losses' strip with its labels, pixels
+
+
+class Progress(NamedTuple):
+    """What `animate` reports: how many frames are encoded, and how many there will be."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A finished video; a notebook shows it as the value of a cell.
+
+    Attributes:
+        path: The file, or None when the video is only in memory.
+        frames: How many.
+        size: Width and height, pixels.
+        video: The bytes of the MP4 when path is None, else None.
+    """
+
+    path: Path | None
+    frames: int
+    size: tuple[int, int]
+    video: bytes | None = field(default=None, repr=False)
+
+    def _repr_html_(self) -> str:
+        """Return an element that carries the whole file, so it also survives in an export."""
+        content = self.path.read_bytes() if self.video is None else self.video
+        media = FORMATS[".mp4" if self.path is None else self.path.suffix.lower()].media
+        source = f"data:{media};base64,{base64.b64encode(content).decode('ascii')}"
+        shape = f'width="{self.size[0]}" height="{self.size[1]}" style="max-width:100%;height:auto"'
+        if media.startswith("image"):
+            return f'<img {shape} alt="animation" src="{source}">'
+        return f'<video {shape} controls autoplay loop muted playsinline src="{source}"></video>'
+
+
+class _Scene(NamedTuple):
+    """All that is drawn: the picture that stands still, and what is painted over it, in turn."""
+
+    frames: int
+    size: tuple[int, int]
+    still: NDArray[np.uint8]  # [height, width, 3]
+    painters: list[Any]  # each paint(frames [n, height, width, 3], chunk)
+
+    def draw(self) -> Iterator[NDArray[np.uint8]]:
+        """Draw every frame: uint8 [frames of the chunk, height, width, 3]."""
+        width, height = self.size
+        step = max(1, _CHUNK_BYTES // (3 * width * height))
+        for first in range(0, self.frames, step):
+            chunk = slice(first, min(first + step, self.frames))
+            frames = np.empty((chunk.stop - first, height, width, 3), np.uint8)
+            frames[:] = self.still
+            for painter in self.painters:
+                painter.paint(frames, chunk)
+            yield frames
+
+
+def animate(
+    epoch: ArrayLike,
+    embedding: ArrayLike,
+    rgb: ArrayLike,
+    path: str | os.PathLike | None = None,
+    *,
+    loss: ArrayLike | None = None,
+    toward: str | None = "last",
+    at: ArrayLike | None = None,
+    curve: bool = False,
+    fps: int = 30,
+    size: tuple[int, int] | None = None,
+    crf: int = 26,
+    title: str | None = None,
+    poster: bool = True,
+    report: Callable[[Progress], None] | None = None,
+) -> Animation:
+    """Make a video of an embedding as it is trained.
+
+    A chunk of frames is drawn in a thread while the one before it is encoded.
+
+    Args:
+        epoch: int [F], the epoch of each snapshot, ascending; 0 is the start.
+        embedding: [F, C, d] with d = 2 or 3.
+        rgb: [C, 3], red, green and blue in 0..1.
+        path: The file to write, whole or not at all, ending in .mp4, .webm, .gif or .apng; None
+            keeps an MP4 in memory.
+        loss: [E], of each epoch from the first on, shown beside the epoch's number.
+        toward: What each snapshot is turned, mirrored and shifted toward, so that only learning
+            moves: the "last" one, the "rgb" of the items, or None to leave all as they are.
+        at: [G], the epochs of the frames, whole or not, between which snapshots are interpolated;
+            by default a frame for each snapshot.
+        curve: Whether the losses stand below, with a mark that moves.
+        fps: Frames per second.
+        size: Width and height in pixels, even; by default 1000 x 500 in 2-D, 800 x 600 in 3-D.
+        crf: H.264's constant rate factor, 0 (lossless) to 51; see `video.encode`.
+        title: Text at the top left; a sentence that names the dimension when None.
+        poster: Whether the last frame is written beside the video, as a PNG under its name.
+        report: Called with a Progress after each chunk.
+
+    Returns:
+        The Animation, which shows itself in a notebook.
+
+    Raises:
+        InputError: shapes that do not fit, d other than 2 or 3, values that are not finite, colours
+            outside 0..1, an epoch without a loss, an odd or small size, or a bad path.
+    """
+    about = {"loss": loss, "toward": toward, "at": at, "curve": curve}
+    scene = _scene(epoch, embedding, rgb, size=size, title=title, **about)
+    return _record(scene, path, fps, crf, poster, report)
+
+
+def draw_frames(
+    epoch: ArrayLike,
+    embedding: ArrayLike,
+    rgb: ArrayLike,
+    *,
+    loss: ArrayLike | None = None,
+    toward: str | None = "last",
+    at: ArrayLike | None = None,
+    curve: bool = False,
+    size: tuple[int, int] | None = None,
+    title: str | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Draw every frame, a chunk at a time; takes and checks what `animate` does.
+
+    In 2-D the axes have the limits of the last frame and a small margin; what lies outside is
+    clipped. In 3-D the camera circles once around the cube that holds the last frame; far points
+    are drawn first, smaller and paler.
+
+    Returns:
+        An iterator of uint8 [frames of the chunk, height, width, 3], red, green and blue.
+
+    Raises:
+        InputError: as `animate`, before anything is drawn.
+    """
+    about = {"loss": loss, "toward": toward, "at": at, "curve": curve}
+    return _scene(epoch, embedding, rgb, size=size, title=title, **about).draw()
+
+
+def animate_grid(
+    sweep: Any,
+    rgb: ArrayLike,
+    path: str | os.PathLike | None = None,
+    *,
+    at: ArrayLike | None = None,
+    panel: int = 160,
+    fps: int = 30,
+    crf: int = 31,
+    title: str | None = None,
+    poster: bool = True,
+    report: Callable[[Progress], None] | None = None,
+) -> Animation:
+    """Make a video of a sweep's members side by side: a column for each seed, a row for each dim.
+
+    Each member is turned toward the last frame of its dimension's best one (the lowest final loss),
+    and over time toward its own last frame, so that a column differs from the next by what was
+    learned and not by how it lies. Members that failed are shown with what went wrong. One
+    dimension is drawn as a line, on which the items' height is their lightness; of more than three
+    dimensions the first three principal axes are shown.
+
+    Args:
+        sweep: A `sweep.SweepResult` that kept snapshots; the members that have them are shown.
+        rgb: [C, 3], red, green and blue in 0..1.
+        path: As `animate`.
+        at: As `animate`; a member that diverged stands still from there on.
+        panel: Width and height of a member's picture, pixels.
+        fps: Frames per second.
+        crf: As `animate`; the small points of many members want bytes, and forgive a little.
+        title: Text at the top left.
+        poster: As `animate`.
+        report: Called with a Progress after each chunk.
+
+    Returns:
+        The Animation.
+
+    Raises:
+        InputError: no member has snapshots, two have the same seed and dimension, or as `animate`.
+    """
+    rgb = np.asarray(rgb, dtype=np.float64)
+    members = sweep.members[: len(sweep.snapshots)]
+    if not members or len(sweep.epoch) == 0:
+        raise InputError("the sweep kept no snapshots: give sweep(..., snapshots=N)")
+    cells = [(member.seed, member.dim) for member in members]
+    if len(set(cells)) < len(cells):
+        raise InputError("members of the same seed and dimension cannot share a place in the grid")
+    epoch, frames = np.asarray(sweep.epoch), _frame_epochs(sweep.epoch, at)
+    seeds, dims = (sorted(set(values)) for values in zip(*cells))
+    moving = _grid_frames(sweep, members, rgb, frames)
+    layout = _GridLayout(seeds, dims, panel)
+    _checked(epoch, sweep.snapshots[0], rgb, None, any_dim=True)
+    still = layout.still(title or "Training of colour embeddings", _failures(sweep, members))
+    painters: list[Any] = [counters(frames, None, layout.size[0] - 12)]
+    for cell, embedding in zip(cells, moving):
+        make = DeepPanel if embedding.shape[2] == 3 else FlatPanel
+        painters.append(make(embedding, rgb, layout.box(*cell), area=panel / 53))
+    scene = _Scene(len(frames), layout.size, still, painters)
+    return _record(scene, path, fps, crf, poster, report)
+
+
+def interpolate(epoch: ArrayLike, snapshots: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
+    """Snapshots at any epochs, each coordinate on a straight line between its neighbours.
+
+    Args:
+        epoch: [F], the epochs of the snapshots, ascending.
+        snapshots: [F, C, d].
+        at: [G], epochs; what lies outside takes the first or the last snapshot.
+
+    Returns:
+        float64 [G, C, d].
+    """
+    epoch, snapshots = np.asarray(epoch, float), np.asarray(snapshots, float)
+    at = np.clip(at, epoch[0], epoch[-1])
+    after = np.clip(np.searchsorted(epoch, at), 1, max(len(epoch) - 1, 1))
+    before, after = after - 1, np.minimum(after, len(epoch) - 1)
+    span = epoch[after] - epoch[before]
+    share = ((at - epoch[before]) / np.where(span > 0, span, 1))[:, None, None]
+    return snapshots[before] * (1 - share) + snapshots[after] * share
+
+
+# --------------------------------------------------------------------------------------------------
+# Frames to a file
+
+
+def _record(scene: _Scene, path, fps, crf, poster, report) -> Animation:
+    if path is not None:
+        path = check_path(path)
+    kept: list[NDArray[np.uint8]] = []
+    frames = _kept_last(_ahead(scene.draw()), kept)
+    if report is not None:
+        frames = _reported(frames, scene.frames, report)
+    if path is not None:
+        encode(frames, path, fps=fps, crf=crf)
+        if poster:
+            write_png(kept[0], poster_path(path))
+        return Animation(path, scene.frames, scene.size)
+    with tempfile.TemporaryDirectory() as folder:
+        # On disk for a moment, because moving the index to the front needs a file to read back.
+        passing = Path(folder) / "animation.mp4"
+        encode(frames, passing, fps=fps, crf=crf)
+        return Animation(None, scene.frames, scene.size, passing.read_bytes())
+
+
+def _kept_last(chunks: Iterable, kept: list[NDArray[np.uint8]]) -> Iterator:
+    """Pass chunks on, and leave the very last frame in `kept`."""
+    for chunk in chunks:
+        kept[:] = [chunk[-1].copy()]
+        yield chunk
+
+
+def _ahead(chunks: Iterator) -> Iterator:
+    """Compute the next chunk in a thread while the caller uses this one."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(next, chunks, None)
+        while (chunk := future.result()) is not None:
+            future = pool.submit(next, chunks, None)
+            yield chunk
+
+
+def _reported(chunks: Iterator, total: int, report: Callable[[Progress], None]) -> Iterator:
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        report(Progress(done, total))
+
+
+# --------------------------------------------------------------------------------------------------
+# What is drawn
+
+
+def _checked(epoch, embedding, rgb, loss, *, any_dim=False):
+    epoch, embedding = np.asarray(epoch), np.asarray(embedding, dtype=np.float64)
+    rgb = np.asarray(rgb, dtype=np.float64)
+    if embedding.ndim != 3 or 0 in embedding.shape:
+        raise InputError(f"embedding has shape {embedding.shape}; give [frames, items, 2 or 3]")
+    frames, items, dim = embedding.shape
+    if dim not in (2, 3) and not any_dim:
+        mend = "add a second column" if dim == 1 else "project it, say on its principal components"
+        raise InputError(
+            f"embedding has {dim} dimension{'s' * (dim != 1)}, and a video shows 2 or 3; {mend}"
+        )
+    if epoch.shape != (frames,) or not np.issubdtype(epoch.dtype, np.integer) or epoch.min() < 0:
+        raise InputError(
+            f"epoch is {epoch.dtype} {epoch.shape}; give one whole number, 0 or more, "
+            f"for each of the embedding's {frames} frames"
+        )
+    if (np.diff(epoch) <= 0).any():
+        raise InputError("epoch: the snapshots must stand in ascending order, none twice")
+    if rgb.shape != (items, 3) or not ((rgb >= 0) & (rgb <= 1)).all():
+        raise InputError(
+            f"rgb has shape {rgb.shape}; give [{items}, 3], a row per item, in 0..1 "
+            "(divide bytes by 255)"
+        )
+    finite = np.isfinite(embedding).all(axis=(1, 2))
+    if not finite.all():
+        raise InputError(
+            f"embedding at epoch {epoch[~finite][0]} is not finite: the training diverged; "
+            "leave such frames out"
+        )
+    if loss is not None:
+        loss = np.asarray(loss, dtype=np.float64)
+        if loss.ndim != 1 or epoch.max() > len(loss):
+            raise InputError(
+                f"loss has shape {loss.shape}; give one number per epoch, up to {epoch.max()}"
+            )
+    return epoch, embedding, rgb, loss
+
+
+def _size(size: tuple[int, int] | None, dim: int) -> tuple[int, int]:
+    width, height = size or ((1000, 500) if dim == 2 else (800, 600))
+    if width % 2 or height % 2 or width < 320 or height < 200:
+        raise InputError(f"size is {width} x {height}; H.264 wants even numbers, 320 x 200 or more")
+    return width, height
+
+
+def _frame_epochs(epoch: ArrayLike, at: ArrayLike | None) -> NDArray[np.float64]:
+    """The epoch of each frame, float64 [G]."""
+    epoch = np.asarray(epoch, dtype=np.float64)
+    if at is None:
+        return epoch
+    at = np.asarray(at, dtype=np.float64)
+    if at.ndim != 1 or at.size == 0 or not ((at >= epoch[0]) & (at <= epoch[-1])).all():
+        raise InputError(
+            f"at has shape {at.shape}; give the epochs of the frames, one or more, within "
+            f"{epoch[0]:g} to {epoch[-1]:g}"
+        )
+    return at
+
+
+def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title) -> _Scene:
+    epoch, embedding, rgb, loss = _checked(epoch, embedding, rgb, loss)
+    dim = embedding.shape[2]
+    width, height = size = _size(size, dim)
+    if curve and (loss is None or len(loss) == 0):
+        raise InputError("curve: there is no loss to draw; give loss, or leave curve out")
+    if toward not in ("last", "rgb", None):
+        raise InputError(f"toward is {toward!r}; give 'last', 'rgb' or None")
+    if toward is not None:
+        target = embedding[-1] if toward == "last" else principal_axes(rgb, dim)
+        embedding = align(embedding, target)
+    frames = _frame_epochs(epoch, at)
+    embedding = interpolate(epoch, embedding, frames)
+    title = f"Training of the {dim}-D colour embedding" if title is None else title
+    floor = height - (_CURVE_HEIGHT if curve else 0)
+    if dim == 2:
+        box = Box(40, floor - 56, 80, width - 20)
+        figure, canvas = _flat_axes(size, box, limits(embedding))
+        margins = box.left, box.right
+        panel: Any = FlatPanel(embedding, rgb, box)
+    else:
+        figure, canvas = new_canvas(width, height)
+        margins = 24, width - 24
+        names = strips_of([f"$x_{axis}$" for axis in range(3)], 12)
+        box = Box(40, floor - 16, *margins)
+        panel = DeepPanel(embedding, rgb, box, names=names)
+    painters = [counters(frames, loss, margins[1]), panel]
+    with styled():
+        figure.text(margins[0] / width, 1 - BASELINE / height, title)
+        if curve:
+            painters.append(_add_curve(figure, size, margins, loss, frames))
+        return _Scene(len(frames), size, picture_of(canvas), painters)
+
+
+class _Mark:
+    """The place on the curve of the losses: a line and a dot in each frame."""
+
+    def __init__(self, box: Box, column: NDArray[np.float64], row: NDArray[np.float64]):
+        """Take the axes' box, and the place of each frame in it [F]; NaN where there is none."""
+        self._box, self._column, self._row = box, column, row
+
+    def paint(self, frames: NDArray[np.uint8], chunk: slice) -> None:
+        """Draw the mark of a chunk of frames."""
+        box = frames[self._box.slices]
+        for picture, column in zip(box, self._column[chunk]):
+            line = picture[:, min(int(column), picture.shape[1] - 1)]
+            line[:] = line // 2 + 64
+        known = np.isfinite(self._row[chunk])
+        place = [np.where(known, values[chunk], -1e6) for values in (self._row, self._column)]
+        stamp_dots(box, *place)
+
+
+def _add_curve(figure, size, margins, loss, frames) -> _Mark:
+    """Draw the losses below, once, and return what moves on them."""
+    left = max(margins[0], 80)  # room for the numbers
+    box = Box(size[1] - _CURVE_HEIGHT + 6, size[1] - 44, left, margins[1])
+    axes = _axes_in(figure, size, box)
+    finite = loss[np.isfinite(loss)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    margin = 0.08 * (high - low) or 0.1
+    low, high = low - margin, high + margin
+    axes.plot(np.arange(1, len(loss) + 1), loss, color="0.35", linewidth=1)
+    end = 1.015 * len(loss)  # room for the last dot
+    axes.set(xlim=(0, end), ylim=(low, high), xlabel="epoch", ylabel="loss")
+    axes.xaxis.label.set_size(9), axes.yaxis.label.set_size(9)
+    axes.xaxis.set_label_coords(0.5, -20 / (box.bottom - box.top))
+    axes.yaxis.set_label_coords(-46 / (box.right - box.left), 0.5)
+    axes.locator_params(axis="y", nbins=3)
+    column = frames / end * (box.right - box.left)
+    at_frame = np.interp(frames, np.arange(1, len(loss) + 1), loss, left=np.nan)
+    row = (high - at_frame) / (high - low) * (box.bottom - box.top)
+    return _Mark(box, column, row)
+
+
+# --------------------------------------------------------------------------------------------------
+# Members side by side
+
+
+class _GridLayout(NamedTuple):
+    """Where each member stands."""
+
+    seeds: Sequence[int]
+    dims: Sequence[int]
+    panel: int
+
+    _LEFT, _TOP, _GAP = 64, 66, 6
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture, pixels, even."""
+        width = self._LEFT + len(self.seeds) * (self.panel + self._GAP) + 6
+        height = self._TOP + len(self.dims) * (self.panel + self._GAP) + 6
+        return max(width + width % 2, 480), height + height % 2
+
+    def box(self, seed: int, dim: int) -> Box:
+        """The pixels of a member's picture."""
+        left = self._LEFT + self.seeds.index(seed) * (self.panel + self._GAP)
+        top = self._TOP + self.dims.index(dim) * (self.panel + self._GAP)
+        return Box(top, top + self.panel, left, left + self.panel)
+
+    def still(self, title: str, failures: dict[tuple[int, int], str]) -> NDArray[np.uint8]:
+        """What stands still: the title, seeds and dimensions, a frame around each, and failures."""
+        from matplotlib.patches import Rectangle
+
+        width, height = self.size
+        with styled():
+            figure, canvas = new_canvas(width, height)
+
+            def write(column, row, text, **about):
+                figure.text(column / width, 1 - row / height, text, **about)
+
+            write(12, BASELINE, title)
+            for seed in self.seeds:
+                box = self.box(seed, self.dims[0])
+                middle = (box.left + box.right) / 2
+                write(middle, self._TOP - 8, f"seed {seed}", fontsize=9, ha="center")
+            for dim in self.dims:
+                box = self.box(self.seeds[0], dim)
+                write(
+                    self._LEFT - 10,
+                    (box.top + box.bottom) / 2,
+                    f"d = {dim}",
+                    fontsize=9,
+                    ha="right",
+                )
+            for cell, text in failures.items():
+                box = self.box(*cell)
+                write(box.left + 5, box.bottom - 6, text, fontsize=7, color="0.35")
+            for seed in self.seeds:
+                for dim in self.dims:
+                    box = self.box(seed, dim)
+                    corner = (box.left - 0.5) / width, 1 - (box.bottom + 0.5) / height
+                    shape = (self.panel + 1) / width, (self.panel + 1) / height
+                    figure.add_artist(
+                        Rectangle(corner, *shape, fill=False, edgecolor="0.8", linewidth=0.7)
+                    )
+            return picture_of(canvas)
+
+
+def _failures(sweep, members) -> dict[tuple[int, int], str]:
+    """What went wrong with each member that failed."""
+    found = {}
+    for place, member in enumerate(members):
+        if sweep.diverged[place]:
+            found[member.seed, member.dim] = f"diverged in epoch {sweep.diverged[place]}"
+        elif sweep.kernel[place] > 0:
+            found[member.seed, member.dim] = "sign trap"
+    return found
+
+
+def _grid_frames(sweep, members, rgb, frames) -> list[NDArray[np.float64]]:
+    """Every member's frames [F, C, 2 or 3], turned toward the best one of its dimension."""
+    final = np.append(sweep.loss[:, -1:], np.zeros((len(sweep.loss), 1)), axis=1)[:, 0]
+    moving = []
+    lightness = rgb @ (0.2126, 0.7152, 0.0722)
+    targets: dict[int, NDArray[np.float64]] = {}
+    for dim in {member.dim for member in members}:
+        places = [place for place, member in enumerate(members) if member.dim == dim]
+        # A member that diverged has no last loss; a failed one still has a picture of its own.
+        best = min(places, key=lambda place: np.nan_to_num(final[place], nan=np.inf))
+        last = np.asarray(sweep.snapshots[best, -1, :, :dim], float)
+        shown = min(dim, 3)
+        targets[dim] = align(principal_axes(last, shown), principal_axes(rgb, shown))
+    for place, member in enumerate(members):
+        snapshots = np.asarray(sweep.snapshots[place, :, :, : member.dim], float)
+        ended = sweep.diverged[place]
+        whole = sweep.epoch < ended if ended else np.ones(len(sweep.epoch), bool)
+        epoch, snapshots = np.asarray(sweep.epoch)[whole], snapshots[whole]
+        if len(epoch) == 0:  # it diverged before its first snapshot
+            epoch, snapshots = np.zeros(1), np.zeros((1, len(rgb), member.dim))
+        if member.dim > 3:
+            turned = align(snapshots, snapshots[-1])
+            centred = turned[-1] - turned[-1].mean(axis=0)
+            axes = np.linalg.svd(centred, full_matrices=False)[2][:3]
+            snapshots = (turned - turned[-1].mean(axis=0)) @ axes.T
+        last = align(snapshots[-1], targets[member.dim])
+        turned = interpolate(epoch, align(snapshots, last), frames)
+        if member.dim == 1:
+            # The line lies along the picture; lightness, which is known, spreads the items.
+            spread = np.broadcast_to(lightness[:, None], turned.shape)
+            turned = np.concatenate([turned, spread], axis=2)
+        moving.append(turned)
+    return moving
+
+
+def _flat_axes(size: tuple[int, int], box: Box, bounds: tuple[NDArray, NDArray]):
+    """A figure with the axes of a two-dimensional embedding, and its canvas."""
+    width, height = size
+    (left, bottom), (right, top) = bounds
+    with styled():
+        figure, canvas = new_canvas(width, height)
+        axes = _axes_in(figure, size, box)
+        axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="$x_0$", ylabel="$x_1$")
+        # At a fixed place, whatever the width of the tick labels.
+        axes.yaxis.set_label_coords(-58 / (box.right - box.left), 0.5)
+    return figure, canvas
+
+
+def _axes_in(figure, size: tuple[int, int], box: Box):
+    """Axes that fill a box of a figure of this size."""
+    (width, height), (top, bottom, left, right) = size, box
+    place = left / width, 1 - bottom / height, (right - left) / width, (bottom - top) / height
+    return figure.add_axes(place)

@@ -1,0 +1,1 @@
+"""Scores against the known truth: probabilities, losses, geometry, intervals and tables."""

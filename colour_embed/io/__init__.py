@@ -1,0 +1,1 @@
+"""Files: run folders, tables that users bring, and vectors for other tools."""

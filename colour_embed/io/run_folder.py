@@ -1,0 +1,364 @@
+"""The run folder: written whole or not at all, and read by figures, pages and exports."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import ctypes
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from colour_embed.config import InputError
+from colour_embed.data import BUILT_IN, Colours, load_colours
+
+MARKER = "config.json"
+"""Every run folder holds this file; its "experiment" says which program may replace the folder."""
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas", "matplotlib", "av")
+
+COLOURS = "colours.csv"
+"""The colours of a run whose table is not one of the built-in ones."""
+
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+class Snapshots(NamedTuple):
+    """What `write_snapshots` wrote: epoch int32 [F], embedding float16 [F, C, d], loss [E]."""
+
+    epoch: np.ndarray
+    embedding: np.ndarray
+    loss: np.ndarray
+
+
+def check_folder(folder: Path, experiment: str) -> None:
+    """Refuse a folder that the experiment may not replace, before any work is done for it.
+
+    Raises:
+        InputError: the path is a file, or a folder with anything in it that this experiment did not
+            write, or a place that cannot be written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give --out a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        owner = _owner(folder)
+        if owner != experiment:
+            who = f"was written by {owner!r}" if owner else "holds files of something else"
+            raise InputError(f"{folder}: {who}; give --out a new or empty folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".colour_embed.", dir=folder.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder.parent}: cannot be written to ({error.strerror}); give another --out"
+        ) from None
+
+
+def _owner(folder: Path) -> str | None:
+    """Which experiment wrote a folder, or None."""
+    try:
+        config = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        return config.get("experiment") if isinstance(config, dict) else None
+    except (OSError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def replacing(folder: Path, experiment: str) -> Iterator[Path]:
+    """A new folder to write into, which takes the place of `folder` when the block ends well.
+
+    If the block raises, `folder` is as it was. At no time does a half-written folder stand there.
+
+    Args:
+        folder: Where the results shall stand.
+        experiment: The program that writes them; the block must write its `config.json`.
+
+    Yields:
+        The folder to write into, on the same file system.
+
+    Raises:
+        InputError: as `check_folder`.
+    """
+    check_folder(folder, experiment)
+    _clear_remains(folder)
+    partial = _beside(folder)
+    try:
+        partial.chmod(0o777 & ~_umask())
+        yield partial
+        if not folder.exists():
+            partial.rename(folder)
+        elif not _exchange(partial, folder):
+            # No exchange here: the old folder steps aside for the moment between two renames.
+            aside = _beside(folder)
+            folder.rename(aside / folder.name)
+            partial.rename(folder)
+            shutil.rmtree(aside)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A name to write to beside `path`, whose file takes its place when the block ends well.
+
+    It has the modes that any new file would get. After a failure nothing is left of it, and what
+    stood at `path` is as it was.
+    """
+    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield passing
+        os.replace(passing, path)
+    finally:
+        passing.unlink(missing_ok=True)
+
+
+def _prefix(folder: Path) -> str:
+    """How passing folders beside this one begin; machines that share the disk differ in it."""
+    return f".{folder.name}.{zlib.crc32(platform.node().encode()):08x}."
+
+
+def _beside(folder: Path) -> Path:
+    """A new passing folder on the same disk, whose name says which process it belongs to."""
+    return Path(tempfile.mkdtemp(prefix=f"{_prefix(folder)}{os.getpid()}-", dir=folder.parent))
+
+
+def _clear_remains(folder: Path) -> None:
+    """Remove the passing folders that killed processes of this machine left beside this one."""
+    prefix = _prefix(folder)
+    for remains in folder.parent.iterdir():
+        owner = remains.name.removeprefix(prefix).split("-")[0]
+        if remains.name.startswith(prefix) and owner.isdigit() and not _is_running(int(owner)):
+            shutil.rmtree(remains, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two folders in one step, where the system can (Linux: renameat2); False where not."""
+    here, exchange = -100, 2
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return renameat2(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that people can read; NaN, which JSON lacks, becomes null."""
+
+    def plain(item):
+        if isinstance(item, dict):
+            return {str(key): plain(inner) for key, inner in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [plain(inner) for inner in item]
+        if isinstance(item, np.generic):
+            item = item.item()
+        if isinstance(item, float) and not np.isfinite(item):
+            return None
+        return item
+
+    path.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_embedding(path: Path, names: Sequence[str], embedding: np.ndarray) -> None:
+    """Write a CSV with a row per item: name, x0, x1, ...; digits enough to read the float back."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", *(f"x{column}" for column in range(embedding.shape[1]))])
+        for name, row in zip(names, embedding, strict=True):
+            writer.writerow([name, *(str(value) for value in row)])
+
+
+def write_snapshots(path: Path, epoch: np.ndarray, embedding: np.ndarray, loss: np.ndarray) -> None:
+    """Write what figures, videos and the page need, small enough to keep under version control.
+
+    Args:
+        path: An .npz file.
+        epoch: int [F], the epochs of the snapshots.
+        embedding: [F, items, dim]; kept in half precision, which is finer than a pixel.
+        loss: [E], the loss of every epoch from 1 on.
+    """
+    np.savez_compressed(
+        path,
+        epoch=np.asarray(epoch, np.int32),
+        embedding=np.asarray(embedding, np.float16),
+        loss=np.asarray(loss, np.float32),
+    )
+
+
+def write_colours(folder: Path, colours: Colours) -> None:
+    """Write the colours of a user's table into the run folder, for `read_colours`."""
+    with (folder / COLOURS).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", "r", "g", "b"])
+        for name, rgb in zip(colours.names, np.rint(255 * colours.rgb).astype(int), strict=True):
+            writer.writerow([name, *rgb])
+
+
+@contextlib.contextmanager
+def reading(place: Path) -> Iterator[None]:
+    """Say in one line what is wrong with a run's file, or its folder, that the block reads.
+
+    Raises:
+        InputError: a file is missing, or does not hold what a run's file holds.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        missing = Path(error.filename or place)
+        raise InputError(
+            f"{missing.parent}: {missing.name} is missing; make the run again"
+        ) from None
+    except _DAMAGE as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{place}: is damaged ({said}); make the run again") from None
+
+
+def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
+    """Read what `write_json` wrote.
+
+    Args:
+        path: The file.
+        keys: What the object in it must have at the least.
+
+    Raises:
+        InputError: the file is missing, holds no JSON, or lacks a key.
+    """
+    with reading(path):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            if key not in value:
+                raise ValueError(f"it lacks {key!r}")
+        return value
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read these arrays of an .npz file, and none of its others.
+
+    Raises:
+        InputError: the file is missing, damaged, or lacks one of them.
+    """
+    # Opened here, as np.load leaves a file open that is no archive.
+    with reading(path), path.open("rb") as file, np.load(file) as arrays:
+        return {name: arrays[name] for name in names}
+
+
+def read_snapshots(path: Path) -> Snapshots:
+    """Read what `write_snapshots` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return Snapshots(**read_arrays(path, Snapshots._fields))
+
+
+def read_embedding(path: Path, names: Sequence[str]) -> np.ndarray:
+    """Read what `write_embedding` wrote: float32 [items, dim].
+
+    Args:
+        path: The CSV file.
+        names: Of the items, as they must stand in it.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds other items.
+    """
+    with reading(path):
+        with path.open(newline="", encoding="utf-8") as file:
+            _, *rows = csv.reader(file)
+        if [row[0] for row in rows] != list(names):
+            raise ValueError("its names are not those of the run's colours")
+        return np.array([row[1:] for row in rows], np.float32)
+
+
+def read_colours(folder: Path) -> Colours:
+    """The colours of a run: its own table, or the built-in one that its config.json names.
+
+    Raises:
+        InputError: config.json or the table is missing or damaged.
+    """
+    own = folder / COLOURS
+    source = read_json(folder / MARKER, ["colours"])["colours"]
+    if source not in BUILT_IN and not own.exists():
+        raise InputError(
+            f"{folder}: {COLOURS}, which holds {source}, is missing; make the run again"
+        )
+    return load_colours(own if own.exists() else source)
+
+
+def environment(device: str, data_hash: str) -> dict[str, Any]:
+    """What a result depends on beside its config: versions, device, commit, data.
+
+    Args:
+        device: The device's kind, as JAX names it.
+        data_hash: From `data.data_hash`.
+    """
+    commit, dirty = _commit()
+    return {
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": device,
+        "cores": os.cpu_count(),
+        "commit": commit,
+        "dirty": dirty,
+        "data_hash": data_hash,
+    }
+
+
+def package_version(package: str) -> str | None:
+    """The version of an installed package, or None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """The commit that this code stands at and whether files differ from it; None outside git."""
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        # Untracked files do not count: only what the commit's code could differ from does.
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno", "--", ".."))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None

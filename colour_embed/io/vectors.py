@@ -1,0 +1,588 @@
+"""Files that other tools read: named vectors as tables, word vectors, for TensorBoard and Keras.
+
+`write` chooses the format by the file's suffix or by name; `FORMATS` lists them all. Every file and
+folder appears whole or not at all. Names are data: they never become a path, a formula or a second
+cell, and what a format cannot hold in a name is escaped in a way that can be undone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import numpy as np
+
+from colour_embed.config import InputError
+from colour_embed.io import run_folder
+
+UNKNOWN = "[UNK]"
+"""The first entry of a table's vocabulary, which Keras's StringLookup gives to unknown names."""
+
+_EMPTY = "%"
+"""Stands for the empty name: every other "%" in an escaped name has two digits behind it."""
+
+# \s is all that str.split and str.isspace take for space, NBSP and line separators among them;
+# U+FEFF at the start of a text is dropped by many decoders.
+_IN_TOKENS = re.compile(r"[\s\x00-\x1f\x7f-\x9f%_\ufeff]")
+_IN_LABELS = re.compile(r"^[ =+\-@＝＋－＠]| \Z|[^\S ]|[\x00-\x1f\x7f-\x9f%\ufeff]")
+_ACTS_IN_CELLS = re.compile(r"'|[\s\x00-\x1f\x7f-\x9f\ufeff]*(?:[=+\-@＝＋－＠]|[\t\r\n])")
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Named vectors, checked.
+
+    Attributes:
+        items: Distinct names, any Unicode text without NUL and without lone surrogates; "" is one.
+        vectors: float32 [items, dim], finite; other real numbers are converted.
+
+    Raises:
+        InputError: there are no items or no coordinates, the lengths differ, a name is no text,
+            stands twice or holds what no format can, or a coordinate is no finite float32.
+    """
+
+    items: list[str]
+    vectors: np.ndarray
+
+    def __post_init__(self):  # noqa: D105
+        if isinstance(self.items, str):
+            raise InputError(f"items is the text {self.items!r}: give a list of names")
+        items = list(self.items)
+        if not items:
+            raise InputError("there are no items: give one or more")
+        try:
+            vectors = np.asarray(self.vectors)
+        except ValueError:
+            raise InputError("vectors has rows of different lengths: give [items, dim]") from None
+        if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+            raise InputError(
+                f"vectors is an array of {vectors.dtype} of shape {list(vectors.shape)}: "
+                "give real numbers, [items, dim]"
+            )
+        if 0 in vectors.shape or len(items) != len(vectors):
+            raise InputError(
+                f"there are {len(items)} items and vectors of shape {list(vectors.shape)}: "
+                "give each item a vector of one coordinate or more"
+            )
+        first: dict[str, int] = {}
+        for place, item in enumerate(items):
+            _check_text(item, f"item {place} is")
+            if "\0" in item:
+                raise InputError(
+                    f"item {place} is {item!r}: take the NUL out, at which many tools end a text"
+                )
+            if first.setdefault(item, place) != place:
+                raise InputError(
+                    f"items {first[item]} and {place} are both {item!r}: give distinct names"
+                )
+        with np.errstate(over="ignore"):
+            vectors = np.ascontiguousarray(vectors, np.float32)
+        if not (finite := np.isfinite(vectors)).all():
+            row, column = np.argwhere(~finite)[0]
+            raise InputError(
+                f"coordinate {column} of item {row} ({items[row]!r}) is {vectors[row, column]} in "
+                "float32: give finite numbers"
+            )
+        object.__setattr__(self, "items", [str(item) for item in items])
+        object.__setattr__(self, "vectors", vectors)
+
+
+def _check_text(name: Any, said: str) -> None:
+    """Refuse what is no text, or has no UTF-8, which all these formats are written in."""
+    if not isinstance(name, str):
+        raise InputError(f"{said} {name!r}: give names as text")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{said} {name!a}: take the lone surrogate out, which is no character"
+        ) from None
+
+
+def escape_name(name: str) -> str:
+    """A name as one word, for formats whose readers split at spaces: word2vec.
+
+    A space becomes "_", as word2vec's own phrases have it. Other white space, control characters,
+    U+FEFF, "_" and "%" become the percent signs and hexadecimal digits of their UTF-8, as in web
+    addresses: "50%_grey" becomes "50%25%5Fgrey". The empty name becomes "%". All else stays, commas
+    and quotes too. `unescape_name` is the inverse.
+
+    Raises:
+        InputError: the name is no text or holds a lone surrogate.
+    """
+    return _escaped(_IN_TOKENS, name).replace("%20", "_")
+
+
+def unescape_name(token: str) -> str:
+    """The name that `escape_name` turned into this word.
+
+    Raises:
+        InputError: `escape_name` makes no such word.
+    """
+    return _unescaped(token, token.replace("_", " "), escape_name)
+
+
+def escape_label(name: str) -> str:
+    """A name as one cell of tab-separated text that stays readable: the projector's metadata.
+
+    As `escape_name`, but "_" stays, and so does a space between other characters. At the start,
+    = + - @ and their full-width forms are escaped too: a spreadsheet would run them.
+    `unescape_label` is the inverse.
+
+    Raises:
+        InputError: the name is no text or holds a lone surrogate.
+    """
+    return _escaped(_IN_LABELS, name)
+
+
+def unescape_label(label: str) -> str:
+    """The name that `escape_label` turned into this cell.
+
+    Raises:
+        InputError: `escape_label` makes no such cell.
+    """
+    return _unescaped(label, label, escape_label)
+
+
+def _escaped(pattern: re.Pattern[str], name: str) -> str:
+    _check_text(name, "a name is")
+    return pattern.sub(_percent, name) or _EMPTY
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
+
+
+def _unescaped(escaped: str, quoted: str, escape: Callable[[str], str]) -> str:
+    try:
+        name = "" if escaped == _EMPTY else unquote(quoted, errors="strict")
+        if escape(name) == escaped:
+            return name
+    except ValueError:
+        pass
+    raise InputError(f"{escaped!a} is no escaped name: write a '%' as %25 and a '_' as %5F")
+
+
+def write_npz(path: str | os.PathLike, named: Vectors) -> None:
+    """Write NumPy's archive: items, Unicode text [items], and vectors, float32 [items, dim].
+
+    `numpy.load` reads it without pickle.
+    """
+    with _placing(path) as passing, passing.open("wb") as file:
+        np.savez(file, items=np.array(named.items, np.str_), vectors=named.vectors)
+
+
+def read_npz(path: str | os.PathLike) -> Vectors:
+    """Read what `write_npz` wrote; errors as `read`."""
+    with _reading(path) as path, path.open("rb") as file, np.load(file) as arrays:
+        items = arrays["items"]
+        if items.dtype.kind != "U" or items.ndim != 1:
+            raise ValueError("its items are no list of texts")
+        return Vectors(items.tolist(), arrays["vectors"])
+
+
+def write_csv(path: str | os.PathLike, named: Vectors) -> None:
+    """Write comma-separated text: item, x0, x1, ..., a row per item, UTF-8.
+
+    Numbers have the nine digits that give the same float32 back. Names are safe to open in a
+    spreadsheet: each stands in quotes, so that no separator in it begins another cell; and an
+    apostrophe is put before a name that begins with an apostrophe, a tab or a line break, or with =
+    + - @ or their full-width forms, white space and control characters before them not counted. So
+    exactly one apostrophe is to be taken off wherever a cell begins with one: `read_csv` does so,
+    and so does `names.str.removeprefix("'")` in pandas.
+
+    References:
+        OWASP, "CSV Injection".
+    """
+    with _placing(path) as passing, passing.open("w", newline="", encoding="utf-8") as file:
+        file.write(",".join(["item", *_columns(named.vectors.shape[1])]) + "\n")
+        for item, row in zip(named.items, named.vectors.tolist(), strict=True):
+            cell = ("'" if _ACTS_IN_CELLS.match(item) else "") + item.replace('"', '""')
+            file.write(",".join([f'"{cell}"', *map(_decimal, row)]) + "\n")
+
+
+def read_csv(path: str | os.PathLike) -> Vectors:
+    """Read what `write_csv` wrote, also after a spreadsheet saved it anew; errors as `read`."""
+    with _reading(path) as path, path.open(newline="", encoding="utf-8-sig") as file:
+        header, *rows = csv.reader(file, strict=True)
+        _check_columns(header)
+        for place, row in enumerate(rows):
+            _check_length(row[1:], len(header) - 1, f"row {place + 2}")
+        items = [row[0].removeprefix("'") for row in rows]
+        return Vectors(items, _numbers(row[1:] for row in rows))
+
+
+def write_parquet(path: str | os.PathLike, named: Vectors) -> None:
+    """Write Parquet: the columns item (text) and x0, x1, ... (float32); names as they are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = dict(zip(_columns(named.vectors.shape[1]), named.vectors.T, strict=True))
+    table = pa.table({"item": pa.array(named.items, pa.string())} | columns)
+    with _placing(path) as passing, passing.open("wb") as file:
+        pq.write_table(table, file)
+
+
+def read_parquet(path: str | os.PathLike) -> Vectors:
+    """Read what `write_parquet` wrote; errors as `read`."""
+    import pyarrow.parquet as pq
+
+    # By its open file: from a path, Arrow would make columns out of folders called "seed=3".
+    with _reading(path) as path, path.open("rb") as file:
+        table = pq.ParquetFile(file).read()
+        _check_columns(table.column_names)
+        columns = [column.to_numpy() for column in table.columns[1:]]
+        return Vectors(table["item"].to_pylist(), np.stack(columns, axis=1))
+
+
+def write_word2vec(path: str | os.PathLike, named: Vectors) -> None:
+    """Write word2vec's text: a line of the two counts, then a line per item, name and numbers.
+
+    Names are escaped by `escape_name`; the numbers have nine digits, as in the CSV.
+
+    References:
+        `word2vec.c` of code.google.com/archive/p/word2vec; gensim's
+        `KeyedVectors.load_word2vec_format` reads it.
+    """
+    with _placing(path) as passing, passing.open("w", newline="", encoding="utf-8") as file:
+        file.write("{} {}\n".format(*named.vectors.shape))
+        for item, row in zip(named.items, named.vectors.tolist(), strict=True):
+            file.write(" ".join([escape_name(item), *map(_decimal, row)]) + "\n")
+
+
+def read_word2vec(path: str | os.PathLike) -> Vectors:
+    """Read what `write_word2vec` wrote; errors as `read`."""
+    with _reading(path) as path:
+        header, *lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        count, dim = _counts(header)
+        if len(lines) != count:
+            raise ValueError(f"its first line says {count} items, but {len(lines)} lines follow")
+        words = [line.rstrip(" \r").split(" ") for line in lines]
+        for place, (_, *numbers) in enumerate(words):
+            _check_length(numbers, dim, f"line {place + 2}")
+        items = [unescape_name(token) for token, *_ in words]
+        return Vectors(items, _numbers(numbers for _, *numbers in words))
+
+
+def write_word2vec_binary(path: str | os.PathLike, named: Vectors) -> None:
+    """Write word2vec's binary: a line of the two counts, then name, space, numbers, line break.
+
+    Names are escaped by `escape_name`; the numbers are float32, little-endian.
+
+    References:
+        As `write_word2vec`; with `binary=True` in gensim.
+    """
+    with _placing(path) as passing, passing.open("wb") as file:
+        file.write(b"%d %d\n" % named.vectors.shape)
+        for item, row in zip(named.items, named.vectors.astype("<f4"), strict=True):
+            file.write(b"%b %b\n" % (escape_name(item).encode(), row.tobytes()))
+
+
+def read_word2vec_binary(path: str | os.PathLike) -> Vectors:
+    """Read what `write_word2vec_binary` wrote, or gensim, which leaves the line breaks out."""
+    with _reading(path) as path:
+        content = path.read_bytes()
+        header, _, _ = content.partition(b"\n")
+        count, dim = _counts(header.decode())
+        items, vectors, place = [], [], len(header) + 1
+        for number in range(count):
+            space = content.find(b" ", place)
+            end = space + 1 + 4 * dim
+            if space < 0 or end > len(content):
+                raise ValueError(f"its first line says {count} items, but it ends after {number}")
+            items.append(unescape_name(content[place:space].lstrip(b"\n").decode()))
+            vectors.append(np.frombuffer(content, "<f4", dim, space + 1))
+            place = end
+        if content[place:].strip(b"\n"):
+            raise ValueError(f"its first line says {count} items, but more follow")
+        return Vectors(items, np.stack(vectors))
+
+
+def write_safetensors(path: str | os.PathLike, named: Vectors) -> None:
+    """Write safetensors: the tensor "embedding", float32 [items, dim]; items in the metadata.
+
+    The metadata "items" is a JSON list of the names, in the order of the rows.
+
+    References:
+        huggingface.co/docs/safetensors: metadata is a map from text to text.
+    """
+    from safetensors.numpy import save
+
+    content = save({"embedding": named.vectors}, metadata={"items": json.dumps(named.items)})
+    with _placing(path) as passing:
+        passing.write_bytes(content)
+
+
+def read_safetensors(path: str | os.PathLike) -> Vectors:
+    """Read what `write_safetensors` wrote; errors as `read`."""
+    from safetensors import safe_open
+
+    with _reading(path) as path:
+        with safe_open(path, framework="numpy") as file:
+            metadata, vectors = file.metadata() or {}, file.get_tensor("embedding")
+        items = json.loads(metadata["items"])
+        if not isinstance(items, list):
+            raise ValueError("its items are no list")
+        return Vectors(items, vectors)
+
+
+def write_projector(
+    folder: str | os.PathLike, named: Vectors, extra: Mapping[str, Sequence[Any]] | None = None
+) -> None:
+    """Write a log folder for TensorBoard's Embedding Projector: `tensorboard --logdir FOLDER`.
+
+    It holds projector_config.pbtxt, vectors.tsv, metadata.tsv, which can also be loaded at
+    projector.tensorflow.org, and config.json, by which a later export knows the folder again.
+    Metadata of one column has no header, of several has one: that is how the projector tells a
+    header. It drops blank lines, so names are escaped by `escape_label`. It shows a name that reads
+    as a number as that number, and does not load a single coordinate by hand.
+
+    Args:
+        folder: A new or empty folder, or one that this function wrote.
+        named: The vectors.
+        extra: Further columns to show and to colour by, name -> a text or number per item.
+
+    Raises:
+        InputError: the folder is refused, or a column is called "item" or has another length.
+    """
+    extra = dict(extra or {})
+    for name, values in extra.items():
+        _check_text(name, "a column is called")
+        if name in ("", "item"):
+            raise InputError(f"a column of extra is called {name!r}: give it another name")
+        if len(values) != len(named.items):
+            raise InputError(
+                f"column {name!r} of extra has {len(values)} values: give {len(named.items)}, "
+                "one per item"
+            )
+    header = [["item", *extra]] if extra else []
+    cells = [[_cell(value) for value in row] for row in zip(*extra.values(), strict=True)]
+    labels = [[escape_label(item)] for item in named.items]
+    rows = [label + further for label, further in zip(labels, cells or [[]] * len(labels))]
+    heading = [[escape_label(name) for name in names] for names in header]
+    with _replacing(folder, "projector") as partial:
+        _write_tabs(partial / "metadata.tsv", heading + rows)
+        numbers = (map(_decimal, row) for row in named.vectors.tolist())
+        _write_tabs(partial / "vectors.tsv", numbers)
+        (partial / "projector_config.pbtxt").write_text(
+            "embeddings {\n"
+            '  tensor_name: "embedding"\n'
+            '  tensor_path: "vectors.tsv"\n'
+            '  metadata_path: "metadata.tsv"\n'
+            "}\n",
+            encoding="utf-8",
+        )
+
+
+def write_table(folder: str | os.PathLike, named: Vectors) -> None:
+    """Write the initial table of an embedding layer, and the vocabulary of its rows.
+
+    embedding.npy is float32 [1 + items, dim] and vocabulary.json the list of the names of its rows.
+    The first is "[UNK]", at the mean of all items, for names that are not among them. That is the
+    order of Keras's StringLookup:
+
+        rows = numpy.load("embedding.npy")
+        names = json.loads(pathlib.Path("vocabulary.json").read_text())
+        lookup = keras.layers.StringLookup(vocabulary=names)       # needs TensorFlow; or a dict
+        layer = keras.layers.Embedding(*rows.shape)
+        layer.build()
+        layer.set_weights([rows])
+        embed = flax.nnx.Embed(*rows.shape, rngs=flax.nnx.Rngs(0))
+        embed.embedding[...] = rows
+
+    config.json beside them lets a later export know the folder again.
+
+    Args:
+        folder: A new or empty folder, or one that this function wrote.
+        named: The vectors.
+
+    Raises:
+        InputError: the folder is refused, or an item is called "[UNK]".
+    """
+    if UNKNOWN in named.items:
+        raise InputError(f"an item is called {UNKNOWN!r}, which is for unknown names: rename it")
+    mean = named.vectors.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    with _replacing(folder, "table") as partial:
+        np.save(partial / "embedding.npy", np.concatenate([mean, named.vectors]))
+        run_folder.write_json(partial / "vocabulary.json", [UNKNOWN, *named.items])
+
+
+class Format(NamedTuple):
+    """How a format is written and read, and by which suffixes it is known; a folder has none."""
+
+    write: Callable[..., None]
+    read: Callable[[str | os.PathLike], Vectors] | None
+    suffixes: tuple[str, ...]
+
+
+FORMATS: Mapping[str, Format] = {
+    "npz": Format(write_npz, read_npz, (".npz",)),
+    "csv": Format(write_csv, read_csv, (".csv",)),
+    "parquet": Format(write_parquet, read_parquet, (".parquet",)),
+    "word2vec": Format(write_word2vec, read_word2vec, (".txt", ".vec")),
+    "word2vec_binary": Format(write_word2vec_binary, read_word2vec_binary, (".bin",)),
+    "safetensors": Format(write_safetensors, read_safetensors, (".safetensors",)),
+    "projector": Format(write_projector, None, ()),
+    "table": Format(write_table, None, ()),
+}
+"""The formats by name."""
+
+
+def write(
+    path: str | os.PathLike,
+    items: Sequence[str],
+    vectors: np.ndarray,
+    *,
+    form: str | None = None,
+    extra: Mapping[str, Sequence[Any]] | None = None,
+) -> None:
+    """Write named vectors in a format that another tool reads.
+
+    Args:
+        path: A file, or for "projector" and "table" a folder; what stood there is replaced whole.
+        items: The names, distinct.
+        vectors: float32 [items, dim], or what converts to it.
+        form: A name in `FORMATS`; None goes by the suffix of the path.
+        extra: Further columns for the "projector", name -> a text or number per item.
+
+    Raises:
+        InputError: the items or vectors are refused (`Vectors`), the format is not known or has no
+            place for `extra`, or the path cannot be written to.
+    """
+    form, named = _form(path, form), Vectors(items, vectors)
+    if form == "projector":
+        write_projector(path, named, extra)
+    elif extra is None:
+        FORMATS[form].write(path, named)
+    else:
+        raise InputError(f"{path}: {form} has no place for extra columns: leave extra out")
+
+
+def read(path: str | os.PathLike, *, form: str | None = None) -> Vectors:
+    """Read named vectors that `write` wrote, their names as they were.
+
+    Args:
+        path: The file.
+        form: A name in `FORMATS`; None goes by the suffix of the path.
+
+    Raises:
+        InputError: the format is not known or not read here, or the file is missing or damaged.
+    """
+    form = _form(path, form)
+    reader = FORMATS[form].read
+    if reader is None:
+        raise InputError(f"{path}: {form} is for other tools to read; read a file instead")
+    return reader(path)
+
+
+def _form(path: str | os.PathLike, form: str | None) -> str:
+    """The name of the format that is asked for, or that the suffix tells."""
+    if form is None:
+        suffix = Path(path).suffix.lower()
+        for form, known in FORMATS.items():
+            if suffix in known.suffixes:
+                return form
+        suffixes = [suffix for known in FORMATS.values() for suffix in known.suffixes]
+        raise InputError(
+            f"{path}: no format has the suffix {suffix!r}; give one of {', '.join(suffixes)}, or "
+            f"form as one of {', '.join(FORMATS)}"
+        )
+    if form not in FORMATS:
+        raise InputError(f"form is {form!r}: give one of {', '.join(FORMATS)}")
+    return form
+
+
+@contextlib.contextmanager
+def _placing(path: str | os.PathLike) -> Iterator[Path]:
+    """As `run_folder.replacing_file`; makes the folder, and says in one line why it cannot."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with run_folder.replacing_file(path) as passing:
+            yield passing
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+@contextlib.contextmanager
+def _replacing(folder: str | os.PathLike, form: str) -> Iterator[Path]:
+    """As `run_folder.replacing`, with a marker by which the next export knows the folder."""
+    experiment = f"export.{form}"
+    with run_folder.replacing(Path(folder), experiment) as partial:
+        run_folder.write_json(partial / run_folder.MARKER, {"experiment": experiment})
+        yield partial
+
+
+@contextlib.contextmanager
+def _reading(path: str | os.PathLike) -> Iterator[Path]:
+    """As `run_folder.reading`, for files of any origin: all that a parser raises is damage."""
+    path = Path(path)
+    with run_folder.reading(path):
+        try:
+            yield path
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        except (OSError, ValueError):
+            raise
+        except Exception as error:
+            # Parsers raise classes of their own, of which some descend from Exception alone.
+            raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+def _columns(dim: int) -> list[str]:
+    return [f"x{column}" for column in range(dim)]
+
+
+def _check_columns(header: Sequence[str]) -> None:
+    dim = len(header) - 1
+    if dim < 1 or list(header) != ["item", *_columns(dim)]:
+        raise ValueError("its columns are not item, x0, x1, ...")
+
+
+def _check_length(numbers: Sequence[str], dim: int, where: str) -> None:
+    if len(numbers) != dim:
+        raise ValueError(f"{where} has {len(numbers)} numbers, not {dim}")
+
+
+def _counts(header: str) -> tuple[int, int]:
+    """The number of items and of coordinates, of word2vec's first line."""
+    if not re.fullmatch(r"[0-9]{1,18} [0-9]{1,18}\s*", header, re.ASCII):
+        raise ValueError("its first line is no two counts, of items and of coordinates")
+    count, dim = map(int, header.split())
+    if not count or not dim:
+        raise ValueError("its first line says that it is empty")
+    return count, dim
+
+
+def _numbers(rows: Iterable[Sequence[str]]) -> np.ndarray:
+    return np.array([[float(text) for text in row] for row in rows], np.float64)
+
+
+def _decimal(value: float) -> str:
+    """A float32 in decimal, from which every parser gets it back, and always as a float.
+
+    Nine digits keep clear of the point half-way to the next float32, so that parsers which pass
+    through float64, or are off by its last digit, arrive at the same; the shortest digits may not.
+    """
+    text = f"{value:.9g}"
+    return text if "." in text or "e" in text else f"{text}.0"
+
+
+def _cell(value: Any) -> str:
+    """A cell of a further column; the projector takes an empty one for no value."""
+    if value is None or value == "":
+        return ""
+    return str(value) if isinstance(value, (int, float, np.number)) else escape_label(str(value))
+
+
+def _write_tabs(path: Path, rows: Iterable[Iterable[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.writelines("\t".join(row) + "\n" for row in rows)

@@ -1,0 +1,1 @@
+"""Embeddings of people's own items from labelled pairs of them."""

@@ -1,0 +1,751 @@
+"""Embeddings of people's own items by scikit-learn's conventions: fit, predict, kneighbors.
+
+The samples are pairs: X has two columns, the two items of each pair, as ids or as names. That is
+why not every check of scikit-learn's own applies; `NOT_FOR_PAIRS` lists those and says why.
+
+Example:
+    >>> from colour_embed.pairs.estimator import PairEmbedding
+    >>> pairs = [["red", "pink"], ["red", "green"], ["pink", "green"], ["red", "wine"]]
+    >>> model = PairEmbedding().fit(pairs, [0.9, 0.1, 0.1, 0.8])
+    >>> model.embedding_.shape
+    (4, 2)
+    >>> model.predict([["pink", "wine"]])
+    array([1])
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import cdist
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import TransformerTags, check_random_state
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from colour_embed import heads
+from colour_embed.config import Config, InputError
+from colour_embed.data import WeightedPairs
+from colour_embed.model import Params, init_params
+from colour_embed.pairs.fit import LAZY, PairFit, PairProgress, Stopping, fit_pairs
+from colour_embed.pairs.sampling import HELD_OUT_FROM, HELD_OUT_SHARE, split_held_out
+from colour_embed.train import VALUE_BY_VALUE, member_keys
+
+_CANDIDATES = 256  # old items' places at which a new item is tried
+_JITTER = 0.01  # of the old items' spread: two new items at one place would never part
+_BLOCK = 2**16  # pairs at a time, so that memory does not grow with them
+
+
+class PairEmbedding(ClassifierMixin, BaseEstimator):
+    """Places items so that their distances say how likely a pair of them is labelled similar.
+
+    X is [N, 2], the two items of each pair. Integers of 0 or more are ids; anything else that can
+    be hashed is a name, such as a text. y is [N] in 0..1, how similar; a fraction is a soft label.
+    Either may be a NumPy array, a list or a pandas object. Names that are neither texts nor
+    numbers, such as tuples, need a NumPy array of objects.
+
+    The order of a pair's sides has no meaning. A pair of weight 0 counts as not given. An item
+    that would have only held-out pairs keeps all of them for its training.
+
+    Args:
+        dim: Coordinates per item; at most as many as there are items.
+        head: How two vectors become log-odds; see `heads`.
+        normalise: Scale every vector to length one.
+        optimizer: "keras_adam", "lazy_adam" or the name of an optimiser in optax.
+        learning_rate: Step size at the start; it falls to a tenth where nothing more is gained.
+        batch_size: Pairs per step.
+        restarts: Trainings from different initial values, of which the best is kept.
+        max_steps: The most steps, to the nearest whole pass over the pairs.
+        tolerance: Nats per pair: gains below it count as none, and the training ends after some.
+        held_out: The share of the pairs by which restarts and moments are compared, or False to
+            train on all. "auto" is 0.1 from 1,000 pairs on. All pairs of the same two items are
+            held out together.
+        init: Initial vectors, [items, dim] in the order of `items_`, or a mapping of items to
+            vectors [dim]; items that it leaves out start at random. Then there is one restart.
+            Where a warm start has something to go on from, it does that instead.
+        warm_start: A further fit goes on from the present parameters; items may be new, and those
+            of before stay. Then there is one restart.
+        random_state: An int, a RandomState, or None for another result at every fit.
+        verbose: Print a line at every look at the loss.
+
+    Attributes:
+        embedding_: float32 [items, dim], a row per item; unit rows if normalised.
+        items_: [items], the items in the order of the rows: ids int64 and sorted, names as objects
+            in the order in which they first appear. Items that were added later follow after.
+        loss_curve_: float32 [L], the mean training loss between two looks, in nats per pair.
+        heldout_loss_curve_: float32 [L], of the held-out pairs at each look; None without any.
+        loss_steps_: int [L], the steps done at each look.
+        n_iter_: Steps done.
+        kernel_: The weight of the head, such as that of the squared distance.
+        bias_: The log-odds where the rest is zero.
+        restart_losses_: float32 [restarts], the loss of each at its best look, by which they are
+            compared: of the held-out pairs, or else of the training pairs.
+        stopped_: "plateau", "steps", "interrupted" (Ctrl-C; the best so far is kept) or "diverged".
+        classes_: 0 and 1.
+        n_features_in_: 2.
+        feature_names_in_: The names of the two columns, where X was a DataFrame with names.
+    """
+
+    def __init__(  # noqa: D107
+        self,
+        dim=2,
+        *,
+        head="negative",
+        normalise=False,
+        optimizer="keras_adam",
+        learning_rate=0.01,
+        batch_size=512,
+        restarts=8,
+        max_steps=50_000,
+        tolerance=1e-4,
+        held_out="auto",
+        init=None,
+        warm_start=False,
+        random_state=0,
+        verbose=False,
+    ):
+        self.dim = dim
+        self.head = head
+        self.normalise = normalise
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.restarts = restarts
+        self.max_steps = max_steps
+        self.tolerance = tolerance
+        self.held_out = held_out
+        self.init = init
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        """What scikit-learn is told: two classes, no negative ids, and X of ids or names."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.poor_score = True  # on features that are no items
+        tags.transformer_tags = TransformerTags(preserves_dtype=[])
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.positive_only = True
+        return tags
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on pairs.
+
+        Args:
+            X: [N, 2], ids or names.
+            y: [N] in 0..1.
+            sample_weight: [N], 0 or more; how much a pair counts against the others.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: pairs, labels, weights or parameters are wrong; one line says how to mend
+                it.
+
+        Warns:
+            ConvergenceWarning: max_steps came before the plateau, or the training diverged.
+        """
+        before = self._before() if self.warm_start else None
+        values, labels, weights = self._read(X, y, sample_weight, reset=True)
+        seed = _seed(self.random_state)
+        config = self._config(seed)
+        items = _items_in(values, None if before is None else before.items)
+        if config.dim > len(items):
+            raise InputError(f"dim is {config.dim} for {len(items)} items: give at most as many")
+        pairs = WeightedPairs(_rows(items, values), labels, weights)
+        apart = self._held_out(pairs.index, len(items), seed)
+        training = _chosen(pairs, ~apart)
+        if before is not None:
+            before.check(config)
+            initial = before.extended(len(items), training, seed)
+        else:
+            initial = _initial(config, items, self.init)
+        fit = fit_pairs(
+            config,
+            len(items),
+            training,
+            held_out=_chosen(pairs, apart),
+            restarts=_plain(self.restarts),
+            stopping=self._stopping(),
+            initial=initial,
+            report=_print_progress if self.verbose else None,
+        )
+        self._warn(fit)
+        self._place(fit.config, items, fit.params, fit.embedding)
+        self.kernel_, self.bias_ = fit.kernel, fit.bias
+        self.loss_curve_ = fit.loss[:, fit.best]
+        self.heldout_loss_curve_ = (
+            None if fit.heldout_loss is None else fit.heldout_loss[:, fit.best]
+        )
+        self.loss_steps_ = fit.step
+        self.n_iter_ = int(fit.step[-1]) if len(fit.step) else 0
+        self.restart_losses_ = fit.restart_loss
+        self.stopped_ = fit.stopped
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def fit_transform(self, X, y, sample_weight=None):
+        """Train on pairs; the vectors of `items_`, float32 [items, dim]."""
+        return self.fit(X, y, sample_weight).embedding_
+
+    def add_items(self, pairs, labels, sample_weight=None):
+        """Place further items among those there are, which stay as they are, and so does the head.
+
+        Each new item starts at the place of that old item where its pairs with old items are most
+        likely. Pairs of two old items can move nothing, and are ignored. Nothing is held out. The
+        curves stay those of `fit`. The optimiser "lazy_adam" is replaced by "keras_adam".
+
+        Args:
+            pairs: [N, 2], ids or names, old and new.
+            labels: [N] in 0..1.
+            sample_weight: [N], 0 or more.
+
+        Returns:
+            The estimator; rows for the new items follow after those there are.
+
+        Raises:
+            InputError: no pair has a new item, or as for `fit`.
+        """
+        check_is_fitted(self)
+        before = self._before()
+        values, labels, weights = self._read(pairs, labels, sample_weight, reset=False)
+        items = _items_in(values, before.items)
+        old = len(before.items)
+        if len(items) == old:
+            raise InputError("no pair has a new item: give pairs of new items, or use warm_start")
+        index = _rows(items, values)
+        moving = (index >= old).any(axis=1)
+        further = _chosen(WeightedPairs(index, labels, weights), moving)
+        seed = _seed(self.random_state)
+        optimizer = VALUE_BY_VALUE if self.optimizer == LAZY else self.optimizer
+        config = dataclasses.replace(self._config(seed), optimizer=optimizer)
+        before.check(config)
+        fit = fit_pairs(
+            config,
+            len(items),
+            further,
+            stopping=self._stopping(),
+            initial=before.extended(len(items), further, seed),
+            frozen=np.arange(len(items)) < old,
+            report=_print_progress if self.verbose else None,
+        )
+        self._warn(fit)
+        # The old rows are taken over and not computed again, so that they are the same to the bit.
+        table = fit.params["embedding"]["embedding"][old:]
+        params = {**before.params, "embedding": {"embedding": _joined(before.table, table)}}
+        embedding = _joined(self.embedding_, fit.embedding[old:])
+        self._place(before.config, items, params, embedding)
+        return self
+
+    def decision_function(self, X):
+        """The log-odds that pairs are similar, float64 [N].
+
+        Args:
+            X: [N, 2], items of the fit.
+
+        Raises:
+            InputError: an item is not known; the message offers the nearest one.
+        """
+        index = self._known_pairs(X)
+        relation = self._relation(index, heads.uses_dot_product(self._fitted.head))
+        config = self._fitted
+        return heads.logits(config.head, config.smoothing, self.kernel_, self.bias_, relation, np)
+
+    def predict_proba(self, X):
+        """The probabilities of the labels 0 and 1, float64 [N, 2]; see `decision_function`."""
+        logits = self.decision_function(X)
+        return np.column_stack([expit(-logits), expit(logits)])
+
+    def predict(self, X):
+        """1 for pairs that are likelier similar than not, else 0: [N]; see `decision_function`."""
+        similar = self.decision_function(X) > 0
+        return self.classes_[similar.astype(int)]
+
+    def pair_distance(self, pairs):
+        """The Euclidean distances of pairs, float64 [N]; see `decision_function`.
+
+        With the head "dot", which reads the dot product, only normalised vectors are the closer the
+        likelier they are similar.
+        """
+        return np.sqrt(self._relation(self._known_pairs(pairs), dot=False))
+
+    def score(self, X, y, sample_weight=None):
+        """The mean log-likelihood of labels in nats per pair: 0 at best, higher is better.
+
+        It is minus the loss that is trained on. Always answering 1/2 scores -log 2, that is -0.69.
+
+        Args:
+            X: [N, 2], items of the fit.
+            y: [N] in 0..1; the best score that soft labels allow is minus their entropy.
+            sample_weight: [N], 0 or more.
+        """
+        check_is_fitted(self)
+        labels = _labels(y)
+        weights = _weights(sample_weight, labels)
+        check_consistent_length(X, labels)
+        logits = self.decision_function(X)
+        return -float(np.average(_cross_entropy(logits, labels), weights=weights))
+
+    def transform(self, items):
+        """The vectors of items, float32 [..., dim].
+
+        Args:
+            items: Ids or names [...], such as a list of them, or pairs [N, 2].
+
+        Raises:
+            InputError: an item is not known; the message offers the nearest one.
+        """
+        check_is_fitted(self)
+        return self.embedding_[self._known(_item_values(items))]
+
+    def kneighbors(self, items=None, n_neighbors=5, return_distance=True):
+        """The nearest other items by Euclidean distance, nearest first; see `pair_distance`.
+
+        Args:
+            items: Ids or names [M], or a single one; all of `items_` if None.
+            n_neighbors: How many, below the number of items.
+            return_distance: Whether to return the distances too.
+
+        Returns:
+            The distances, float64 [M, n_neighbors], and the items, [M, n_neighbors] as in `items_`;
+            or the items alone. Of equal distances the earlier item comes first.
+
+        Raises:
+            InputError: an item is not known, or n_neighbors is out of range.
+        """
+        check_is_fitted(self)
+        count, most = _plain(n_neighbors), len(self.items_) - 1
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
+            raise InputError(f"n_neighbors is {n_neighbors!r}: give a whole number in 1..{most}")
+        if items is None:
+            rows = np.arange(len(self.items_))
+        else:
+            rows = np.atleast_1d(self._known(_item_values(items)))
+        if rows.ndim != 1:
+            raise InputError(f"items have the shape {rows.shape}: give a list of them")
+        table = self.embedding_.astype(np.float64)
+        distance, nearest = np.empty((len(rows), count)), np.empty((len(rows), count), int)
+        size = max(1, _BLOCK * 16 // len(table))
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            all_distances = cdist(table[rows[part]], table)
+            all_distances[np.arange(len(all_distances)), rows[part]] = np.inf
+            order = np.argsort(all_distances, axis=1, kind="stable")[:, :count]
+            distance[part] = np.take_along_axis(all_distances, order, axis=1)
+            nearest[part] = order
+        found = self.items_[nearest]
+        return (distance, found) if return_distance else found
+
+    # What the methods share
+
+    def _config(self, seed: int) -> Config:
+        taken = ("dim", "head", "normalise", "optimizer", "learning_rate", "batch_size")
+        return Config(seed=seed, **{name: _plain(getattr(self, name)) for name in taken})
+
+    def _stopping(self) -> Stopping:
+        return Stopping(_plain(self.max_steps), tolerance=_plain(self.tolerance))
+
+    def _read(self, X, y, sample_weight, *, reset):
+        """Checked pairs as values [N, 2], labels and weights [N], without pairs of weight 0."""
+        if y is None:
+            raise InputError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        labels = _labels(y)
+        weights = _weights(sample_weight, labels)
+        values = self._read_pairs(X, reset=reset)
+        check_consistent_length(values, labels)
+        there = weights > 0
+        return values[there], labels[there].astype(np.float32), weights[there].astype(np.float32)
+
+    def _read_pairs(self, X, *, reset) -> np.ndarray:
+        """Pairs as int64 or object [N, 2]; their items need not be known."""
+        if not hasattr(X, "dtype") and not hasattr(X, "columns"):
+            X = _as_objects(X)
+        if np.ndim(X) != 2:
+            raise InputError(
+                f"pairs have the shape {np.shape(X)}: give [N, 2], two items a pair. "
+                "Reshape your data if it has a single pair"
+            )
+        # Its own names and counts, and what it knows of sparse and complex input.
+        checked = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
+        return self._two_columns(_item_values(checked))
+
+    def _two_columns(self, values: np.ndarray) -> np.ndarray:
+        count, columns = values.shape
+        if columns != 2:
+            raise InputError(
+                f"X holds {count} sample(s) of {columns} feature(s): give pairs [N, 2], "
+                "an item in each column"
+            )
+        return values
+
+    def _known(self, values: np.ndarray) -> np.ndarray:
+        return _rows(self.items_, values)
+
+    def _known_pairs(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        return self._known(self._read_pairs(X, reset=False))
+
+    def _relation(self, index: np.ndarray, dot: bool) -> np.ndarray:
+        """Squared distances, or dot products, of pairs of rows: float64 [N]."""
+        found = np.empty(len(index))
+        table = self.embedding_.astype(np.float64)
+        for start in range(0, len(index), _BLOCK):
+            one, other = table[index[start : start + _BLOCK]].transpose(1, 0, 2)
+            part = one * other if dot else (one - other) ** 2
+            found[start : start + _BLOCK] = part.sum(axis=1)
+        return found
+
+    def _held_out(self, index: np.ndarray, items: int, seed: int) -> np.ndarray:
+        """Which pairs are held out, bool [N]; none whose item would be left without training."""
+        share = self._share(len(index))
+        if share == 0:
+            return np.zeros(len(index), bool)
+        held_out = split_held_out(index, share=share, seed=seed)
+        trained = np.zeros(items, bool)
+        trained[index[~held_out]] = True
+        return held_out & trained[index].all(axis=1)
+
+    def _share(self, count: int) -> float:
+        share = _plain(self.held_out)
+        if share is False:
+            return 0.0
+        if isinstance(share, str) and share == "auto":
+            return HELD_OUT_SHARE if count >= HELD_OUT_FROM else 0.0
+        if isinstance(share, float) and 0 < share < 1:
+            return share
+        raise InputError(f'held_out is {share!r}: give "auto", False, or a share between 0 and 1')
+
+    def _warn(self, fit: PairFit) -> None:
+        if fit.stopped == "diverged" and not np.isfinite(fit.restart_loss).any():
+            raise InputError("the training diverged at once: give a lower learning_rate")
+        if fit.stopped in ("steps", "diverged"):
+            what = {
+                "steps": f"still gaining after max_steps={self.max_steps}: raise it",
+                "diverged": "every restart diverged, and the best before that is kept: "
+                "lower learning_rate",
+            }
+            warnings.warn(what[fit.stopped], ConvergenceWarning, stacklevel=3)
+
+    def _place(self, config, items, params, embedding) -> None:
+        self._fitted, self._params = config, params
+        self.items_, self.embedding_ = items, np.asarray(embedding, np.float32)
+
+    def _before(self) -> _Before | None:
+        """The state that a warm start goes on from; None before the first fit."""
+        if not hasattr(self, "_params"):
+            return None
+        return _Before(
+            self._fitted, self.items_, self._params, self.embedding_, self.kernel_, self.bias_
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Before:
+    """A fitted embedding, that further items or pairs are to come to."""
+
+    config: Config
+    items: np.ndarray
+    params: Params
+    embedding: np.ndarray
+    kernel: float
+    bias: float
+
+    @property
+    def table(self) -> np.ndarray:
+        return self.params["embedding"]["embedding"]
+
+    def check(self, config: Config) -> None:
+        """Raise where the parameters of before do not fit a new config."""
+        for name in ("dim", "head", "normalise"):
+            new, old = getattr(config, name), getattr(self.config, name)
+            if new != old:
+                raise InputError(
+                    f"{name} is {new!r}, but the items there are were fitted with {old!r}: "
+                    "leave it, or fit without warm_start"
+                )
+
+    def extended(self, count: int, pairs: WeightedPairs, seed: int) -> Params:
+        """The parameters with rows for new items, each at the likeliest old item's place."""
+        old = len(self.items)
+        if count == old:
+            return self.params
+        random = np.random.default_rng(seed)
+        tried = random.permutation(old)[:_CANDIDATES]
+        places = self.embedding[tried].astype(np.float64)
+        loss = self._loss_at(places, count, pairs)
+        new = places[np.argmin(loss, axis=1)]
+        new[np.ptp(loss, axis=1) == 0] = self.embedding.mean(axis=0)
+        new += _JITTER * self.embedding.std(axis=0).max() * random.standard_normal(new.shape)
+        return {**self.params, "embedding": {"embedding": _joined(self.table, new)}}
+
+    def _loss_at(self, places: np.ndarray, count: int, pairs: WeightedPairs) -> np.ndarray:
+        """The loss [new items, places] of each new item's pairs with old ones, at each place."""
+        old, head = len(self.items), self.config.head
+        relation = (lambda a, b: a @ b.T) if heads.uses_dot_product(head) else _squared
+        mixed = (pairs.index >= old).sum(axis=1) == 1
+        new, anchor = pairs.index[mixed].max(axis=1) - old, pairs.index[mixed].min(axis=1)
+        label, weight = pairs.label[mixed, None], pairs.weight[mixed, None]
+        loss = np.zeros((count - old, len(places)))
+        size = max(1, _BLOCK * 16 // len(places))
+        for start in range(0, len(new), size):
+            part = slice(start, start + size)
+            there = relation(self.embedding[anchor[part]].astype(np.float64), places)
+            smoothing = self.config.smoothing
+            logits = heads.logits(head, smoothing, self.kernel, self.bias, there, np)
+            np.add.at(loss, new[part], weight[part] * _cross_entropy(logits, label[part]))
+        return loss
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0, logits) - labels * logits
+
+
+def _squared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return cdist(one, other, "sqeuclidean")
+
+
+def _joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    return np.concatenate([old, np.asarray(new, old.dtype)])
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar, such as of a grid of parameters, as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _seed(random_state: Any) -> int:
+    random_state = _plain(random_state)
+    if isinstance(random_state, int) and not isinstance(random_state, bool):
+        return random_state
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _print_progress(progress: PairProgress) -> None:
+    steps = f"step {progress.steps} of at most {progress.max_steps}"
+    print(f"{steps}: loss {progress.loss:.4f}, rate lowered {progress.falls} times")
+
+
+def _chosen(pairs: WeightedPairs, which: np.ndarray) -> WeightedPairs:
+    return WeightedPairs(pairs.index[which], pairs.label[which], pairs.weight[which])
+
+
+def _labels(y: Any) -> np.ndarray:
+    """Labels as float64 [N] in 0..1."""
+    labels = column_or_1d(y, warn=True)
+    if not len(labels):
+        raise InputError("there are no pairs: give at least one")
+    if labels.dtype.kind not in "biufO":
+        raise InputError(f"labels are {labels.dtype}: give numbers in 0..1")
+    try:
+        labels = labels.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"labels must be numbers in 0..1: {error}") from None
+    wrong = np.flatnonzero(~((labels >= 0) & (labels <= 1)))
+    if wrong.size:
+        row = int(wrong[0])
+        raise InputError(
+            f"pair {row} has the label {labels[row]:g}: give 0, 1 or a continuous value between. "
+            "Only binary classification is supported."
+        )
+    return labels
+
+
+def _weights(sample_weight: Any, labels: np.ndarray) -> np.ndarray:
+    """Weights as float64 [N]; of one for all where none are given."""
+    weights = _check_sample_weight(sample_weight, labels, dtype=np.float64)
+    wrong = np.flatnonzero(weights < 0)
+    if wrong.size:
+        row = int(wrong[0])
+        raise InputError(f"pair {row} has the weight {weights[row]:g}: give 0 or more")
+    return weights
+
+
+def _as_objects(X: Any) -> np.ndarray:
+    """Nested lists as an array of objects: as one of texts, the id 1 would turn into a name."""
+    try:
+        return np.array(X, dtype=object)
+    except ValueError as error:
+        raise InputError(f"pairs must be [N, 2], two items a pair: {error}") from None
+
+
+def _item_values(items: Any) -> np.ndarray:
+    """Ids as int64 of 0 or more, names as objects, in the shape in which they are given.
+
+    Raises:
+        InputError: an item is missing, negative, or a number that is not whole.
+    """
+    values = np.asarray(items) if hasattr(items, "dtype") else _as_objects(items)
+    if values.dtype.kind == "O":
+        kind = pd.api.types.infer_dtype(values.ravel(), skipna=False)
+        if kind in ("integer", "floating", "mixed-integer-float"):
+            values = values.astype(np.int64 if kind == "integer" else np.float64)
+    if values.dtype.kind not in "iuf":
+        return _names(values)
+    if values.dtype.kind == "f":
+        _refuse(~np.isfinite(values), values, "give two items, none NaN or inf")
+    _refuse(values < 0, values, "Negative values in data: give ids of 0 or more")
+    if values.dtype.kind == "f":
+        _refuse(values != np.floor(values), values, "give whole numbers as ids, or names")
+    return values.astype(np.int64)
+
+
+def _names(values: np.ndarray) -> np.ndarray:
+    values = values.astype(object)
+    missing = np.asarray(pd.isna(values.ravel())).reshape(values.shape)
+    _refuse(missing, values, "give two items, none missing, None or NaN")
+    return values
+
+
+@contextlib.contextmanager
+def _hashing():
+    try:
+        yield
+    except TypeError as error:
+        raise InputError(f"items must be ids or names that can be hashed: {error}") from None
+
+
+def _refuse(wrong: np.ndarray, values: np.ndarray, mend: str) -> None:
+    if np.any(wrong):
+        place = np.argwhere(wrong)[0]
+        row = int(place[0]) if place.size else 0
+        raise InputError(f"row {row} holds the item {values[tuple(place)]}: {mend}")
+
+
+def _items_in(values: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
+    """The distinct items: ids sorted, names as they first appear; new ones after those before."""
+    with _hashing():
+        found = pd.unique(values.ravel())
+    if found.dtype.kind == "i":
+        found = np.sort(found)
+    if before is None:
+        return found
+    if found.dtype != before.dtype:
+        raise InputError("ids and names cannot be mixed: give the items as in the first fit")
+    known = pd.Index(before, dtype=before.dtype, tupleize_cols=False)
+    return np.concatenate([before, found[known.get_indexer(_index(found)) < 0]])
+
+
+def _index(items: np.ndarray) -> pd.Index:
+    return pd.Index(items, dtype=items.dtype, tupleize_cols=False)
+
+
+def _rows(items: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The rows of items, int32 in the shape of `values`."""
+    flat = values.ravel()
+    with _hashing():
+        rows = _index(items).get_indexer(_index(flat))
+    unknown = np.flatnonzero(rows < 0)
+    if unknown.size:
+        place = np.unravel_index(int(unknown[0]), values.shape) if values.ndim else (0,)
+        raise InputError(f"row {int(place[0])}: {_unknown(items, flat[unknown[0]])}")
+    return rows.astype(np.int32).reshape(values.shape)
+
+
+def _unknown(items: np.ndarray, item: Any) -> str:
+    """Why an item is not known, and which is the nearest one that is."""
+    if items.dtype.kind == "i":
+        if not isinstance(_plain(item), int):
+            return f"{item!r} is no id: the items were given as ids, give them so"
+        near = int(items[np.argmin(np.abs(items - item))])
+        return f"no item has the id {item}: the nearest of {len(items)} ids is {near}"
+    names = [name for name in items if isinstance(name, str)]
+    near = difflib.get_close_matches(item, names, 1) if isinstance(item, str) else []
+    mend = f"did you mean {near[0]!r}?" if near else "give names as in the fit"
+    return f"no item is called {_plain(item)!r}: {mend}"
+
+
+def _initial(config: Config, items: np.ndarray, init: Any) -> Params | None:
+    """Parameters that hold these initial vectors; None to draw all."""
+    if init is None:
+        return None
+    drawn = jax.device_get(
+        init_params(config, len(items), member_keys(np.uint32(config.seed)).init)
+    )
+    table = np.array(drawn["embedding"]["embedding"])
+    if isinstance(init, Mapping):
+        rows = _rows(items, _keys(init))
+        given = [_vectors(vector, (config.dim,)) for vector in init.values()]
+        table[rows] = np.reshape(given, (len(given), config.dim))
+    else:
+        table = _vectors(init, table.shape)
+    return {**drawn, "embedding": {"embedding": table}}
+
+
+def _keys(init: Mapping) -> np.ndarray:
+    keys = np.empty(len(init), object)
+    keys[:] = list(init)
+    return _item_values(keys)
+
+
+def _vectors(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        values = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        values = np.full(0, np.nan, np.float32)
+    if values.shape != shape or not np.isfinite(values).all():
+        raise InputError(f"init has the shape {values.shape}: give finite numbers [{shape}]")
+    return values
+
+
+# Checks that do not apply
+
+_COLUMNS = "feeds features of three columns or more, where a pair has two"
+_LABELS = "feeds labels that do not say which of them means similar; here they lie in 0..1"
+_ITEMS = "feeds features that are no ids, and asks about values that were not fitted"
+_TRANSFORM = "transforms what was fitted, where transform takes items; the rows are not the pairs'"
+
+NOT_FOR_PAIRS = {
+    "check_fit_score_takes_y": _COLUMNS,
+    "check_dont_overwrite_parameters": _COLUMNS,
+    "check_n_features_in_after_fitting": _COLUMNS,
+    "check_estimators_dtypes": _COLUMNS,
+    "check_sample_weights_list": _COLUMNS,
+    "check_dtype_object": _COLUMNS,
+    "check_pipeline_consistency": _COLUMNS,
+    "check_estimators_nan_inf": _COLUMNS,
+    "check_estimators_pickle": _COLUMNS,
+    "check_array_api_input": _COLUMNS,
+    "check_f_contiguous_array_estimator": _COLUMNS,
+    "check_classifiers_one_label": _COLUMNS,
+    "check_supervised_y_2d": _COLUMNS,
+    "check_methods_sample_order_invariance": _COLUMNS,
+    "check_methods_subset_invariance": _COLUMNS,
+    "check_dict_unchanged": _COLUMNS,
+    "check_fit2d_predict1d": _COLUMNS,
+    "check_sample_weights_pandas_series": _LABELS,
+    "check_sample_weights_not_an_array": _LABELS,
+    "check_sample_weights_shape": _LABELS,
+    "check_sample_weights_not_overwritten": _LABELS,
+    "check_classifier_data_not_an_array": _LABELS,
+    "check_classifiers_classes": _LABELS,
+    "check_sample_weight_equivalence_on_dense_data": _ITEMS,
+    "check_classifiers_one_label_sample_weights": _ITEMS,
+    "check_decision_proba_consistency": _ITEMS,
+    "check_transformer_data_not_an_array": _TRANSFORM,
+    "check_transformer_general": _TRANSFORM,
+}
+"""Why a check of `sklearn.utils.estimator_checks` is failed: what it feeds is no pairs.
+
+To be given as `expected_failed_checks`. Of features turned into pairs, all are passed but the
+names of classes and those of transformers.
+"""

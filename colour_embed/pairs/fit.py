@@ -1,0 +1,452 @@
+"""People's own pairs, trained until nothing more is gained: restarts, a plateau, held-out pairs.
+
+The tutorial trains for a fixed number of epochs, which for 50 pairs is far too short and for ten
+million far too long. Here length is set in steps, several restarts train as one, the learning rate
+falls where they stand still, and the best restart at its best moment is what is kept.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from colour_embed.config import Config, InputError
+from colour_embed.data import WeightedPairs
+from colour_embed.engine.layouts import run_stacked_epochs
+from colour_embed.engine.lazy import run_lazy_epochs, start_lazy_training, start_memory
+from colour_embed.model import Params, item_vectors, logits
+from colour_embed.train import (
+    VALUE_BY_VALUE,
+    WIDE_VECTORS,
+    DevicePairs,
+    PackedPairs,
+    Trained,
+    Training,
+    TrainState,
+    can_pack,
+    cross_entropy,
+    device_pairs,
+    make_optimizer,
+    member_keys,
+    run_epochs,
+    start_training,
+)
+
+LAZY = "lazy_adam"
+"""The optimiser of `lazy`; every other one is `train.make_optimizer`'s."""
+
+_PARTS = 2  # snapshots between two looks: the map moves most before the first
+_SNAPSHOT_BYTES = 2**28
+_EVALUATED = 2**16  # pairs at a time, so that memory does not grow with them
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a training has come to its end.
+
+    Attributes:
+        max_steps: The most steps, to the nearest whole epoch; the last look lies within them.
+        look: Steps between two looks at the loss; at least an epoch.
+        tolerance: Nats per pair; what a look must gain on the best one before to count as better.
+        patience: Looks without a gain until the learning rate is lowered, or the training ends.
+        falls: How often the rate is lowered, to a tenth, before the training ends.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    max_steps: int = 50_000
+    look: int = 200
+    tolerance: float = 1e-4
+    patience: int = 10
+    falls: int = 1
+
+    def __post_init__(self):  # noqa: D105
+        for name, least in (("max_steps", 1), ("look", 1), ("patience", 1), ("falls", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"{name} is {value!r}: give a whole number of at least {least}")
+        if not 0 <= self.tolerance < np.inf:
+            raise InputError(f"tolerance is {self.tolerance!r}: give a finite number of 0 or more")
+
+
+class PairProgress(NamedTuple):
+    """What `fit_pairs` reports: steps done and at most to do, the best loss, how often it fell."""
+
+    steps: int
+    max_steps: int
+    loss: float
+    falls: int
+
+
+@dataclass(frozen=True, eq=False)
+class PairFit(Trained):
+    """A training on people's own pairs, as NumPy arrays.
+
+    Attributes:
+        config: What was asked for.
+        params: The parameters of the best restart at its best look; see `model.Params`.
+        step: int [L], the steps done at each look.
+        loss: float32 [L, restarts], the mean training loss since the look before, nats per pair.
+        heldout_loss: float32 [L, restarts], of the held-out pairs at each look; None without any.
+        restart_loss: float32 [restarts], by which restarts are compared: of the held-out pairs, or
+            else of the training pairs, each restart at its best look.
+        best: Which restart was kept.
+        best_step: The steps after which it was at its best.
+        stopped: "plateau", "steps", "interrupted" or "diverged".
+        snapshot_step: int [F], the steps of the snapshots; 0 is before the first one.
+        snapshots: float32 [F, items, dim] of the restart that was kept; F is 0 where they would
+            take too much memory.
+    """
+
+    config: Config
+    params: Params
+    step: np.ndarray
+    loss: np.ndarray
+    heldout_loss: np.ndarray | None
+    restart_loss: np.ndarray
+    best: int
+    best_step: int
+    stopped: str
+    snapshot_step: np.ndarray
+    snapshots: np.ndarray
+
+
+def pair_logits(config: Config, params: Params, index: np.ndarray) -> np.ndarray:
+    """The log-odds of pairs, float32 [N], of parameters as NumPy arrays.
+
+    Args:
+        config: head, smoothing and normalise are used.
+        params: As `PairFit.params`.
+        index: int32 [N, 2]; the ids are trusted.
+    """
+    parts = [index[start : start + _EVALUATED] for start in range(0, len(index), _EVALUATED)]
+    found = [np.asarray(_logits(config.static(), params, *part.T)) for part in parts]
+    return np.concatenate([np.zeros(0, np.float32), *found])
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _logits(config, params, first, second):
+    return logits(config, params, first, second)
+
+
+def fit_pairs(
+    config: Config,
+    items: int,
+    pairs: WeightedPairs,
+    *,
+    held_out: WeightedPairs | None = None,
+    restarts: int = 8,
+    stopping: Stopping | None = None,
+    initial: Params | None = None,
+    frozen: np.ndarray | None = None,
+    report: Callable[[PairProgress], None] | None = None,
+) -> PairFit:
+    """Train an embedding of people's own items; the best of several restarts.
+
+    Ctrl-C ends the training; the best so far is returned.
+
+    Args:
+        config: The run; its epochs are not used. The optimiser may be `LAZY`.
+        items: Number of items.
+        pairs: The training pairs.
+        held_out: Pairs to compare restarts and moments by; else the training loss is.
+        restarts: Trainings from different initial values, in the same order of pairs.
+        stopping: When to end.
+        initial: Parameters to start from, in place of drawn ones; then there is one restart.
+        frozen: bool [items], rows that stay as they are, and with them the head; needs `initial`.
+        report: Called after each look.
+
+    Returns:
+        The training; see `PairFit`.
+
+    Raises:
+        InputError: ids out of range, no pairs, bad weights, or options that do not go together.
+    """
+    stopping = stopping or Stopping()
+    if isinstance(restarts, bool) or not isinstance(restarts, int) or restarts < 1:
+        raise InputError(f"restarts is {restarts!r}: give a whole number of at least 1")
+    if frozen is not None and (initial is None or config.optimizer == LAZY):
+        raise InputError("frozen rows need the vectors they have, and no lazy optimiser")
+    if frozen is not None and np.shape(frozen) != (items,):
+        raise InputError(f"frozen has the shape {np.shape(frozen)}: give one bool for each item")
+    run = _Run(config, items, pairs, held_out, restarts, stopping, initial, frozen)
+    try:
+        while run.stopped is None:
+            run.look()
+            if report is not None:
+                report(run.progress())
+    except KeyboardInterrupt:
+        run.stopped = "interrupted"
+    return run.result()
+
+
+class _Program(NamedTuple):
+    """What the compiled program depends on."""
+
+    config: Config
+    items: int
+    restarts: int
+    masked: bool
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def _start(program: _Program, seed, numbers):
+    keys = member_keys(seed)
+
+    def one(restart):
+        # Restart 0 is the training that the seed alone starts.
+        own = jnp.where(restart == 0, *_key_data(keys.init, restart))
+        own_keys = keys._replace(init=jax.random.wrap_key_data(own))
+        if program.config.optimizer == LAZY:
+            return start_lazy_training(program.config, program.items, own_keys, numbers)
+        return start_training(program.config, program.items, own_keys, numbers)
+
+    return keys, jax.vmap(one)(jnp.arange(program.restarts))
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def _start_from(program: _Program, params, numbers):
+    """The trainings that start from these parameters [restarts, ...]; their memory is empty."""
+    start = start_memory
+    if program.config.optimizer != LAZY:
+        start = make_optimizer(program.config, numbers).init
+    state = TrainState(params, jax.vmap(start)(params))
+    return Training(state, jnp.zeros(program.restarts, jnp.int32))
+
+
+def _key_data(key: Array, restart: Array) -> tuple[Array, Array]:
+    return jax.random.key_data(key), jax.random.key_data(jax.random.fold_in(key, restart))
+
+
+@functools.partial(jax.jit, static_argnames="program", compiler_options=WIDE_VECTORS)
+def _advance(program: _Program, training, keys, numbers, pairs, epochs, frozen):
+    """Train all restarts for these epochs: the training, and their losses [restarts, epochs]."""
+    config = program.config
+
+    def transform(training, metrics):
+        return metrics.loss
+
+    arguments = (keys, numbers, pairs, epochs)
+    if program.restarts > 1 and config.optimizer == VALUE_BY_VALUE and not program.masked:
+        return run_stacked_epochs(config, training, *arguments, transform=transform)
+
+    def one(training):
+        if config.optimizer == LAZY:
+            return run_lazy_epochs(config, training, *arguments, transform=transform)
+        optimizer = None
+        if program.masked:
+            optimizer = _masked(make_optimizer(config, numbers), frozen)
+        return run_epochs(config, training, *arguments, transform=transform, optimizer=optimizer)
+
+    return jax.lax.map(one, training)
+
+
+def _masked(inner: optax.GradientTransformation, frozen: Array) -> optax.GradientTransformation:
+    """An optimiser that moves the rows that are not frozen, and nothing else."""
+
+    def update(gradient, state, params=None):
+        updates, state = inner.update(gradient, state, params)
+        rows = updates["embedding"]["embedding"]
+        moved = {"embedding": {"embedding": jnp.where(frozen[:, None], 0.0, rows)}}
+        return {**jax.tree.map(jnp.zeros_like, updates), **moved}, state
+
+    return optax.GradientTransformation(inner.init, update)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _mean_losses(config: Config, params, pairs: DevicePairs, shares: Array):
+    """The weighted mean loss of each restart [restarts]; pairs and shares are [parts, size]."""
+
+    def one(params):
+        def add(total, part):
+            pairs, share = part
+            loss = cross_entropy(logits(config, params, pairs.first, pairs.second), pairs.label)
+            return total + jnp.sum(share * loss), None
+
+        return jax.lax.scan(add, jnp.zeros(()), (pairs, shares))[0]
+
+    return jax.lax.map(one, params)
+
+
+def _in_parts(pairs: DevicePairs) -> tuple[DevicePairs, Array]:
+    """Pairs as [parts, size], and each one's share of the weighted mean, zero for what fills up."""
+    count = pairs.count
+    size = min(count, _EVALUATED)
+    parts = -(-count // size)
+
+    def cut(values):
+        return jnp.pad(values, (0, parts * size - count)).reshape(parts, size)
+
+    if pairs.weight is None:
+        share = jnp.full(count, 1 / count)
+    else:
+        share = pairs.weight / np.asarray(pairs.weight, np.float64).sum()
+    return jax.tree.map(cut, (pairs._replace(weight=None), share))
+
+
+class _Run:
+    """A training under way, driven look by look from the host."""
+
+    def __init__(self, config, items, pairs, held_out, restarts, stopping, initial, frozen):
+        restarts = 1 if initial is not None else restarts
+        self.stopping, self.config = stopping, config
+        self.program = _Program(config.static(), items, restarts, frozen is not None)
+        self.numbers = config.numbers()
+        unpacked = device_pairs(pairs, items)
+        self.frozen = None if frozen is None else jnp.asarray(frozen, bool)
+        packed = unpacked.weight is None and can_pack(items, pairs.label)
+        self.pairs = PackedPairs.of(unpacked) if packed else unpacked
+        self.is_held_out = held_out is not None and len(held_out) > 0
+        self.evaluated = _in_parts(device_pairs(held_out, items) if self.is_held_out else unpacked)
+        self.steps_per_epoch = -(-self.pairs.count // config.batch_size)
+        self.max_epochs = max(1, round(stopping.max_steps / self.steps_per_epoch))
+        # All parts are of one length, so that one program serves them all.
+        wanted = stopping.look / self.steps_per_epoch / _PARTS
+        self.part = max(1, min(round(wanted), self.max_epochs // _PARTS))
+        parts = round(stopping.look / self.steps_per_epoch / self.part)
+        self.parts = max(1, min(_PARTS, parts, self.max_epochs // self.part))
+        self.keys, self.training = _start(self.program, np.uint32(config.seed), self.numbers)
+        if initial is not None:
+            params = _checked_start(initial, self.training.state.params)
+            self.training = _start_from(self.program, params, self.numbers)
+        self.best = self.training.state.params
+        self.best_loss = np.full(restarts, np.inf, np.float32)
+        self.best_step = np.zeros(restarts, int)
+        self.mark, self.waited, self.falls = np.inf, 0, 0
+        self.epoch, self.stopped = 0, None
+        self.history: list[tuple[int, np.ndarray, np.ndarray | None]] = []
+        looks = -(-self.max_epochs // self.part)
+        taken = looks * restarts * items * config.dim * 4
+        self.snapshots: list[tuple[int, np.ndarray]] | None = None
+        if taken <= _SNAPSHOT_BYTES:
+            self.snapshots = []
+        self._snapshot()
+
+    @property
+    def steps(self) -> int:
+        return self.epoch * self.steps_per_epoch
+
+    def look(self) -> None:
+        """Train up to the next look, and decide whether to go on."""
+        losses = []
+        for _ in range(self.parts):
+            epochs = np.arange(self.epoch + 1, self.epoch + self.part + 1, dtype=np.int32)
+            self.training, loss = _advance(
+                self.program,
+                self.training,
+                self.keys,
+                self.numbers,
+                self.pairs,
+                epochs,
+                self.frozen,
+            )
+            losses.append(np.asarray(loss))
+            self.epoch += self.part
+            self._snapshot()
+        params = self.training.state.params
+        value = np.asarray(_mean_losses(self.program.config, params, *self.evaluated))
+        diverged = np.asarray(self.training.diverged) > 0
+        # What is no number is no gain, and shall not hide that of another restart.
+        value = np.where(diverged | np.isnan(value), np.float32(np.inf), value)
+        mean = np.concatenate(losses, axis=1).mean(axis=1)
+        self.history.append((self.steps, mean, value if self.is_held_out else None))
+        self._keep_best(value)
+        if diverged.all():
+            self.stopped = "diverged"
+        elif self.epoch + self.parts * self.part > self.max_epochs:
+            self.stopped = "steps"
+        elif value.min() < self.mark - self.stopping.tolerance:
+            self.mark, self.waited = float(value.min()), 0
+        else:
+            self._wait()
+
+    def _keep_best(self, value: np.ndarray) -> None:
+        better = value < self.best_loss
+        if not better.any():
+            return
+
+        def chosen(new, old):
+            return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        self.best = jax.tree.map(chosen, self.training.state.params, self.best)
+        self.best_loss = np.where(better, value, self.best_loss)
+        self.best_step = np.where(better, self.steps, self.best_step)
+
+    def _wait(self) -> None:
+        """A look without a gain: after some, go back to the best with a lower rate, or end."""
+        self.waited += 1
+        if self.waited < self.stopping.patience:
+            return
+        if self.falls == self.stopping.falls:
+            self.stopped = "plateau"
+            return
+        self.falls, self.waited = self.falls + 1, 0
+        self.numbers = {**self.numbers, "learning_rate": self.numbers["learning_rate"] / 10}
+        # With an empty memory: restarts that were at their best at different looks have taken
+        # different numbers of steps, and trained as one they have but one count.
+        self.training = _start_from(self.program, self.best, self.numbers)
+
+    def _snapshot(self) -> None:
+        if self.snapshots is not None:
+            vectors = jax.vmap(functools.partial(item_vectors, self.program.config))
+            taken = np.asarray(vectors(self.training.state.params))
+            self.snapshots.append((self.steps, taken))
+
+    def progress(self) -> PairProgress:
+        most = self.max_epochs * self.steps_per_epoch
+        return PairProgress(self.steps, most, float(self.best_loss.min()), self.falls)
+
+    def result(self) -> PairFit:
+        best = int(np.argmin(self.best_loss))
+        params = jax.tree.map(lambda leaf: leaf[best], jax.device_get(self.best))
+        snapshots = self.snapshots or []
+        shape = (0, *params["embedding"]["embedding"].shape)
+
+        def looks(values):
+            return np.array(values, np.float32).reshape(-1, self.program.restarts)
+
+        return PairFit(
+            config=self.config,
+            params=params,
+            step=np.array([step for step, _, _ in self.history], int),
+            loss=looks([loss for _, loss, _ in self.history]),
+            heldout_loss=looks([value for _, _, value in self.history])
+            if self.is_held_out
+            else None,
+            restart_loss=self.best_loss,
+            best=best,
+            best_step=int(self.best_step[best]),
+            stopped=self.stopped or "interrupted",
+            snapshot_step=np.array([step for step, _ in snapshots], int),
+            snapshots=np.array([taken[best] for _, taken in snapshots]).reshape(-1, *shape[1:])
+            if snapshots
+            else np.zeros(shape, np.float32),
+        )
+
+
+def _checked_start(initial: Params, like: Params) -> Params:
+    """Given parameters as those of the one restart [1, ...].
+
+    Raises:
+        InputError: they are not those of a model of this size.
+    """
+
+    def checked(value, like):
+        if np.shape(value) != like.shape[1:]:
+            raise InputError(
+                f"initial has an array of the shape {np.shape(value)}: give {like.shape[1:]}"
+            )
+        return jnp.asarray(value, like.dtype)[None]
+
+    if jax.tree.structure(initial) != jax.tree.structure(like):
+        raise InputError("initial: give the embedding and the dense unit's kernel and bias")
+    return jax.tree.map(checked, initial, like)

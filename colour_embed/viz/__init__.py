@@ -1,0 +1,1 @@
+"""Figures, frames, videos and the page. Arrays in, files out; nothing is trained here."""

@@ -1,0 +1,458 @@
+"""A run as one HTML file that works offline: points over epochs beside the true RGB.
+
+`read_run` takes the arrays out of a run folder, `page` makes the text of the file from them, and
+`write_page` writes it. The file holds everything that it shows: nothing is fetched, and a policy in
+it forbids the browser to. Text from the run goes in as JSON and is shown as text only, so a colour
+named <script> is a name. NumPy only.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import dataclasses
+import hashlib
+import html
+import importlib.resources
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colour_embed.config import InputError
+from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
+from colour_embed.evaluate import geometry
+from colour_embed.io.run_folder import read_colours, reading, replacing_file
+
+__all__ = ["Run", "Training", "check_page", "page", "read_run", "write_page"]
+
+MARKER = b'<meta name="generator" content="colour_embed.viz.page">'
+"""Stands near the top of every page; a file without it is not replaced."""
+
+MAX_BYTES = {"tutorial": 4_000_000, "sweep": 20_000_000}
+"""How large a page may be, by the experiment whose run it shows."""
+
+_TEMPLATES = importlib.resources.files("colour_embed.viz") / "templates"
+_LARGEST = 32767  # of an int16
+_DTYPES = {"uint8": "<u1", "int16": "<i2", "int32": "<i4", "float32": "<f4"}
+_OVERHEAD = 400  # bytes of text about each training, no less than there are
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One training as a page shows it.
+
+    Attributes:
+        dim: d, of the embedding.
+        epoch: int [F], the epochs of the frames, ascending.
+        frames: [F, items, d], the embedding at these epochs; F is 1 where no snapshots were kept,
+            and 0 where there are no finite numbers to show.
+        loss: [E], of each epoch from 1 on; NaN from where the training diverged.
+        choice: which value of each of the run's choices this training has.
+        facts: a few words on how well it went.
+    """
+
+    dim: int
+    epoch: np.ndarray
+    frames: np.ndarray
+    loss: np.ndarray
+    choice: tuple[Any, ...] = ()
+    facts: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a page shows.
+
+    Attributes:
+        experiment: "tutorial", whose trainings stand side by side, or "sweep", where one is chosen.
+        colours: names and RGB of the items.
+        pairs: how many pairs they were trained on.
+        trainings: one for each combination of the choices.
+        choices: what tells the trainings apart, by name, and its values: "seed" among them.
+        lines: losses to compare with, by name.
+        start: which training is shown first.
+        left_out: how many seeds the page has no room for.
+        share: of the snapshots, those that it has room for.
+        title: of the page; one that speaks of colour names where empty.
+        about: what the page says below its title, likewise.
+    """
+
+    experiment: str
+    colours: Colours
+    pairs: int
+    trainings: Sequence[Training]
+    choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    lines: Mapping[str, float] = field(default_factory=dict)
+    start: int = 0
+    left_out: int = 0
+    share: float = 1.0
+    title: str = ""
+    about: str = ""
+
+
+# --------------------------------------------------------------------------------------------------
+# From a run folder
+
+
+def read_run(folder: str | os.PathLike[str], colours: str | None = None) -> Run:
+    """Read what a page shows from the folder of a tutorial run or of a sweep.
+
+    Args:
+        folder: what `experiments.tutorial` or `experiments.sweep` wrote.
+        colours: as for `load_colours`; None takes the run's own.
+
+    Raises:
+        InputError: no such run, one that is not finished, a file of it that is missing or damaged,
+            or colours that are not the run's.
+    """
+    folder = Path(folder)
+    readers = {"tutorial": _read_tutorial, "sweep": _read_sweep}
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: holds no run; give --run the folder of a tutorial or sweep")
+    with reading(folder):
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        experiment = config.get("experiment") if isinstance(config, dict) else None
+        if experiment not in readers:
+            raise InputError(
+                f"{folder}: is a run of {experiment!r}; give the folder of a tutorial or a sweep"
+            )
+        if not config.get("finished", True):
+            raise InputError(f"{folder}: the sweep is not finished; run it again with --resume")
+        return readers[experiment](folder, config, _read_colours(folder, config, colours))
+
+
+def _read_colours(folder: Path, config: dict, source: str | None) -> Colours:
+    """The run's colours, known by the hash of names, RGB and pairs that every run keeps."""
+    try:
+        colours = load_colours(source) if source else read_colours(folder)
+    except InputError as error:
+        if source:
+            raise
+        raise InputError(f"{error}: give --colours the file that the run was made from") from None
+    environment = json.loads((folder / "env.json").read_text(encoding="utf-8"))
+    if environment["data_hash"] != data_hash(colours, tutorial_pairs(colours, config["pairs"])):
+        raise InputError(
+            f"{source or config['colours']}: the colours differ from those that {folder} was made "
+            "from; give --colours the file of the run, or make the run again"
+        )
+    return colours
+
+
+def _read_tutorial(folder: Path, config: dict, colours: Colours) -> Run:
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    if not metrics:
+        raise InputError(f"{folder}: the run was interrupted before any result; make it again")
+    trainings, lines = [], {}
+    for name, entry in metrics.items():
+        with np.load(folder / f"snapshots_{name}.npz") as arrays:
+            epoch, frames, loss = (arrays[key] for key in ("epoch", "embedding", "loss"))
+        epoch, frames = _finite(epoch, frames)
+        trainings.append(Training(entry["dim"], epoch, frames, loss, facts=_facts(entry)))
+        lines = {
+            "best without memorising": entry["best_loss"],
+            "guessing the base rate": entry["base_rate_loss"],
+        }
+    return Run("tutorial", colours, config["pairs"], trainings, lines=lines)
+
+
+def _read_sweep(folder: Path, config: dict, colours: Colours) -> Run:
+    programs, axes = list(config["programs"]), config["axes"]
+    choices = {
+        **({"program": programs} if len(programs) > 1 else {}),
+        "dim": list(dict.fromkeys(config["dims"])),
+        **axes,
+        "seed": config["seeds"],
+    }
+    with (folder / "runs.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    members = len(rows) // len(programs)
+    trainings = []
+    with (
+        np.load(folder / "embeddings.npz") as embeddings,
+        np.load(folder / "curves.npz") as curves,
+    ):
+        for number, program in enumerate(programs):
+            arrays = {
+                name.removeprefix(f"{program}_"): embeddings[name]
+                for name in embeddings
+                if name.startswith(f"{program}_")
+            }
+            arrays["loss"] = curves[f"{program}_loss"]
+            own = rows[number * members : (number + 1) * members]
+            for place, row in enumerate(own):
+                dim = int(row["dim"])
+                within = sum(int(other["dim"]) == dim for other in own[:place])
+                values = [float(row[name]) for name in axes]
+                chosen = (program, dim, *values, int(row["seed"]))
+                choice = chosen if "program" in choices else chosen[1:]
+                trainings.append(_member(arrays, place, within, row, choice))
+    start = min(range(len(rows)), key=lambda place: _appeal(trainings[place], rows[place]))
+    return Run("sweep", colours, config["pairs"], trainings, choices, start=start)
+
+
+def _member(arrays, place: int, within: int, row: dict, choice: tuple) -> Training:
+    """One member of a sweep: with its snapshots if it has them, and its last embedding."""
+    dim, diverged, loss = int(row["dim"]), int(row["diverged"]), arrays["loss"][place]
+    last = diverged - 1 if diverged else len(loss)
+    epoch, frames = np.array([last]), arrays[f"d{dim}"][within][None]
+    if place < len(arrays.get("snapshots", ())):
+        kept = arrays["epoch"] < last
+        epoch = np.append(arrays["epoch"][kept], epoch)
+        frames = np.concatenate([arrays["snapshots"][place, kept, :, :dim], frames])
+    epoch, frames = _finite(epoch, frames)
+    return Training(dim, epoch, frames, loss, choice, _facts(row))
+
+
+def _finite(epoch, frames):
+    """The frames that are all numbers, and their epochs."""
+    kept = np.isfinite(frames).all(axis=(1, 2))
+    return epoch[kept], frames[kept]
+
+
+def _appeal(training: Training, row: dict) -> tuple:
+    """Sorts first what is worth seeing first: with snapshots, recovered, of the least loss."""
+    loss = float(row["heldout_loss"] or "inf")
+    return len(training.frames) < 2, row["recovered"] != "True", loss
+
+
+def _facts(measures: Mapping[str, Any]) -> str:
+    """A few words from an entry of metrics.json or a row of runs.csv."""
+    facts = [f"seed {measures['seed']}"]
+    if measures["spearman"] not in (None, ""):
+        facts.append(f"Spearman with RGB {float(measures['spearman']):.3f}")
+    facts.append("recovered" if str(measures["recovered"]) == "True" else "not recovered")
+    return ", ".join(facts)
+
+
+# --------------------------------------------------------------------------------------------------
+# To a page
+
+
+def page(run: Run, max_bytes: int | None = None) -> str:
+    """Return the text of an HTML file that shows a run and needs nothing else.
+
+    Each training is turned so that its frames lie close to its last one, and that one close to
+    RGB: panels can be compared by eye. Coordinates are kept as int16 with a scale for each
+    training. Where there is no room for all snapshots, evenly chosen ones are left out, of all
+    trainings alike; where there is none for all last frames, the last seeds are.
+
+    Args:
+        run: what to show.
+        max_bytes: how large the text may be in UTF-8; None takes MAX_BYTES.
+
+    Raises:
+        InputError: not even one seed fits.
+    """
+    run = _fitting(run, MAX_BYTES[run.experiment] if max_bytes is None else max_bytes)
+    code = {name: _template(name) for name in ("page.css", "draw.js", "page.js")}
+    style, *scripts = (_hash(text) for text in code.values())
+    policy = (
+        f"default-src 'none'; style-src {style}; script-src {' '.join(scripts)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "policy": policy,
+        "title": html.escape(_title(run)),
+        "about": html.escape(_about(run)),
+        "data": _json(_content(run)),
+        **code,
+    }
+    # In one pass, so that braces within a part are not taken for places to fill.
+    return re.sub(r"\{\{([\w.]+)\}\}", lambda found: parts[found[1]], _template("page.html"))
+
+
+def _template(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _title(run: Run) -> str:
+    if run.title:
+        return run.title
+    if run.experiment == "sweep":
+        return f"{len(run.trainings)} trainings of {len(run.colours)} colour names"
+    return f"How {len(run.colours)} colour names find their places"
+
+
+def _about(run: Run) -> str:
+    about = run.about or (
+        f"Trained on {run.pairs:,} pairs of names, each called similar or not. No colour was ever "
+        "seen in training: every name is only drawn in its own."
+    )
+    if run.left_out:
+        about += f" The last {run.left_out} seeds of the sweep are left out for want of room."
+    if run.share < 1:
+        about += f" There was room for {run.share:.0%} of the snapshots."
+    return about
+
+
+def _content(run: Run) -> dict:
+    """What the page's script reads."""
+    rgb = run.colours.rgb
+    labels = {"program": "Program", "dim": "Dimension", "seed": "Seed"}
+    choices = [
+        {"name": name, "label": labels.get(name, name.replace("_", " ")), "values": list(values)}
+        for name, values in run.choices.items()
+    ]
+    trainings = [_training(training, run) for training in run.trainings]
+    return {
+        "names": _distinct(run.colours.names),
+        "rgb": _encode(np.round(255 * rgb), "uint8"),
+        "item": int(np.argmax(np.ptp(rgb, axis=1))),  # the first of the most vivid colours
+        "panels": 1 if choices else len(trainings),
+        "choices": choices,
+        "seed": list(run.choices).index("seed") if choices else -1,
+        "start": trainings[run.start]["choice"],
+        "lines": [
+            {"label": name, "value": value}
+            for name, value in run.lines.items()
+            if value is not None
+        ],
+        "trainings": trainings,
+    }
+
+
+def _training(training: Training, run: Run) -> dict:
+    choice = [
+        list(values).index(value) for value, values in zip(training.choice, run.choices.values())
+    ]
+    frames = _turned(training.frames, run.colours.rgb)
+    unit = float(np.max(np.abs(frames), initial=0.0)) / _LARGEST or 1.0
+    facts = training.facts
+    if training.dim > 3:
+        facts = f"first three principal axes, {facts}"
+    return {
+        "choice": choice,
+        "dim": training.dim,
+        "title": f"{training.dim}-D embedding",
+        "space": f"{training.dim}-D",
+        "facts": facts,
+        "unit": unit,
+        "epoch": _encode(training.epoch, "int32"),
+        "points": _encode(np.round(frames / unit), "int16"),
+        "loss": _encode(training.loss, "float32"),
+    }
+
+
+def _turned(frames: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    """Frames [F, items, d] around 0, turned toward the last, and its first 3 axes toward RGB.
+
+    Only turned, mirrored and shifted: distances in all d dimensions stay as they are.
+    """
+    if len(frames) == 0:
+        return frames
+    dim = frames.shape[-1]
+    shown = min(dim, 3)
+    last = geometry.principal_axes(frames[-1], dim)
+    target = rgb - rgb.mean(axis=0) if shown == 3 else geometry.principal_axes(rgb, shown)
+    last[:, :shown] = geometry.align(last[:, :shown], target)
+    return geometry.align(frames, last)
+
+
+def _fitting(run: Run, max_bytes: int) -> Run:
+    """The run with no more seeds and snapshots than there is room for."""
+    # Base64 writes four characters for three bytes; names may be escaped at six for one.
+    room = 0.74 * (max_bytes - 60_000 - 7 * sum(map(len, run.colours.names)))
+    frame = {training.dim: 2 * len(run.colours) * training.dim for training in run.trainings}
+    least = [frame[one.dim] + 4 * len(one.loss) + _OVERHEAD for one in run.trainings]
+    seeds = list(run.choices.get("seed", [None]))
+    fits = int(len(seeds) * min(1.0, room / sum(least)))
+    if fits < 1:
+        raise InputError(
+            f"the run is too large for a page: {sum(least) / 1e6:.1f} MB without its snapshots, "
+            f"and {room / 1e6:.1f} MB fit; make a run of fewer colours or epochs"
+        )
+    if fits < len(seeds):
+        kept = [one for one in run.trainings if one.choice[-1] in seeds[:fits]]
+        shown = run.trainings[run.start]
+        run = dataclasses.replace(
+            run,
+            trainings=kept,
+            choices={**run.choices, "seed": seeds[:fits]},
+            start=kept.index(shown) if shown in kept else 0,
+            left_out=len(seeds) - fits,
+        )
+        room = 0
+    more = sum(frame[one.dim] * max(len(one.frames) - 1, 0) for one in run.trainings)
+    share = min(1.0, max(room - sum(least), 0) / more) if more else 1.0
+    thinned = [_thinned(one, share) for one in run.trainings]
+    return dataclasses.replace(run, trainings=thinned, share=share)
+
+
+def _thinned(training: Training, share: float) -> Training:
+    """A training with this share of its frames, evenly chosen, the last always among them."""
+    last = len(training.frames) - 1
+    if last < 1 or share == 1:
+        return training
+    count = 1 + int(share * last)
+    chosen = np.unique(np.linspace(last if count == 1 else 0, last, count).round().astype(int))
+    return dataclasses.replace(
+        training, epoch=training.epoch[chosen], frames=training.frames[chosen]
+    )
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, those that came before with a number, so that each stands for one item."""
+    labels: dict[str, None] = {}
+    for name in names:
+        label, number = name, 1
+        while label in labels:
+            number += 1
+            label = f"{name} ({number})"
+        labels[label] = None
+    return list(labels)
+
+
+def _encode(values: np.ndarray, kind: str) -> dict[str, str]:
+    content = np.ascontiguousarray(values, _DTYPES[kind]).tobytes()
+    return {"type": kind, "base64": base64.b64encode(content).decode("ascii")}
+
+
+def _json(content: Any) -> str:
+    """JSON that ends no script element: ASCII only, and no opening bracket of a tag in it."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _hash(text: str) -> str:
+    """How a content security policy names the text that it allows."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+# --------------------------------------------------------------------------------------------------
+# To a file
+
+
+def check_page(path: Path) -> None:
+    """Refuse a file that is not a page, before any work is done for it.
+
+    Raises:
+        InputError: the path is a folder, does not end in .html, or is a file of something else.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give --out a file, like {path / 'page.html'}")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{path}: is no name of a page; give --out a file that ends in .html")
+    if path.exists():
+        with path.open("rb") as file:
+            if MARKER not in file.read(1000):
+                raise InputError(f"{path}: is a file of something else; give another --out")
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page whole or not at all; folders on the way are made.
+
+    Raises:
+        InputError: as `check_page`.
+        OSError: the place cannot be written to.
+    """
+    check_page(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_file(path) as passing:
+        passing.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,642 @@
+"""People's own pairs by scikit-learn's conventions: its checks, what holds for all, and errors."""
+
+import doctest
+import pickle
+import re
+import subprocess
+import sys
+import warnings
+
+import jax
+import jax.numpy as jnp
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.estimator_checks import (
+    _check_name,
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
+
+from colour_embed import train
+from colour_embed.config import Config, InputError
+from colour_embed.model import logits
+from colour_embed.pairs import estimator, fit
+from colour_embed.pairs.estimator import NOT_FOR_PAIRS, PairEmbedding
+
+ITEMS, COUNT = 12, 200
+PLACES = np.random.default_rng(4).uniform(0, 3, (ITEMS + 3, 2))
+NAMES = np.array([f"item {chr(ord('a') + i)}" for i in range(ITEMS + 3)], object)
+
+
+def probability(index, places=PLACES):
+    return expit(2 - ((places[index[:, 0]] - places[index[:, 1]]) ** 2).sum(axis=1))
+
+
+def drawn_pairs(count, items=ITEMS, seed=0):
+    """Pairs of two different items, each item in one of the first."""
+    random = np.random.default_rng(seed)
+    first = np.append(np.arange(items), random.integers(0, items, count - items))
+    return np.stack([first, (first + random.integers(1, items, count)) % items], axis=1)
+
+
+PAIRS = drawn_pairs(COUNT)
+LABELS = probability(PAIRS)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return PairEmbedding(random_state=7).fit(PAIRS, LABELS)
+
+
+@pytest.fixture(scope="module")
+def named(fitted):
+    """The same by names, in the order in which they first appear."""
+    return PairEmbedding(random_state=7).fit(pd.DataFrame(NAMES[PAIRS]), LABELS)
+
+
+def fit_by_numpy(config, items, pairs, *, held_out, restarts, stopping, initial=None, report=None):
+    """The engine's stand-in, where only the conventions around it matter: it compiles nothing."""
+    if initial is None:
+        table = np.random.default_rng(config.seed).uniform(-0.5, 0.5, (items, config.dim))
+        dense = {"kernel": np.ones((1, 1)), "bias": np.zeros(1)}
+        initial = {"embedding": {"embedding": table}, "dense": dense}
+    values, weight = reference.leaves(initial), pairs.weight / pairs.weight.sum()
+    label = pairs.label.astype(np.float64)
+    for _ in range(60):
+        loss, _, gradient = reference.value_and_gradient(
+            reference.nested(values), *pairs.index.T, label, weight, config.head, config.normalise
+        )
+        for name, slope in reference.leaves(gradient).items():
+            values[name] = values[name] - slope
+    params = reference.nested({name: value.astype(np.float32) for name, value in values.items()})
+    losses, none = np.full((1, 1), loss, np.float32), np.zeros(0)
+    return fit.PairFit(
+        config, params, np.array([60]), losses, None, losses[0], 0, 60, "plateau", none, none
+    )
+
+
+# scikit-learn's own checks
+
+
+QUICK = PairEmbedding(restarts=1)
+
+
+@parametrize_with_checks([QUICK], expected_failed_checks=lambda _: NOT_FOR_PAIRS, xfail_strict=True)
+def test_passes_the_checks_that_pairs_allow_and_no_other(estimator, check):
+    check(estimator)
+
+
+def test_no_check_is_left_out_that_is_not_there():
+    there = {_check_name(check) for _, check in estimator_checks_generator(QUICK)}
+    assert NOT_FOR_PAIRS.keys() <= there
+
+
+class PairsOfFeatures(PairEmbedding):
+    """Takes the features and labels that the checks feed, and makes pairs of them."""
+
+    transform = property(doc="Not there: it takes items, and the checks feed pairs.")
+    fit_transform = transform
+
+    def fit(self, X, y, sample_weight=None):
+        if y is not None:
+            values = np.asarray(y)
+            found = np.unique(values)
+            if len(found) == 2 and values.dtype.kind in "iU":
+                y = values == found[1]
+        return super().fit(X, y, sample_weight)
+
+    def _read_pairs(self, X, *, reset):
+        if not hasattr(X, "columns") and not hasattr(X, "tocsr"):
+            values = np.asarray(X)
+            if values.ndim == 2 and values.dtype.kind == "f" and np.isfinite(values).all():
+                whole = values == np.floor(values)
+                X = values if whole.all() else np.abs(np.floor(4 * values)).astype(int)
+        return super()._read_pairs(X, reset=reset)
+
+    def _two_columns(self, values):
+        # The sides of a feature's pair are told apart, as its columns are.
+        return np.stack([values[:, 0] % 2, 2 + values[:, -1] % 2], axis=1)
+
+
+@parametrize_with_checks(
+    [PairsOfFeatures()],
+    expected_failed_checks=lambda _: {"check_classifiers_classes": "labels have no names"},
+    xfail_strict=True,
+)
+def test_passes_nearly_all_checks_once_features_are_pairs(estimator, check, monkeypatch):
+    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    check(estimator)
+
+
+def test_works_with_cross_validation_and_its_scorers(monkeypatch):
+    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    hard = (LABELS > 0.5).astype(int)
+    assert cross_val_score(PairEmbedding(), PAIRS, hard, scoring="roc_auc", cv=3).min() > 0.8
+    soft = cross_val_score(PairEmbedding(), NAMES[PAIRS], LABELS, cv=3)
+    assert -0.69 < soft.min() < soft.max() < 0
+    found = GridSearchCV(PairEmbedding(), {"dim": np.arange(1, 4)}, cv=2).fit(PAIRS, LABELS)
+    assert found.best_params_["dim"] in (1, 2, 3)
+
+
+# What a fit holds
+
+
+def test_attributes(fitted):
+    assert fitted.embedding_.shape == (ITEMS, 2)
+    assert fitted.embedding_.dtype == np.float32
+    np.testing.assert_array_equal(fitted.items_, np.arange(ITEMS))
+    assert fitted.loss_curve_.shape == fitted.loss_steps_.shape
+    assert fitted.heldout_loss_curve_ is None
+    assert fitted.n_iter_ == fitted.loss_steps_[-1]
+    assert fitted.restart_losses_.shape == (8,)
+    assert fitted.stopped_ == "plateau"
+    assert fitted.kernel_ < 0 < fitted.bias_
+    assert fitted.n_features_in_ == 2
+    assert repr(fitted) == "PairEmbedding(random_state=7)"
+    floor = -np.mean(LABELS * np.log(LABELS) + (1 - LABELS) * np.log1p(-LABELS))
+    assert fitted.score(PAIRS, LABELS) == pytest.approx(-floor, abs=1e-5)
+    assert fitted.restart_losses_.min() == pytest.approx(floor, abs=1e-5)
+
+
+def test_predictions_are_the_model_s(fitted):
+    every = np.stack(np.mgrid[:ITEMS, :ITEMS], axis=-1).reshape(-1, 2)
+    found = fitted.decision_function(every)
+    by_jax = fit.pair_logits(Config(head="negative"), fitted._params, every)
+    np.testing.assert_allclose(found, by_jax, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found, fitted.decision_function(every[:, ::-1]))
+    proba = fitted.predict_proba(every)
+    np.testing.assert_allclose(proba[:, 1], expit(found), rtol=1e-12)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_array_equal(fitted.predict(every), proba.argmax(axis=1))
+    np.testing.assert_allclose(proba[:, 1], probability(every), atol=0.01)
+    one, other = fitted.transform(every).transpose(1, 0, 2).astype(np.float64)
+    np.testing.assert_allclose(
+        fitted.pair_distance(every), np.linalg.norm(one - other, axis=1), rtol=1e-12
+    )
+    weight = np.arange(len(every))
+    chosen = np.repeat(every, weight, axis=0)
+    np.testing.assert_allclose(
+        fitted.score(every, probability(every), weight),
+        fitted.score(chosen, probability(chosen)),
+        rtol=1e-12,
+    )
+
+
+@pytest.mark.parametrize(("head", "normalise"), [("dot", False), ("matched", True)])
+def test_predictions_of_other_heads_are_the_model_s(head, normalise, monkeypatch):
+    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    model = PairEmbedding(head=head, normalise=normalise).fit(PAIRS, LABELS)
+    config = Config(head=head, normalise=normalise)
+    by_jax = fit.pair_logits(config, model._params, PAIRS)
+    np.testing.assert_allclose(model.decision_function(PAIRS), by_jax, rtol=1e-4, atol=1e-4)
+    if normalise:
+        np.testing.assert_allclose(np.linalg.norm(model.embedding_, axis=1), 1, rtol=1e-6)
+
+
+def test_names_are_placed_as_ids_are(fitted, named):
+    order = pd.unique(NAMES[PAIRS].ravel())
+    np.testing.assert_array_equal(named.items_, order)
+    ids = pd.Index(order).get_indexer(NAMES[PAIRS].ravel()).reshape(-1, 2)
+    by_id = PairEmbedding(random_state=7).fit(ids, LABELS)
+    np.testing.assert_array_equal(named.embedding_, by_id.embedding_)
+    as_list = PairEmbedding(random_state=7).fit(NAMES[PAIRS].tolist(), LABELS.tolist())
+    np.testing.assert_array_equal(as_list.embedding_, named.embedding_)
+    np.testing.assert_array_equal(as_list.items_, named.items_)
+
+
+def test_any_hashable_is_a_name_and_ids_may_have_gaps(monkeypatch):
+    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    keys = np.empty(4, object)
+    keys[:] = [("a", 1), frozenset("b"), "c", 4]
+    pairs = keys[[[0, 1], [2, 3], [1, 3]]]
+    model = PairEmbedding().fit(pairs, [1, 0, 1])
+    assert list(model.items_) == list(keys)
+    assert model.predict(pairs).shape == (3,)
+    unknown = keys[:2].copy()
+    unknown[1] = ("a", 2)
+    with pytest.raises(InputError, match=r"^row 1: no item is called \('a', 2\): give names"):
+        model.transform(unknown)
+    gaps = PairEmbedding().fit([[1000, 3], [3, 70.0]], [1, 0])
+    np.testing.assert_array_equal(gaps.items_, [3, 70, 1000])
+    columns = pd.DataFrame({"one": pd.array([5, 6], "Int64"), "other": [9, 5]})
+    framed = PairEmbedding().fit(columns, pd.Series([True, False]))
+    np.testing.assert_array_equal(framed.items_, [5, 6, 9])
+    np.testing.assert_array_equal(framed.feature_names_in_, ["one", "other"])
+    with pytest.raises(ValueError, match="feature names"):
+        framed.predict(columns.rename(columns={"one": "two"}))
+    texts = pd.DataFrame({"one": ["x", "y"], "other": ["z", "x"]}, dtype="category")
+    assert list(PairEmbedding().fit(texts, [0, 1]).items_) == ["x", "z", "y"]
+
+
+def test_kneighbors(fitted, named):
+    found = NearestNeighbors(n_neighbors=4).fit(fitted.embedding_.astype(np.float64))
+    expected_distance, expected = found.kneighbors()
+    distance, nearest = fitted.kneighbors(n_neighbors=4)
+    np.testing.assert_allclose(distance, expected_distance, rtol=1e-9)
+    np.testing.assert_array_equal(nearest, expected)
+    one = fitted.kneighbors([5], 4, return_distance=False)
+    np.testing.assert_array_equal(one, expected[5:6])
+    np.testing.assert_array_equal(fitted.kneighbors(5, 4, return_distance=False), one)
+    by_name = named.kneighbors("item f", return_distance=False)
+    assert by_name.shape == (1, 5)
+    assert "item f" not in by_name
+    np.testing.assert_array_equal(
+        named.pair_distance([["item f", name] for name in by_name[0]]),
+        named.kneighbors(["item f"])[0][0],
+    )
+    for count in (0, ITEMS, 2.5, True):
+        with pytest.raises(InputError, match=r"^n_neighbors is .*: give a whole number in 1..11$"):
+            fitted.kneighbors(n_neighbors=count)
+    with pytest.raises(InputError, match="give a list"):
+        fitted.kneighbors([[1, 2]])
+
+
+def test_transform_takes_items_of_any_shape(named):
+    one = named.transform("item c")
+    np.testing.assert_array_equal(one, named.embedding_[list(named.items_).index("item c")])
+    np.testing.assert_array_equal(named.transform(named.items_), named.embedding_)
+    np.testing.assert_array_equal(named.transform([["item c", "item d"]])[0, 0], one)
+
+
+def test_copies_predict_the_same(fitted, named, tmp_path):
+    joblib.dump(named, tmp_path / "model")
+    copies = [pickle.loads(pickle.dumps(named)), joblib.load(tmp_path / "model")]
+    copies.append(joblib.load(tmp_path / "model", mmap_mode="r"))
+    for copy in copies:
+        np.testing.assert_array_equal(
+            copy.predict_proba(NAMES[PAIRS]), named.predict_proba(NAMES[PAIRS])
+        )
+        assert copy.get_params() == named.get_params()
+    fresh = clone(named).set_params(dim=3, head="dot")
+    assert fresh.get_params()["dim"] == 3
+    assert not hasattr(fresh, "embedding_")
+
+
+def test_random_state(fitted):
+    def fit(state):
+        return PairEmbedding(random_state=state).fit(PAIRS, LABELS).embedding_
+
+    np.testing.assert_array_equal(fit(np.int64(7)), fitted.embedding_)
+    drawn = fit(np.random.RandomState(3))
+    np.testing.assert_array_equal(fit(np.random.RandomState(3)), drawn)
+    assert np.abs(drawn - fitted.embedding_).max() > 1e-3
+    assert np.abs(fit(None) - fit(None)).max() > 0
+
+
+def test_pairs_of_weight_zero_count_as_not_given(fitted):
+    extra = np.array([[0, ITEMS + 5], [1, 2]])
+    weight = np.append(np.full(COUNT, 3.0), [0, 0])
+    model = PairEmbedding(random_state=7).fit(
+        np.vstack([PAIRS, extra]), np.append(LABELS, [1, 0]), sample_weight=weight
+    )
+    np.testing.assert_array_equal(model.embedding_, fitted.embedding_)
+
+
+def test_says_where_it_is_when_asked(capsys, monkeypatch):
+    few = {"max_steps": 400, "random_state": 7}
+    with pytest.warns(ConvergenceWarning, match="still gaining after max_steps=400"):
+        model = PairEmbedding(**few).fit(PAIRS, LABELS)
+    assert model.stopped_ == "steps"
+    assert model.n_iter_ <= 400
+    assert capsys.readouterr().out == ""
+    with pytest.warns(ConvergenceWarning):
+        PairEmbedding(**few, verbose=True).fit(PAIRS, LABELS)
+    assert capsys.readouterr().out.startswith("step 200 of at most 400: loss 0.")
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(estimator, "_print_progress", interrupt)
+    model = PairEmbedding(random_state=7, verbose=True).fit(PAIRS, LABELS)
+    assert (model.stopped_, model.n_iter_) == ("interrupted", 200)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="diverged at once: give a lower learning_rate"):
+        PairEmbedding(random_state=7, learning_rate=1e38).fit(PAIRS, LABELS)
+
+
+def test_never_trains_for_more_steps_than_it_may():
+    with pytest.warns(ConvergenceWarning):
+        model = PairEmbedding(random_state=7, max_steps=250).fit(PAIRS, LABELS)
+    assert model.n_iter_ == 200
+
+
+# Held-out pairs
+
+
+def test_held_out_share(monkeypatch):
+    seen = {}
+
+    def engine(config, items, pairs, *, held_out, **rest):
+        seen.update(pairs=pairs, held_out=held_out)
+        return fit_by_numpy(config, items, pairs, held_out=held_out, **rest)
+
+    monkeypatch.setattr(estimator, "fit_pairs", engine)
+    for share, count, expected in (
+        ("auto", 999, 0),
+        ("auto", 1000, 100),
+        (False, 1000, 0),
+        (0.3, 200, 60),
+    ):
+        pairs = drawn_pairs(count, 60)
+        PairEmbedding(held_out=share).fit(pairs, np.arange(count) % 2)
+        found = len(seen["held_out"].label)
+        assert found == pytest.approx(expected, rel=0.4)
+        assert found + len(seen["pairs"].label) == count
+        groups = [
+            {frozenset(pair) for pair in part.index.tolist()}
+            for part in (seen["pairs"], seen["held_out"])
+        ]
+        assert not groups[0] & groups[1]
+    # 15 pairs of 30 items: to hold out any would leave two without training.
+    PairEmbedding(held_out=0.5).fit(np.arange(30).reshape(-1, 2), np.arange(15) % 2)
+    assert len(seen["pairs"].label) == 15
+
+
+# Further items and further pairs
+
+
+NEW = np.array([[12, i] for i in range(8)] + [[13, i] for i in range(4, 12)] + [[12, 13]])
+
+
+def test_new_items_are_placed_among_old_ones_that_stay_to_the_bit(fitted):
+    model, before = pickle.loads(pickle.dumps(fitted)), fitted
+    with_old = np.vstack([NEW, PAIRS[:20]])
+    assert model.add_items(with_old, np.append(probability(NEW), np.zeros(20))) is model
+    np.testing.assert_array_equal(model.items_, np.arange(14))
+    assert model.embedding_[:ITEMS].tobytes() == before.embedding_.tobytes()
+    assert (model.kernel_, model.bias_) == (before.kernel_, before.bias_)
+    assert before.embedding_.shape == (ITEMS, 2)
+    np.testing.assert_array_equal(model.predict_proba(PAIRS), before.predict_proba(PAIRS))
+    every = np.array([[new, i] for new in (12, 13) for i in range(ITEMS)] + [[12, 13]])
+    np.testing.assert_allclose(model.predict_proba(every)[:, 1], probability(every), atol=0.02)
+    # Pairs of two old items are ignored.
+    alone = pickle.loads(pickle.dumps(fitted)).add_items(NEW, probability(NEW))
+    np.testing.assert_array_equal(alone.embedding_, model.embedding_)
+    with pytest.raises(InputError, match=r"^no pair has a new item"):
+        model.add_items(NEW, probability(NEW))
+    with pytest.raises(InputError, match=r"^ids and names cannot be mixed"):
+        model.add_items([["a", "b"]], [1])
+    with pytest.raises(InputError, match=r"^dim is 3, but the items there are were fitted with 2"):
+        model.set_params(dim=3).add_items([[0, 20]], [1])
+
+
+def test_warm_start_goes_on_from_what_was_fitted(fitted):
+    model = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True)
+    model.fit(PAIRS, LABELS)
+    assert model.score(PAIRS, LABELS) >= fitted.score(PAIRS, LABELS) - 1e-6
+    np.testing.assert_allclose(model.embedding_, fitted.embedding_, atol=0.02)
+    pairs = np.vstack([PAIRS[:-17], NEW])
+    model.fit(pairs, probability(pairs))
+    np.testing.assert_array_equal(model.items_, np.arange(14))
+    every = np.stack(np.triu_indices(14, 1), axis=1)
+    np.testing.assert_allclose(model.predict_proba(every)[:, 1], probability(every), atol=0.02)
+    with pytest.raises(InputError, match=r"^head is 'free', but the items there are were fitted"):
+        model.set_params(head="free").fit(PAIRS, LABELS)
+
+
+# What is refused, in one line
+
+
+GOOD = ([[0, 1], [1, 2], [0, 2]], [1, 0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "labels", "weight", "params", "message"),
+    [
+        (*GOOD, None, {"dim": 0}, "dim is 0: give a whole number of at least 1"),
+        (*GOOD, None, {"dim": 4}, "dim is 4 for 3 items: give at most as many"),
+        (*GOOD, None, {"dim": 2.0}, "dim is 2.0: give a whole number of at least 1"),
+        (*GOOD, None, {"head": "neg"}, "head is 'neg': give one of"),
+        (*GOOD, None, {"optimizer": "adamm"}, "optimizer 'adamm' is not known: did you mean"),
+        (*GOOD, None, {"held_out": 1.0}, 'held_out is 1.0: give "auto", False, or a share'),
+        (*GOOD, None, {"held_out": True}, "held_out is True"),
+        (*GOOD, None, {"restarts": 0}, "restarts is 0: give a whole number of at least 1"),
+        (*GOOD, None, {"max_steps": 0}, "max_steps is 0: give a whole number of at least 1"),
+        (*GOOD, None, {"tolerance": -1}, "tolerance is -1: give a finite number of 0 or more"),
+        (*GOOD, None, {"random_state": -1}, "seed is -1"),
+        (*GOOD, None, {"init": [[0.0, 1.0]]}, "init has the shape"),
+        (*GOOD, None, {"init": {5: [0, 0]}}, "row 0: no item has the id 5: the nearest of 3"),
+        (*GOOD, None, {"init": {1: [0, np.nan]}}, "init has the shape"),
+        (*GOOD, [1, 1, -1], {}, "pair 2 has the weight -1: give 0 or more"),
+        (*GOOD, [0, 0, 0], {}, "Sample weights must contain at least one non-zero number."),
+        (*GOOD, [1, 1], {}, "sample_weight.shape"),
+        (*GOOD, [1, 1, np.nan], {}, "Input sample_weight contains NaN"),
+        (GOOD[0], [1, 0], None, {}, "Found input variables with inconsistent numbers of samples"),
+        (GOOD[0], [1, 0, np.nan], None, {}, "pair 2 has the label nan: give 0, 1 or"),
+        (GOOD[0], [1, 0, 1.5], None, {}, "pair 2 has the label 1.5: give 0, 1 or"),
+        (GOOD[0], ["1", "0", "1"], None, {}, "labels are <U1: give numbers in 0..1"),
+        (GOOD[0], np.array([1, "a", 0], object), None, {}, "labels must be numbers in 0..1"),
+        (GOOD[0], None, None, {}, "PairEmbedding requires y to be passed"),
+        ([], [], None, {}, "there are no pairs: give at least one"),
+        ([0, 1], [1, 0], None, {}, "pairs have the shape (2,): give [N, 2]"),
+        ([[0, 1], [2]], [1, 0], None, {}, "pairs have the shape (2,): give [N, 2]"),
+        ([[0, 1, 2]], [1], None, {}, "X holds 1 sample(s) of 3 feature(s): give pairs [N, 2]"),
+        ([[0, 1], [1, -2]], [1, 0], None, {}, "row 1 holds the item -2: Negative values in data"),
+        ([[0, 1], [1.5, 2]], [1, 0], None, {}, "row 1 holds the item 1.5: give whole numbers"),
+        ([[0, 1], [np.nan, 2]], [1, 0], None, {}, "row 1 holds the item nan: give two items"),
+        ([["a", "b"], ["c", None]], [1, 0], None, {}, "row 1 holds the item None: give two"),
+        ([["a", "b"], ["c", np.nan]], [1, 0], None, {}, "row 1 holds the item nan: give two"),
+        (np.array([[{}, "b"]], object), [1], None, {}, "items must be ids or names that can be"),
+    ],
+)
+def test_what_is_refused_at_fit(pairs, labels, weight, params, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)) as caught:
+        PairEmbedding(**params).fit(pairs, labels, sample_weight=weight)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_items_are_refused_with_the_nearest(fitted, named):
+    for ask in (fitted.predict, fitted.predict_proba, fitted.pair_distance, fitted.transform):
+        with pytest.raises(InputError, match=r"^row 1: no item has the id 99: the nearest .* 11$"):
+            ask([[0, 1], [2, 99]])
+        with pytest.raises(InputError, match=r"^row 0: 'red' is no id"):
+            ask([["red", "red"]])
+    with pytest.raises(InputError, match=r"^row 0: no item has the id 12"):
+        fitted.score([[12, 0]], [1])
+    for ask in (named.decision_function, named.transform):
+        with pytest.raises(InputError, match=r"^row 0: no item is called 'itm c': .* 'item c'\?$"):
+            ask([["itm c", "item c"]])
+    with pytest.raises(InputError, match=r"^row 0: no item is called 3"):
+        named.kneighbors(3)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        *((name, (PAIRS,)) for name in ("predict", "predict_proba", "decision_function")),
+        ("pair_distance", (PAIRS,)),
+        ("transform", ([0],)),
+        ("kneighbors", ()),
+        ("score", (PAIRS, LABELS)),
+        ("add_items", (PAIRS, LABELS)),
+    ],
+)
+def test_nothing_is_answered_before_a_fit(method, arguments):
+    with pytest.raises(NotFittedError):
+        getattr(PairEmbedding(), method)(*arguments)
+
+
+def test_a_column_of_labels_is_taken_with_a_warning(monkeypatch):
+    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    with pytest.warns(DataConversionWarning):
+        PairEmbedding().fit(PAIRS, LABELS[:, None])
+
+
+def test_importing_the_package_does_not_import_it():
+    program = "import sys, colour_embed; print('sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_documented_example_runs():
+    result = doctest.testmod(estimator)
+    assert result.attempted == 5
+    assert result.failed == 0
+
+
+# What must not change anything
+
+
+SMALL, DOUBLED = 24, 4
+"""Pairs of the small problem, and how many of them are given twice."""
+
+
+def variant(name, seed, pairs, labels, vectors, doubled):
+    """The same problem told in another way: pairs, labels, weights, and vectors by item."""
+    random = np.random.default_rng(seed)
+    weights, init = None, dict(enumerate(vectors))
+    if name == "renamed":
+        order = random.permutation(len(vectors))
+        pairs = order[pairs]
+        init = {int(order[item]): vector for item, vector in init.items()}
+    elif name == "reordered":
+        order = random.permutation(len(pairs))
+        pairs, labels = pairs[order], labels[order]
+    elif name == "swapped":
+        swap = random.random(len(pairs)) < 0.5
+        pairs = np.where(swap[:, None], pairs[:, ::-1], pairs)
+    elif name == "doubled":
+        twice = random.permutation(len(pairs))[:doubled]
+        weights = np.ones(len(pairs))
+        weights[twice] = 0.5
+        pairs, labels = np.vstack([pairs, pairs[twice]]), np.append(labels, labels[twice])
+        weights = np.append(weights, weights[twice])
+    return pairs, labels, weights, init
+
+
+VARIANTS = ("renamed", "reordered", "swapped", "doubled")
+
+
+@jax.jit
+def _loss_and_gradient(params, first, second, label, weight):
+    def logits_fn(params, first, second):
+        return logits(Config(head="negative"), params, first, second)
+
+    batch = train.Batch(first, second, label, weight)
+    gradient, metrics = train.train_gradient(params, batch, logits_fn=logits_fn)
+    return metrics.loss, gradient
+
+
+def loss_and_gradient(pairs, labels, weights, init):
+    """In float64, by item."""
+    weights = np.ones(len(pairs)) if weights is None else weights
+    params = {
+        "embedding": {"embedding": np.array([init[i] for i in range(len(init))])},
+        "dense": {"kernel": np.full((1, 1), 0.3), "bias": np.full(1, 0.7)},
+    }
+    with jax.enable_x64(True):
+        loss, gradient = _loss_and_gradient(
+            jax.tree.map(jnp.asarray, params), *pairs.T, labels, weights / weights.sum()
+        )
+    return float(loss), reference.leaves(gradient)
+
+
+def loss_at_start(pairs, labels, weights, init):
+    """Of one full batch, by the estimator and the engine, before the only step."""
+    model = PairEmbedding(init=init, max_steps=1)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        model.fit(pairs, labels, sample_weight=weights)
+    assert model.loss_curve_.shape == (1,)
+    return model.loss_curve_[0]
+
+
+@settings(max_examples=16)
+@given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(VARIANTS))
+def test_loss_and_gradient_do_not_depend_on_how_the_pairs_are_told(seed, name):
+    random = np.random.default_rng(seed)
+    pairs, labels = drawn_pairs(SMALL, seed=seed), random.random(SMALL)
+    vectors = random.normal(size=(ITEMS, 2))
+    plain = pairs, labels, None, dict(enumerate(vectors))
+    other = variant(name, seed, pairs, labels, vectors, DOUBLED)
+    assert loss_at_start(*other) == pytest.approx(loss_at_start(*plain), rel=1e-6)
+    loss, gradient = loss_and_gradient(*plain)
+    other_loss, other_gradient = loss_and_gradient(*other)
+    assert other_loss == pytest.approx(loss, rel=1e-12)
+    assert loss_at_start(*plain) != pytest.approx(loss * 1.01)
+    if name == "renamed":
+        places = {tuple(vector): item for item, vector in other[3].items()}
+        order = [places[tuple(vector)] for vector in vectors]
+        other_gradient["embedding"] = other_gradient["embedding"][order]
+    for part, values in gradient.items():
+        assert reference.relative_difference(other_gradient[part], values) < 1e-6
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(VARIANTS))
+def test_whole_fits_end_alike_however_the_pairs_are_told(seed, name):
+    # Full batches, so that no order of the pairs is drawn; from the same vectors per item.
+    vectors = np.random.default_rng(3).normal(size=(ITEMS, 2))
+    model = PairEmbedding(init=vectors).fit(PAIRS, LABELS)
+    pairs, labels, weights, init = variant(name, seed, PAIRS, LABELS, vectors, 20)
+    other = PairEmbedding(init=init).fit(pairs, labels, sample_weight=weights)
+    fresh = drawn_pairs(500, seed=9)
+    told = fresh
+    if name == "renamed":
+        places = {tuple(vector): item for item, vector in init.items()}
+        told = np.array([places[tuple(vector)] for vector in vectors])[fresh]
+    loss = model.score(fresh, probability(fresh))
+    assert other.score(told, probability(fresh)) == pytest.approx(loss, rel=0.01)
+    distance = model.pair_distance(fresh)
+    np.testing.assert_allclose(other.pair_distance(told), distance, atol=0.01 * distance.max())
+
+
+# With the defaults it converges
+
+
+def best_loss(pairs, labels, items, starts):
+    """The least loss that L-BFGS finds in float64 from these starts, nats per pair."""
+    share = np.full(len(pairs), 1 / len(pairs))
+
+    def objective(values):
+        params = {"embedding": values[:-2].reshape(items, 2), "bias": values[-1:]}
+        params = reference.nested({**params, "kernel": values[-2].reshape(1, 1)})
+        loss, _, gradient = reference.value_and_gradient(
+            params, *pairs.T, labels, share, "negative"
+        )
+        return loss, np.concatenate([leaf.ravel() for leaf in reference.leaves(gradient).values()])
+
+    options = {"maxiter": 200, "ftol": 1e-9, "gtol": 1e-6}
+    found = [minimize(objective, x, jac=True, method="L-BFGS-B", options=options) for x in starts]
+    return min(one.fun for one in found)
+
+
+@pytest.mark.parametrize(("count", "items"), [(50, 6), (200, 10), (2000, 12)])
+def test_defaults_come_within_two_thousandths_of_the_best_loss(count, items):
+    pairs, random = drawn_pairs(count, items), np.random.default_rng(1)
+    labels = (random.random(count) < probability(pairs)).astype(float)
+    model = PairEmbedding().fit(pairs, labels)
+    assert model.stopped_ == "plateau"
+    starts = random.uniform(-1, 1, (5, 2 * items + 2))
+    loss = best_loss(pairs, labels, items, starts)
+    assert -model.score(pairs, labels) - loss < 0.002

@@ -1,0 +1,471 @@
+import os
+from typing import NamedTuple
+
+import av
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colour_embed import animation as module
+from colour_embed.animation import animate, animate_grid, draw_frames, interpolate
+from colour_embed.config import InputError
+from colour_embed.evaluate.geometry import align, principal_axes
+from colour_embed.viz import overlay, raster
+from colour_embed.viz.plots import MARKER, style
+
+SMALL = (400, 240)
+
+
+def training(frames=4, items=30, dim=2, seed=0):
+    rng = np.random.default_rng(seed)
+    embedding = rng.normal(size=(frames, items, dim)) * np.linspace(0.2, 1, frames)[:, None, None]
+    return np.arange(1, frames + 1), embedding, rng.uniform(size=(items, 3))
+
+
+def pictures(*arrays, size=SMALL, **options):
+    return np.concatenate(list(draw_frames(*arrays, size=size, **options)))
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        return stream.average_rate, stream.codec_context, np.stack(frames)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_video_decodes_to_the_frames_that_were_drawn(tmp_path, dim, monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 3 * 3 * SMALL[0] * SMALL[1])
+    arrays = training(frames=8, dim=dim)
+    events = []
+    path = tmp_path / "video.mp4"
+    made = animate(
+        *arrays, path, loss=np.linspace(0.7, 0.3, 8), size=SMALL, crf=10, report=events.append
+    )
+    rate, codec, frames = decoded(path)
+    assert (rate, codec.pix_fmt, codec.name) == (30, "yuv420p", "h264")
+    assert (codec.width, codec.height) == SMALL == made.size
+    assert made.frames == len(frames) == 8
+    assert made.path == path
+    assert events == [(3, 8), (6, 8), (8, 8)]
+    assert sorted(os.listdir(tmp_path)) == ["video.mp4", "video.png"]
+    drawn = pictures(*arrays, loss=np.linspace(0.7, 0.3, 8)).astype(float)
+    # Chroma is halved in both directions, so single pixels differ, and areas do not.
+    assert np.abs(frames - drawn).mean() < 3
+    assert np.abs((frames - drawn).mean(axis=(1, 2))).max() < 1
+
+
+def test_the_index_stands_at_the_front(tmp_path):
+    path = tmp_path / "video.mp4"
+    animate(*training(), path, size=SMALL)
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+def reference(embedding, rgb, size):
+    """Return matplotlib's picture of one frame, with and without its points."""
+    figure, canvas = module._flat_axes(size, BOX, raster.limits(embedding[None]))
+    blank = overlay.picture_of(canvas)
+    with style():
+        figure.axes[0].scatter(*embedding.T, s=10, c=rgb, **MARKER)
+        picture = overlay.picture_of(canvas)
+    box = np.s_[BOX.top : BOX.bottom - 1, BOX.left + 1 : BOX.right]
+    return picture[box].astype(int), blank[box].astype(int), box
+
+
+BOX = raster.Box(40, 444, 80, 980)
+"""Of the axes in a picture of 1000 x 500."""
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_markers_look_as_matplotlib_draws_them(grey):
+    epoch, embedding, rgb = training(frames=1, items=646)
+    if grey:  # almost white and almost black
+        rgb = np.random.default_rng(1).choice([0.0, 0.02, 0.98, 1.0], size=(646, 1)).repeat(3, 1)
+    ours = pictures(epoch, embedding, rgb, size=(1000, 500), title="title")[0]
+    theirs, blank, box = reference(embedding[0], rgb, (1000, 500))
+    ours = ours[box].astype(int)
+    touched = ((ours != blank) | (theirs != blank)).any(axis=2)
+    difference = np.abs(ours - theirs)[touched]
+    assert touched.sum() > 10_000
+    assert difference.mean() <= 3  # the bar is 8
+    assert np.percentile(difference, 99) <= 20  # the bar is 64
+    assert ours.min(axis=2)[touched].min() < 230  # white items keep their edge
+
+
+def test_markers_in_three_dimensions_look_as_matplotlib_draws_them():
+    """The same places, sizes and fades in a flat scatter: its 3-D one has another camera."""
+    _, embedding, rgb = training(frames=1, items=646, dim=3)
+    size, box = (800, 600), raster.Box(40, 584, 24, 776)
+    panel = raster.DeepPanel(embedding, rgb, box)
+    panel._edge_weight[:] = 0  # the cube is not what is compared
+    frames = np.full((1, size[1], size[0], 3), 255, np.uint8)
+    panel.paint(frames, slice(0, 1))
+    ours = frames[0].astype(int)
+
+    place, depth = (values[0] for values in panel._place(panel._embedding, panel._axes))
+    far_first = np.argsort(-depth, kind="stable")
+    place, depth, colour = place[far_first], depth[far_first], rgb[far_first]
+    depth = np.clip(depth, raster._DISTANCE - 1.5, raster._DISTANCE + 1.5)
+    fade = raster._FADE * (depth - raster._DISTANCE + 1.5)[:, None] / 3
+    figure, canvas = overlay.new_canvas(*size)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, size[0]), ylim=(size[1], 0))
+    axes.axis("off")
+    axes.scatter(
+        place[:, 1] + box.left,
+        place[:, 0] + box.top,
+        s=10 * (raster._DISTANCE / depth) ** 2,
+        c=colour * (1 - fade) + fade,
+        edgecolors=np.full((646, 3), 0.6) * (1 - fade) + fade,
+        linewidths=MARKER["linewidths"],
+    )
+    theirs = overlay.picture_of(canvas).astype(int)
+    touched = ((ours != 255) | (theirs != 255)).any(axis=2)
+    difference = np.abs(ours - theirs)[touched]
+    assert touched.sum() > 8_000
+    assert difference.mean() <= 8
+    assert np.percentile(difference, 99) <= 64
+
+
+def test_limits_come_from_the_last_frame():
+    epoch, embedding, rgb = training(frames=3)
+    larger = embedding.copy()
+    larger[0] *= 50
+    ours, theirs = (pictures(epoch, x, rgb, toward=None) for x in (embedding, larger))
+    np.testing.assert_array_equal(ours[1:], theirs[1:])
+    assert (ours[0] != theirs[0]).any()
+
+
+@pytest.mark.parametrize("far", [1.0, 1.06, 1e3, 1e30])
+@pytest.mark.parametrize("direction", [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1)])
+def test_points_outside_the_axes_paint_nothing_outside(far, direction):
+    epoch, embedding, rgb = training(frames=2)
+    embedding[1, 0], embedding[1, 1] = -1, 1
+    embedding[1, 2:] = np.clip(embedding[1, 2:], -1, 1)
+    embedding[0] = np.multiply(direction, far)
+    frame = pictures(epoch, embedding, rgb, toward=None)[0]
+    scene = module._scene(
+        epoch, embedding, rgb, loss=None, toward=None, at=None, curve=False, size=SMALL, title=None
+    )
+    blank = scene.still[None].copy()
+    scene.painters[0].paint(blank, slice(0, 1))  # the counter
+    changed = (frame != blank[0]).any(axis=2)
+    box = raster.Box(40, SMALL[1] - 56, 80, SMALL[0] - 20)
+    inside = np.s_[box.top : box.bottom - 1, box.left + 1 : box.right]
+    assert changed[inside].any() == (far < 1.08)
+    changed[inside] = False
+    assert not changed.any()
+
+
+def test_a_later_item_is_drawn_over_an_earlier_one():
+    epoch, embedding, _ = training(frames=1, items=4)
+    embedding[0, 2:] = embedding[0, 1]
+    red, blue = (1.0, 0, 0), (0, 0, 1.0)
+    frame = pictures(epoch, embedding, np.array([red, red, red, blue]))[0].astype(int)
+    pure = frame[40:-57, 81:-20]
+    assert (pure == (0, 0, 255)).all(axis=2).any()
+    assert (pure == (255, 0, 0)).all(axis=2).any()  # item 0 alone
+
+
+@pytest.mark.parametrize("near_is_last", [False, True])
+def test_in_three_dimensions_a_near_point_hides_a_far_one(near_is_last):
+    camera = raster._camera(1)[0][0]
+    towards = camera / np.linalg.norm(camera)
+    cube = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+    # Both on the ray through the middle, so that they fall on the same pixels.
+    pair = np.stack([0.3 * towards, -0.3 * towards])
+    colours = np.array([(1.0, 0, 0), (0, 0, 1.0)])  # near is red
+    if near_is_last:
+        pair, colours = pair[::-1], colours[::-1]
+    embedding = np.concatenate([cube, pair])[None]
+    rgb = np.concatenate([np.ones((8, 3)), colours])
+    frame = pictures([1], embedding, rgb)[0].astype(int)
+    red = (frame[..., 0] - frame[..., 2] > 100).sum()
+    blue = (frame[..., 2] - frame[..., 0] > 100).sum()
+    assert red >= 9
+    assert blue == 0
+
+
+def test_in_three_dimensions_far_points_are_smaller_and_paler():
+    camera = raster._camera(1)[0][0]
+    towards = camera / np.linalg.norm(camera)
+    cube = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+
+    def red_at(place):
+        embedding = np.concatenate([cube, [place * towards]])[None]
+        rgb = np.concatenate([np.ones((8, 3)), [(1.0, 0, 0)]])
+        frame = pictures([1], embedding, rgb)[0].astype(int)
+        return frame[..., 0] - frame[..., 1]
+
+    near, far = red_at(0.9), red_at(-0.9)
+    assert near.sum() > 1.5 * far.sum()
+    assert near.max() > far.max() + 20
+
+
+def test_points_that_pass_the_camera_are_left_out():
+    epoch, embedding, rgb = training(frames=2, dim=3)
+    outside = embedding.copy()
+    outside[0] *= 1e4
+    ours, theirs = (pictures(epoch, x, rgb, toward=None) for x in (embedding, outside))
+    np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+def test_the_camera_circles_once_and_the_video_loops():
+    towards = raster._camera(8)[0] / raster._DISTANCE
+    turn = np.diff(np.unwrap(np.arctan2(towards[:, 1], towards[:, 0])))
+    np.testing.assert_allclose(turn, 2 * np.pi / 8)
+    assert np.rad2deg(np.arctan2(towards[0, 1], towards[0, 0])) == pytest.approx(-60)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_frames_do_not_depend_on_the_chunk_and_repeat_exactly(dim, monkeypatch):
+    arrays = training(frames=5, dim=dim)
+    before = [array.copy() for array in arrays]
+    whole = pictures(*arrays)
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 1)
+    single = list(draw_frames(*arrays, size=SMALL))
+    assert [len(chunk) for chunk in single] == [1] * 5
+    np.testing.assert_array_equal(whole, np.concatenate(single))
+    for array, copy in zip(arrays, before):
+        np.testing.assert_array_equal(array, copy)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(-40, 40), st.integers(-40, 40), st.integers(-3, 3), st.sampled_from([2, 3]))
+def test_moving_or_scaling_everything_moves_nothing_in_the_picture(across, along, power, dim):
+    epoch, embedding, rgb = training(frames=2, items=20, dim=dim)
+    # Dyadic numbers, so that the change of units is exact.
+    embedding = np.round(embedding * 16) / 16
+    moved = (embedding + np.array([across, along, across][:dim])) * 2.0**power
+
+    def points(embedding):
+        # Unturned: what a turn computes is not exact.
+        frames = pictures(epoch, embedding, rgb, toward=None)
+        return frames[:, 40:-57, 81:-20] if dim == 2 else frames
+
+    np.testing.assert_array_equal(points(embedding), points(moved))
+
+
+def test_the_counter_names_epoch_and_loss_and_does_not_jump():
+    loss = np.linspace(12, 0.3, 120)
+    parts = overlay._counter(np.array([0, 7, 120]), loss)
+    assert parts == [
+        ("epoch", ["  0", "  7", "120"]),
+        ("loss", ["      –", "11.4101", " 0.3000"]),
+    ]
+    strips = overlay._counter_strips(parts, 11).astype(int)
+    same = (strips == strips[0]).all(axis=0)
+    # The words and the last digits' places stand still.
+    assert same[:, :40].all()
+    assert (strips[1] != strips[2]).any()
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_one_item_in_one_frame_is_enough(dim):
+    frames = pictures([0], np.zeros((1, 1, dim)), [(0.1, 0.2, 0.9)], loss=[])
+    assert frames.shape == (1, SMALL[1], SMALL[0], 3)
+    frame = frames[0].astype(int)
+    assert ((frame[..., 2] - frame[..., 0]) > 60).sum() >= 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"embedding": np.zeros((4, 30, 1))}, "1 dimension,"),
+        ({"embedding": np.zeros((4, 30, 5))}, "5 dimensions.*principal"),
+        ({"embedding": np.zeros((30, 2))}, r"shape \(30, 2\)"),
+        ({"embedding": np.zeros((0, 30, 2))}, "shape"),
+        ({"embedding": np.full((4, 30, 2), np.nan)}, "epoch 1 is not finite"),
+        ({"epoch": [1, 2, 3]}, "epoch"),
+        ({"epoch": [1.0, 2, 3, 4]}, "whole number"),
+        ({"epoch": [-1, 2, 3, 4]}, "0 or more"),
+        ({"rgb": np.zeros((29, 3))}, r"\[30, 3\]"),
+        ({"rgb": np.full((30, 3), 255)}, "divide"),
+        ({"loss": [0.5, 0.4]}, "up to 4"),
+        ({"size": (401, 240)}, "even"),
+        ({"size": (100, 100)}, "320"),
+        ({"path": "video.avi"}, "mp4, .webm, .gif, .apng"),
+        ({"path": "video"}, "mp4"),
+        ({"epoch": [1, 2, 2, 4]}, "ascending"),
+        ({"epoch": [4, 3, 2, 1]}, "ascending"),
+        ({"toward": "first"}, "'first'"),
+        ({"at": []}, "at has shape"),
+        ({"at": [0.5]}, "within 1 to 4"),
+        ({"at": [1, np.nan]}, "within 1 to 4"),
+        ({"curve": True}, "no loss to draw"),
+        ({"path": "no/such/video.mp4"}, "folder"),
+    ],
+)
+def test_bad_input_is_refused_with_a_mend(change, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    epoch, embedding, rgb = training()
+    given = {"epoch": epoch, "embedding": embedding, "rgb": rgb, "path": "video.mp4"} | change
+    with pytest.raises(InputError, match=message) as caught:
+        animate(**given)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_a_path_a_notebook_shows_the_video(tmp_path):
+    arrays = training()
+    shown = animate(*arrays, size=SMALL)
+    assert shown.path is None
+    html = shown._repr_html_()
+    assert html.startswith('<video width="400" height="240"')
+    assert "data:video/mp4;base64," in html
+    assert len(repr(shown)) < 200
+    written = animate(*arrays, tmp_path / "video.mp4", size=SMALL)
+    assert written._repr_html_() == html
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_snapshots_are_turned_toward_the_last_or_toward_rgb(dim):
+    """The points that are drawn, against SciPy's Procrustes of each snapshot."""
+    epoch, embedding, rgb = training(frames=5, dim=dim)
+    for toward, target in (("last", embedding[-1]), ("rgb", principal_axes(rgb, dim))):
+        expected = []
+        for snapshot in embedding:
+            centred, goal = snapshot - snapshot.mean(0), target - target.mean(0)
+            turn = scipy.linalg.orthogonal_procrustes(centred, goal)[0]
+            expected.append(centred @ turn + target.mean(0))
+        ours = pictures(epoch, embedding, rgb, toward=toward)
+        by_hand = pictures(epoch, np.stack(expected), rgb, toward=None)
+        # Rounding may move a marker by a fraction of a pixel, and no more.
+        assert (np.abs(ours.astype(int) - by_hand).max(axis=3) > 40).mean() < 1e-3
+        if toward == "last":
+            turned = np.linalg.qr(np.random.default_rng(1).normal(size=(dim, dim)))[0]
+            moved = embedding.copy()
+            moved[:-1] = moved[:-1] @ turned + 7
+            again = pictures(epoch, moved, rgb)
+            assert (np.abs(ours.astype(int) - again).max(axis=3) > 40).mean() < 1e-3
+
+
+def test_interpolation_is_that_of_each_coordinate():
+    rng = np.random.default_rng(0)
+    epoch, snapshots = np.array([0, 1, 4, 10]), rng.normal(size=(4, 3, 2))
+    at = np.array([0, 0.25, 1, 3.5, 9.9, 10])
+    found = interpolate(epoch, snapshots, at)
+    for item in range(3):
+        for axis in range(2):
+            expected = np.interp(at, epoch, snapshots[:, item, axis])
+            np.testing.assert_allclose(found[:, item, axis], expected, rtol=1e-12)
+    np.testing.assert_array_equal(interpolate([3], snapshots[:1], [3, 3]), snapshots[[0, 0]])
+
+
+def test_frames_between_snapshots_lie_between_them():
+    epoch, embedding, rgb = training(frames=3)
+    whole = pictures(epoch, embedding, rgb)
+    between = pictures(epoch, embedding, rgb, at=[1, 1.5, 2, 3])
+    np.testing.assert_array_equal(between[[0, 2, 3]], whole)
+    assert (between[1] != between[0]).any()
+    assert (between[1] != between[2]).any()
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_the_mark_moves_along_the_curve_of_the_losses(dim):
+    epoch, embedding, rgb = training(frames=5, dim=dim)
+    loss = np.linspace(0.7, 0.3, 5)
+    frames = pictures(epoch, embedding, rgb, loss=loss, curve=True, size=(640, 480)).astype(int)
+    strip = frames[:, -90:-44]
+    dark = (strip.max(axis=3) < 60).astype(float)
+    moving = dark * (np.ptp(dark, axis=0) > 0)
+    total = moving.sum(axis=(1, 2))
+    assert (total > 20).all()  # a dot in every frame
+    column = (moving.sum(axis=1) * np.arange(640)).sum(axis=1) / total
+    row = (moving.sum(axis=2) * np.arange(46)).sum(axis=1) / total
+    assert (np.diff(column) > 20).all()  # to the right
+    assert (np.diff(row) > 2).all()  # and down, as the loss falls
+    np.testing.assert_allclose(np.diff(column), np.diff(column).mean(), atol=3)
+
+
+def test_epochs_without_a_loss_have_no_dot():
+    epoch, embedding, rgb = training(frames=3)
+    loss = np.array([0.5, np.nan, np.nan])
+    frames = pictures(epoch - 1, embedding, rgb, loss=loss, curve=True, size=(640, 480))
+    assert len(frames) == 3
+
+
+class Member(NamedTuple):
+    seed: int
+    dim: int
+
+
+class Sweep:
+    """What `animate_grid` reads of a `sweep.SweepResult`."""
+
+    def __init__(self, cells, frames=6, items=40, widest=4):
+        rng = np.random.default_rng(0)
+        self.members = [Member(*cell) for cell in cells]
+        self.epoch = np.arange(frames)
+        growth = np.linspace(0.2, 1, frames)[:, None, None]
+        self.snapshots = rng.normal(size=(len(cells), 1, items, widest)) * growth
+        for place, member in enumerate(self.members):
+            self.snapshots[place, :, :, member.dim :] = 0
+        self.loss = np.linspace(0.7, 0.3, len(cells) * frames).reshape(len(cells), frames)
+        self.kernel = -np.ones(len(cells))
+        self.diverged = np.zeros(len(cells), int)
+
+
+GRID = [(seed, dim) for dim in (1, 2, 3, 4) for seed in (5, 8)]
+
+
+def test_a_grid_shows_every_member_in_its_place(tmp_path):
+    sweep, rgb = Sweep(GRID), np.random.default_rng(1).uniform(size=(40, 3))
+    path = tmp_path / "grid.mp4"
+    made = animate_grid(sweep, rgb, path, panel=120, crf=10)
+    assert made.frames == 6
+    frames = decoded(path)[2].astype(int)
+    layout = module._GridLayout([5, 8], [1, 2, 3, 4], 120)
+    assert made.size == layout.size == frames.shape[2:0:-1]
+    for cell in GRID:
+        panel = frames[layout.box(*cell).slices]
+        coloured = np.ptp(panel, axis=3) > 25  # small points lose colour in the encoding
+        assert coloured.any(axis=(1, 2)).all(), f"{cell} is empty"
+        assert (np.abs(panel[0] - panel[-1]) > 60).any(), f"{cell} does not move"
+    assert poster_has(tmp_path / "grid.png", layout.size)
+
+
+def poster_has(path, size):
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return picture.size == size
+
+
+def test_members_that_failed_are_in_the_grid_with_a_reason():
+    sweep, rgb = Sweep(GRID), np.full((40, 3), 0.5)
+    sweep.kernel[2], sweep.diverged[5] = 0.4, 3
+    sweep.snapshots[5, 3:] = np.nan
+    sweep.loss[5, 2:] = np.nan
+    assert module._failures(sweep, sweep.members) == {
+        (5, 2): "sign trap",
+        (8, 3): "diverged in epoch 3",
+    }
+    frames = module._grid_frames(sweep, sweep.members, rgb, sweep.epoch)
+    assert all(np.isfinite(embedding).all() for embedding in frames)
+    np.testing.assert_array_equal(frames[5][2], frames[5][5])  # it stands still
+    assert (frames[4][2] != frames[4][5]).any()
+    animate_grid(sweep, rgb)
+
+
+def test_members_of_a_dimension_are_turned_toward_the_best_one():
+    sweep, rgb = Sweep([(1, 2), (2, 2)]), np.random.default_rng(1).uniform(size=(40, 3))
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    sweep.snapshots[1, :, :, :2] = sweep.snapshots[0, :, :, :2] @ turn
+    first, second = module._grid_frames(sweep, sweep.members, rgb, sweep.epoch)
+    np.testing.assert_allclose(first, second, atol=1e-9)
+    known = principal_axes(rgb, 2)
+    np.testing.assert_allclose(align(first[-1], known), first[-1] + known.mean(0), atol=1e-6)
+
+
+def test_a_grid_without_snapshots_or_with_two_in_one_place_is_refused():
+    rgb = np.full((40, 3), 0.5)
+    empty = Sweep(GRID)
+    empty.snapshots = empty.snapshots[:0]
+    with pytest.raises(InputError, match="kept no snapshots"):
+        animate_grid(empty, rgb)
+    with pytest.raises(InputError, match="share a place"):
+        animate_grid(Sweep([(1, 2), (1, 2)]), rgb)

@@ -1,0 +1,428 @@
+"""The page's bytes: what goes in comes out, as text and only as text, and no file is overrun."""
+
+import base64
+import dataclasses
+import hashlib
+import importlib.resources
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from colour_embed.config import InputError
+from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
+from colour_embed.evaluate import geometry
+from colour_embed.io import run_folder
+from colour_embed.viz import page
+
+ROOT = Path(__file__).parents[2]
+TUTORIAL = ROOT / "results" / "tutorial"
+EVIL = [
+    *("<script>", "</script><script>alert(1)</script>", "<!--", "-->", "<!--<script>", "]]>"),
+    *("a\u2028b\u2029c", '"', "'", "`${1}`", "\\", "&lt;", "{{data}}", "</style>", "ü 色 🎨", "\0"),
+    *("red", "red", "red (2)", "<img src=x onerror=alert(1)>"),
+]
+TYPES = {"uint8": "<u1", "int16": "<i2", "int32": "<i4", "float32": "<f4"}
+
+
+class _Elements(HTMLParser):
+    """All elements of a page: tag, attributes, and the text before the next tag."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append([tag, dict(attrs), ""])
+        self.closed = False
+
+    def handle_data(self, data):
+        if self.found and not self.closed:
+            self.found[-1][2] += data
+
+    def handle_endtag(self, tag):
+        self.closed = True
+
+
+def content(text):
+    """What the script of a page reads, its arrays decoded."""
+    elements = _Elements(text).found
+    (data,) = (found[2] for found in elements if found[1].get("id") == "data")
+
+    def decoded(value):
+        if not (isinstance(value, dict) and "base64" in value):
+            return value
+        return np.frombuffer(base64.b64decode(value["base64"]), TYPES[value["type"]])
+
+    return json.loads(data, object_hook=decoded)
+
+
+def small_run(names, dims=(2, 3), frames=5, seed=0):
+    """A tutorial run of made-up numbers."""
+    random = np.random.default_rng(seed)
+    rgb = random.integers(0, 256, (len(names), 3)) / 255
+    trainings = [
+        page.Training(
+            dim,
+            np.arange(frames) * 2,
+            random.normal(size=(frames, len(names), dim)).astype(np.float16),
+            random.random(2 * frames).astype(np.float32),
+            facts=f"seed {dim}",
+        )
+        for dim in dims
+    ]
+    return page.Run("tutorial", Colours(list(names), rgb, "made up"), 1000, trainings)
+
+
+def sweep_run(seeds=3, dims=(1, 2, 5), frames=4, items=30):
+    """A sweep of made-up numbers; only the members of the first dimension have snapshots."""
+    made = small_run(
+        [f"name {i}" for i in range(items)], [d for d in dims for _ in range(seeds)], frames
+    )
+    trainings = []
+    for place, one in enumerate(made.trainings):
+        choice = (one.dim, place % seeds)
+        kept = slice(None) if place < seeds else slice(-1, None)
+        trainings.append(
+            dataclasses.replace(one, choice=choice, epoch=one.epoch[kept], frames=one.frames[kept])
+        )
+    choices = {"dim": list(dims), "seed": list(range(seeds))}
+    return dataclasses.replace(made, experiment="sweep", trainings=trainings, choices=choices)
+
+
+def distances(points):
+    return np.linalg.norm(points[:, None] - points[None], axis=-1)
+
+
+def test_the_arrays_come_out_as_they_went_in():
+    run = small_run([f"name {i}" for i in range(40)], dims=(1, 2, 3, 6))
+    found = content(page.page(run))
+    np.testing.assert_array_equal(found["rgb"].reshape(-1, 3), np.round(255 * run.colours.rgb))
+    assert found["names"] == run.colours.names
+    assert found["panels"] == 4
+    for one, training in zip(found["trainings"], run.trainings, strict=True):
+        np.testing.assert_array_equal(one["epoch"], training.epoch)
+        np.testing.assert_array_equal(one["loss"], training.loss)
+        points = one["unit"] * one["points"].reshape(training.frames.shape)
+        step = one["unit"] * training.dim
+        for shown, frame in zip(points, training.frames.astype(np.float64)):
+            # Turned, mirrored and shifted, each frame is the run's; so all distances are.
+            np.testing.assert_allclose(geometry.align(shown, frame), frame, atol=step)
+            np.testing.assert_allclose(distances(shown), distances(frame), atol=2 * step)
+        assert abs(one["points"]).max() == 32767
+
+
+def test_what_is_shown_lies_toward_rgb():
+    run = small_run([f"name {i}" for i in range(40)], dims=(2, 3, 5))
+    centred = run.colours.rgb - run.colours.rgb.mean(axis=0)
+    for training in run.trainings:
+        shown = page._turned(training.frames, run.colours.rgb)[-1]
+        kept = min(training.dim, 3)
+        target = centred if kept == 3 else geometry.principal_axes(centred, kept)
+        np.testing.assert_allclose(
+            shown[:, :kept], geometry.align(shown[:, :kept], target), rtol=0, atol=1e-9
+        )
+
+
+def test_frames_lie_close_to_the_last_one():
+    random = np.random.default_rng(1)
+    last = random.normal(size=(50, 3))
+    turns = [np.linalg.qr(random.normal(size=(3, 3)))[0] for _ in range(6)]
+    frames = np.stack([last @ turn + random.normal(size=3) for turn in turns])
+    shown = page._turned(frames, random.random((50, 3)))
+    np.testing.assert_allclose(shown, np.broadcast_to(shown[-1], shown.shape), atol=1e-9)
+
+
+def test_names_are_text_and_nothing_else():
+    run = small_run(EVIL)
+    text = page.page(run)
+    found = content(text)
+    assert set(EVIL) <= set(found["names"])
+    assert len(set(found["names"])) == len(EVIL)
+    innocent = page.page(small_run([f"name {i}" for i in range(len(EVIL))]))
+    tags = [[(tag, sorted(a)) for tag, a, _ in _Elements(t).found] for t in (text, innocent)]
+    assert tags[0] == tags[1]
+    assert not re.search(r"[\u2028\u2029\0]", text)
+    block = text[text.index('id="data">') + 10 :]
+    assert "<" not in block[: block.index("</script>")]
+
+
+def test_repeated_names_get_numbers_that_no_name_has():
+    names = ["red", "red", "red (2)", "red"]
+    assert page._distinct(names) == ["red", "red (2)", "red (2) (2)", "red (3)"]
+
+
+def test_nothing_outside_the_file_is_named_or_allowed():
+    text = page.page(small_run(EVIL))
+    assert not re.search(r"\b(?:https?|ftp|wss?):|//[a-z0-9-]+\.[a-z]|url\(|@import", text, re.I)
+    elements = _Elements(text).found
+    for tag, attributes, _ in elements:
+        assert tag not in ("iframe", "object", "embed", "img", "base"), tag
+        assert attributes.get("src") is None
+        assert attributes.get("href") in (None, "data:,")
+        assert not [name for name in attributes if name.startswith("on")]
+    policy = next(a["content"] for _, a, _ in elements if a.get("http-equiv"))
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for tag, attributes, inner in elements:
+        if tag == "style" or (tag == "script" and "type" not in attributes):
+            digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in policy
+
+
+def test_the_same_run_gives_the_same_page():
+    assert page.page(small_run(EVIL)) == page.page(small_run(EVIL))
+
+
+def test_templates_come_with_the_package():
+    folder = importlib.resources.files("colour_embed") / "templates"
+    names = sorted(one.name for one in folder.iterdir())
+    assert names == ["draw.js", "page.css", "page.html", "page.js"]
+    for name in names:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert max(map(len, text.splitlines())) <= 100, name
+        assert not re.search(r"\beval\b|new Function|innerHTML|document\.write|fetch\(", text), name
+
+
+@pytest.mark.parametrize(("run", "most"), [("tutorial", 3e6), ("sweep", 20e6)])
+def test_the_committed_runs_make_pages_of_their_size(run, most):
+    text = page.page(page.read_run(ROOT / "results" / run))
+    size = len(text.encode())
+    assert 1e6 < size < min(most, page.MAX_BYTES[run])
+    found = content(text)
+    assert len(found["names"]) == 646
+    if run == "tutorial":
+        assert [one["dim"] for one in found["trainings"]] == [2, 3]
+        assert [len(one["epoch"]) for one in found["trainings"]] == [264, 264]
+        return
+    assert [one["name"] for one in found["choices"]] == ["program", "dim", "seed"]
+    assert len(found["trainings"]) == 2 * 6 * 32
+    with np.load(ROOT / "results" / "sweep" / "embeddings.npz") as arrays:
+        for one in found["trainings"][::37]:
+            program, dim, seed = (
+                choice["values"][place] for choice, place in zip(found["choices"], one["choice"])
+            )
+            points = one["unit"] * one["points"].reshape(646, dim)
+            truth = arrays[f"{program}_d{dim}"][seed].astype(np.float64)
+            np.testing.assert_allclose(distances(points), distances(truth), atol=1e-3)
+
+
+def test_the_committed_page_is_made_from_this_code_and_the_committed_run():
+    text = (ROOT / "results" / "page.html").read_text(encoding="utf-8")
+    mend = "run python -m experiments.page"
+    for name in ("page.css", "draw.js", "page.js"):
+        assert page._template(name) in text, mend
+    expected, found = (content(one) for one in (page.page(page.read_run(TUTORIAL)), text))
+    assert found.keys() == expected.keys()
+    for now, then in zip(expected.pop("trainings"), found.pop("trainings"), strict=True):
+        for name in ("points", "epoch", "loss"):
+            # The last digit of a quantised number may differ from one processor to another.
+            np.testing.assert_allclose(then.pop(name), now.pop(name), atol=1, err_msg=mend)
+        assert then.pop("unit") == pytest.approx(now.pop("unit"), rel=1e-6)
+        assert then == now, mend
+    np.testing.assert_array_equal(found.pop("rgb"), expected.pop("rgb"))
+    assert found == expected, mend
+
+
+def test_what_has_no_room_is_left_out_evenly():
+    run = sweep_run(seeds=4, frames=40, items=400)
+    whole = len(page.page(run))
+    text = page.page(run, whole - 20_000)
+    assert re.search(r"room for \d\d% of the snapshots", text)
+    assert len(text) <= whole - 20_000
+    found = content(text)
+    frames = [len(one["epoch"]) for one in found["trainings"]]
+    assert frames[4:] == [1] * 8
+    assert len(set(frames[:4])) == 1
+    assert 2 < frames[0] < 40
+    epoch = found["trainings"][0]["epoch"]
+    assert (epoch[0], epoch[-1]) == (0, 78)
+    assert np.ptp(np.diff(epoch)) <= 2  # one frame more or less
+
+
+def test_seeds_that_have_no_room_are_left_out_and_that_is_said():
+    run = sweep_run(seeds=60, items=400)
+    text = page.page(run, 300_000)
+    found = content(text)
+    kept = len(found["choices"][1]["values"])
+    assert 1 <= kept < 60
+    assert len(found["trainings"]) == 3 * kept
+    assert f"The last {60 - kept} seeds" in text
+    assert len(text) <= 300_000
+
+
+def test_a_run_without_room_is_refused():
+    with pytest.raises(InputError, match="too large for a page"):
+        page.page(sweep_run(seeds=1, items=3000), 100_000)
+
+
+def test_a_training_without_finite_numbers_is_an_empty_one():
+    run = small_run(["a", "b", "c"])
+    broken = dataclasses.replace(run.trainings[0], frames=np.zeros((0, 3, 2)), epoch=np.zeros(0))
+    found = content(page.page(dataclasses.replace(run, trainings=[broken, run.trainings[1]])))
+    assert found["trainings"][0]["points"].size == 0
+
+
+# --------------------------------------------------------------------------------------------------
+# From run folders
+
+
+def write_sweep(folder, programs=("free", "negative"), axes=None, seeds=3, snapshots=2, **about):
+    """The files of a sweep that the page reads, with made-up numbers; returns its arrays."""
+    random = np.random.default_rng(0)
+    colours = load_colours("css4")
+    dims, axes = [1, 2, 4], axes or {}
+    grids = [(d, s, v) for d in dims for s in range(seeds) for v in axes.get("beta1", [None])]
+    epoch, items = np.array([0, 1, 3, 6], np.int32), len(colours)
+    arrays, curves, rows = {}, {}, []
+    for program in programs:
+        final = random.normal(size=(len(grids), items, 4))
+        for dim in dims:
+            places = [i for i, one in enumerate(grids) if one[0] == dim]
+            arrays[f"{program}_d{dim}"] = final[places, :, :dim].astype(np.float16)
+        if snapshots:
+            kept = random.normal(size=(snapshots, 4, items, 4))
+            kept[:, -1] = final[:snapshots]
+            kept[:, :, :, 1:] = 0  # those of dimension 1 are padded
+            arrays[f"{program}_epoch"] = epoch
+            arrays[f"{program}_snapshots"] = kept.astype(np.float16)
+        curves[f"{program}_loss"] = random.random((len(grids), 6)).astype(np.float32)
+        for place, (dim, seed, value) in enumerate(grids):
+            row = {"seed": seed, "dim": dim, "heldout_loss": random.random(), "spearman": 0.5}
+            row |= {"recovered": place % 2 == 0, "diverged": 4 if place == 1 else 0}
+            rows.append(row | ({} if value is None else {"beta1": value}))
+    folder.mkdir()
+    np.savez_compressed(folder / "embeddings.npz", **arrays)
+    np.savez_compressed(folder / "curves.npz", **curves)
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    (folder / "runs.csv").write_text("\n".join(lines) + "\n")
+    config = {"experiment": "sweep", "colours": "css4", "pairs": 500, "seeds": list(range(seeds))}
+    config |= {"dims": dims, "axes": axes, "programs": {name: {} for name in programs}}
+    run_folder.write_json(folder / "config.json", config | {"finished": True} | about)
+    hashed = data_hash(colours, tutorial_pairs(colours, 500))
+    run_folder.write_json(folder / "env.json", {"data_hash": hashed})
+    return arrays
+
+
+def test_a_sweep_is_read_member_by_member(tmp_path):
+    arrays = write_sweep(tmp_path / "sweep")
+    run = page.read_run(tmp_path / "sweep")
+    assert list(run.choices) == ["program", "dim", "seed"]
+    assert len(run.trainings) == 2 * 3 * 3
+    for one in run.trainings:
+        program, dim, seed = one.choice
+        assert one.dim == dim
+        np.testing.assert_array_equal(one.frames[-1], arrays[f"{program}_d{dim}"][seed])
+        has_snapshots = dim == 1 and seed < 2
+        # The second member diverged in epoch 4, so its last state is that of epoch 3.
+        expected = {0: [0, 1, 3, 6], 1: [0, 1, 3]}[seed] if has_snapshots else [6]
+        assert one.epoch.tolist() == expected
+    start = run.trainings[run.start]
+    assert len(start.frames) > 1
+    assert "not recovered" not in start.facts
+
+
+def test_a_sweep_of_one_program_with_an_axis(tmp_path):
+    write_sweep(tmp_path / "sweep", ["free"], {"beta1": [0.5, 0.9]}, snapshots=0)
+    run = page.read_run(tmp_path / "sweep")
+    assert list(run.choices) == ["dim", "beta1", "seed"]
+    assert [one.choice for one in run.trainings[:3]] == [(1, 0.5, 0), (1, 0.9, 0), (1, 0.5, 1)]
+    assert {len(one.frames) for one in run.trainings} == {1}
+    found = content(page.page(run))
+    assert found["choices"][1] == {"name": "beta1", "label": "beta1", "values": [0.5, 0.9]}
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "holds no run"),
+        (lambda folder: (folder / "config.json").write_text("{"), "is damaged"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "is a run of None"),
+        (lambda folder: (folder / "runs.csv").unlink(), "runs.csv is missing"),
+        (lambda folder: (folder / "embeddings.npz").write_bytes(b"x"), "is damaged"),
+        (lambda folder: (folder / "runs.csv").write_text("a,b\n1,2\n"), "is damaged"),
+        (lambda folder: (folder / "env.json").write_text("{}"), "is damaged"),
+        (lambda folder: (folder / "env.json").write_text('{"data_hash": "0"}'), "colours differ"),
+    ],
+)
+def test_a_wrong_folder_is_refused_with_its_mend(tmp_path, change, part):
+    write_sweep(tmp_path / "sweep")
+    change(tmp_path / "sweep")
+    with pytest.raises(InputError, match=part) as caught:
+        page.read_run(tmp_path / "sweep")
+    assert "give" in str(caught.value) or "again" in str(caught.value)
+
+
+def test_an_unfinished_sweep_and_one_of_lost_colours_are_refused(tmp_path):
+    write_sweep(tmp_path / "a", finished=False)
+    with pytest.raises(InputError, match="--resume"):
+        page.read_run(tmp_path / "a")
+    write_sweep(tmp_path / "b", colours="mine.csv")
+    with pytest.raises(InputError, match=r"mine\.csv.*give --colours the file"):
+        page.read_run(tmp_path / "b")
+    assert len(page.read_run(tmp_path / "b", "css4").colours) == 148
+    run_folder.write_colours(tmp_path / "b", load_colours("css4"))
+    assert page.read_run(tmp_path / "b").colours.source == "colours.csv"
+
+
+# --------------------------------------------------------------------------------------------------
+# To files
+
+
+def test_a_page_replaces_a_page_and_nothing_else(tmp_path):
+    out = tmp_path / "new" / "page.html"
+    page.write_page(out, page.page(small_run(["a", "b"])))
+    newer = page.page(small_run(["c", "d"]))
+    page.write_page(out, newer)
+    assert out.read_text(encoding="utf-8") == newer
+    assert [one.name for one in out.parent.iterdir()] == ["page.html"]
+    thesis = tmp_path / "thesis.html"
+    thesis.write_text("<!doctype html><title>mine</title>")
+    with pytest.raises(InputError, match="something else"):
+        page.write_page(thesis, newer)
+    assert "mine" in thesis.read_text()
+    with pytest.raises(InputError, match="is a folder"):
+        page.write_page(tmp_path, newer)
+    with pytest.raises(InputError, match=r"ends in \.html"):
+        page.write_page(tmp_path / "notes.txt", newer)
+
+
+def test_the_program(tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "experiments.page", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    write_sweep(tmp_path / "sweep")
+    out = tmp_path / "page.html"
+    done = run(f"--run={tmp_path / 'sweep'}", f"--out={out}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "page.html (" in done.stdout
+    assert len(content(out.read_text(encoding="utf-8"))["trainings"]) == 18
+    before = out.read_bytes()
+    for arguments in ([f"--run={tmp_path}"], ["--run=results/benchmark"], ["--colours=no.csv"]):
+        done = run(*arguments, f"--out={out}")
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+    assert out.read_bytes() == before
+
+
+def test_making_a_page_loads_no_jax():
+    program = "import sys, colour_embed.viz.page; print('jax' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,536 @@
+"""The page in a browser, as its readers use it: what they do, and what they then see."""
+
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_page import EVIL, small_run, write_sweep
+
+from colour_embed.viz import page as pages
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt install it")
+
+RUN = Path(__file__).parents[2] / "results" / "tutorial"
+COUNT_DRAWS = """
+    window.draws = [];
+    const clear = CanvasRenderingContext2D.prototype.clearRect;
+    CanvasRenderingContext2D.prototype.clearRect = function (...place) {
+        draws.push(this.canvas);
+        return clear.apply(this, place);
+    };
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # it has none for root
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "tutorial.html"
+    pages.write_page(path, pages.page(pages.read_run(RUN)))
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    arrays = write_sweep(folder / "run")
+    pages.write_page(folder / "sweep.html", pages.page(pages.read_run(folder / "run")))
+    return (folder / "sweep.html").as_uri(), arrays
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens pages; at the end none of them may have fetched, warned or failed."""
+    complaints, contexts = [], []
+
+    def visit(address, **options):
+        options = {"viewport": {"width": 1280, "height": 860}} | options
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.split("#")[0] == address.split("#")[0]
+                else complaints.append(f"request: {request.url[:200]}")
+            ),
+        )
+        page.add_init_script(COUNT_DRAWS)
+        page.goto(address)
+        drawn(page)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def drawn(page):
+    """Wait until what was asked for is on the screen."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+
+
+def wait_until(page, condition):
+    """Wait for an expression to be true; playwright's own way needs eval, which is forbidden."""
+    end = time.monotonic() + 20
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
+    drawn(page)
+
+
+def settled(page):
+    """Wait until the address and what screen readers are told have followed."""
+    drawn(page)
+    page.wait_for_timeout(400)
+
+
+def pixels(page):
+    """What each canvas of a panel shows."""
+    return page.evaluate(
+        "() => [...document.querySelectorAll('.panel canvas')].map((one) => one.toDataURL())"
+    )
+
+
+def epoch(page):
+    return int(re.match(r"epoch (\d+) of", page.locator("#epoch").inner_text())[1])
+
+
+def selected(page):
+    return page.locator("#selected h2").inner_text()
+
+
+def neighbours(page):
+    """The names in each list of neighbours, by its heading."""
+    return {
+        one.locator("h3").inner_text(): one.locator("button:visible").all_inner_texts()
+        for one in page.locator("#neighbours section:visible").all()
+    }
+
+
+def press(page, *keys):
+    for key in keys:
+        page.keyboard.press(key)
+    drawn(page)
+
+
+def find(page, text):
+    page.fill("#search", text)
+    page.press("#search", "Enter")
+    drawn(page)
+
+
+def scrub(page, place):
+    page.locator("#time").fill(str(place))
+    drawn(page)
+
+
+def point(page, panel, item):
+    """Where an item is drawn in a panel, from its upper left corner."""
+    x, y = page.evaluate(f"[...panels[{panel}].screen.slice(3 * {item}, 3 * {item} + 2)]")
+    return {"x": x, "y": y}
+
+
+def draws_of_panels(page):
+    """How often each panel was drawn since the page was opened."""
+    return np.array(
+        page.evaluate("panels.map(({ canvas }) => draws.filter((one) => one === canvas).length)")
+    )
+
+
+def names_of(page):
+    return page.evaluate("data.names")
+
+
+def test_scrubbing_shows_another_epoch(visit, tutorial):
+    page = visit(tutorial)
+    assert epoch(page) == 500
+    end, mark = pixels(page), page.locator(".mark").bounding_box()
+    assert len(end) == 3
+    scrub(page, 40)
+    assert 0 < epoch(page) < 500
+    middle = pixels(page)
+    assert [a == b for a, b in zip(end, middle)] == [False, False, True]  # RGB stays
+    assert page.locator(".mark").bounding_box()["x"] < mark["x"] - 50
+    assert page.locator("#curves li").first.inner_text() != "2-D 0.3486"
+    scrub(page, 263)
+    assert pixels(page) == end
+    assert page.locator("#curves li").first.inner_text() == "2-D 0.3486"
+    box = page.locator("#loss canvas").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 50)
+    drawn(page)
+    assert 5 < epoch(page) < 60  # half way on a logarithmic scale of 500
+
+
+def test_playing_pausing_and_speed(visit, tutorial):
+    page = visit(tutorial)
+    page.click("#play")  # from the end it starts over
+    assert page.locator("#play").inner_text() == "Pause"
+    wait_until(page, "epochShown() > 5")
+    page.click("#play")
+    assert page.locator("#play").inner_text() == "Play"
+    here, shown = epoch(page), pixels(page)
+    assert here < 250
+    page.wait_for_timeout(300)
+    assert (epoch(page), pixels(page)) == (here, shown)
+
+    def places_in_half_a_second(speed):
+        page.select_option("#speed", speed)
+        scrub(page, 0)
+        page.click("#play")
+        page.wait_for_timeout(500)
+        page.click("#play")
+        return page.evaluate("moment")
+
+    slow, fast = places_in_half_a_second("0.25"), places_in_half_a_second("4")
+    assert 1 <= slow < fast / 4
+    page.select_option("#speed", "4")
+    page.click("#play")
+    wait_until(page, "!state.playing")
+    assert (epoch(page), page.locator("#play").inner_text()) == (500, "Play")
+
+
+def test_thirty_redraws_a_second(visit, tutorial):
+    page = visit(tutorial)
+    assert page.evaluate("[panels.length, data.names.length]") == [3, 646]
+    rates = []
+    for _ in range(3):  # other tests may be taking the cores
+        scrub(page, 0)
+        page.click("#play")
+        before, began = draws_of_panels(page), time.monotonic()
+        page.wait_for_timeout(2000)
+        after, seconds = draws_of_panels(page), time.monotonic() - began
+        page.click("#play")
+        rates.append(min(after - before) / seconds)
+        if rates[-1] >= 30:
+            break
+    print("redraws per second:", *(f"{rate:.1f}" for rate in rates))
+    assert max(rates) >= 30
+
+
+def test_nothing_is_drawn_while_nothing_changes(visit, tutorial):
+    page = visit(tutorial)
+    settled(page)
+    before = page.evaluate("draws.length")
+    page.wait_for_timeout(500)
+    assert page.evaluate("draws.length") == before
+
+
+def test_searching_a_name_highlights_it_everywhere(visit, tutorial):
+    page = visit(tutorial)
+    press(page, "Escape")
+    assert selected(page) == "No colour selected"
+    bare = pixels(page)
+    page.fill("#search", "tomat")
+    drawn(page)
+    listed = page.locator("#matches li")
+    assert "tomato" in listed.all_inner_texts()
+    assert all(a != b for a, b in zip(bare, pixels(page)))  # seen before it is taken
+    wanted = listed.all_inner_texts()[1]
+    page.press("#search", "ArrowDown")
+    assert page.locator("#matches [aria-selected=true]").inner_text() == wanted
+    page.press("#search", "Enter")
+    drawn(page)
+    assert selected(page) == wanted
+    assert listed.count() == 0
+    assert all(a != b for a, b in zip(bare, pixels(page)))
+    find(page, "TOMATO")  # the whole name comes before longer ones
+    assert selected(page) == "tomato"
+    assert page.locator("#selected p").inner_text() == "RGB 255, 99, 71"
+    page.fill("#search", "no such colour")
+    assert listed.count() == 0
+    page.press("#search", "Escape")
+    assert page.locator("#search").input_value() == ""
+
+
+def test_neighbours_are_those_of_numpy(visit, tutorial):
+    page = visit(tutorial)
+    names = names_of(page)
+    run = pages.read_run(RUN)
+    assert names == run.colours.names
+    for name, place in (("tomato", 263), ("violet blue", 100), ("grey51", 3)):
+        find(page, name)
+        scrub(page, place)
+        item, now = names.index(name), epoch(page)
+        spaces = {f"{one.dim}-D, epoch {now}": one.frames[place] for one in run.trainings}
+        spaces["RGB"] = np.round(255 * run.colours.rgb)
+        shown = neighbours(page)
+        assert list(shown) == [f"Nearest in {space}" for space in spaces]
+        for (space, points), listed in zip(spaces.items(), shown.values()):
+            points = points.astype(np.float64)
+            distance = np.linalg.norm(points - points[item], axis=1)
+            order = [i for i in np.argsort(distance, kind="stable") if i != item][:8]
+            found = [names.index(one) for one in listed]
+            assert len(set(found) - {item}) == 8
+            # The page's numbers are rounded to int16: of all but equals, the same ones.
+            step = 4 * np.abs(points - points.mean(0)).max() / 32767 if space != "RGB" else 0
+            np.testing.assert_allclose(distance[found], distance[order], rtol=0, atol=step)
+            if space == "RGB":
+                assert found == order
+    swatches = page.locator("#neighbours section").last.locator("button .swatch")
+    colours = swatches.evaluate_all("all => all.map((one) => one.style.background)")
+    shown = np.array([[int(part) for part in re.findall(r"\d+", one)] for one in colours])
+    np.testing.assert_array_equal(shown, np.round(255 * run.colours.rgb[found]))
+    button = page.locator("#neighbours button:visible").nth(2)
+    name = button.inner_text()
+    button.click()
+    drawn(page)
+    assert selected(page) == name
+
+
+@pytest.mark.parametrize("panel", [0, 1, 2])
+def test_a_click_on_a_point_selects_it_and_beside_all_lets_go(visit, tutorial, panel):
+    page = visit(tutorial)
+    canvas = page.locator(".panel canvas").nth(panel)
+    item = 17
+    place = point(page, panel, item)
+    canvas.hover(position=place)
+    drawn(page)
+    hovered = page.evaluate("state.hover")
+    canvas.click(position=place)
+    drawn(page)
+    # Another point may lie in front of it, but what lights up is what is taken.
+    assert page.evaluate("state.item") == hovered
+    assert selected(page) == names_of(page)[hovered]
+    distance = np.hypot(*(point(page, panel, hovered)[axis] - place[axis] for axis in "xy"))
+    assert distance < 6
+    canvas.click(position={"x": 3, "y": 3})
+    drawn(page)
+    assert page.evaluate("state.item") is None
+
+
+def test_dragging_turns_both_solid_panels_and_not_the_flat_one(visit, tutorial):
+    page = visit(tutorial)
+    before = pixels(page)
+    held = selected(page)
+    place = point(page, 1, 0)
+    box = page.locator(".panel canvas").nth(1).bounding_box()
+    page.mouse.move(box["x"] + 150, box["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 190, box["y"] + 170, steps=5)
+    page.mouse.up()
+    page.mouse.move(0, 0)
+    drawn(page)
+    after = pixels(page)
+    assert [a == b for a, b in zip(before, after)] == [True, False, False]
+    assert point(page, 1, 0) != place
+    assert selected(page) == held  # a drag is no click
+
+
+def test_the_keyboard(visit, tutorial):
+    page = visit(tutorial)
+    press(page, "Home")
+    assert epoch(page) == 0
+    press(page, "ArrowRight", "ArrowRight")
+    assert page.evaluate("moment") == 2
+    press(page, "ArrowLeft")
+    assert page.evaluate("moment") == 1
+    page.keyboard.press(" ")
+    wait_until(page, "moment > 4")
+    page.keyboard.press(" ")
+    here = page.evaluate("moment")
+    assert page.locator("#play").inner_text() == "Play"
+    page.wait_for_timeout(200)
+    assert page.evaluate("moment") == here
+    press(page, "End")
+    assert epoch(page) == 500
+    eye = page.evaluate("[state.yaw, state.pitch]")
+    press(page, "Shift+ArrowRight", "Shift+ArrowDown")
+    assert page.evaluate("[state.yaw, state.pitch]") == [eye[0] + 6, eye[1] + 6]
+    assert epoch(page) == 500
+    press(page, "/")
+    page.keyboard.type("gold 1")  # the field keeps its own space and slash
+    assert page.locator("#search").input_value() == "gold 1"
+    assert page.locator("#play").inner_text() == "Play"
+    press(page, "Escape", "Tab")
+    page.locator("#play").focus()
+    press(page, " ")
+    assert page.locator("#play").inner_text() == "Pause"  # once, not twice
+    press(page, " ")
+    assert page.locator("#play").inner_text() == "Play"
+
+
+def test_the_address_brings_back_the_view(visit, tutorial, sweep):
+    page = visit(tutorial)
+    find(page, "tomato")
+    scrub(page, 77)
+    page.check("#fit")
+    page.select_option("#speed", "2")
+    page.locator("h1").click()
+    press(page, "Shift+ArrowLeft", "Shift+ArrowUp")
+    page.click("#theme")
+    settled(page)
+    again = visit(page.url)
+    assert (epoch(again), selected(again)) == (epoch(page), "tomato")
+    assert again.locator("#speed").input_value() == "2"
+    assert again.locator("#fit").is_checked()
+    assert again.locator("#theme").inner_text() == page.locator("#theme").inner_text()
+    page.mouse.move(0, 0)
+    drawn(page)
+    assert pixels(again) == pixels(page)
+
+    again.evaluate("location.hash = '#epoch=0&colour=gold'")  # as typed into the address
+    settled(again)
+    assert (epoch(again), selected(again)) == (0, "gold")
+    again.evaluate("location.hash = '#epoch=x&colour=%00&yaw=&speed=9&seed=77&theme=pink'")
+    settled(again)
+    assert (epoch(again), selected(again)) == (0, "No colour selected")
+
+    page = visit(f"{sweep[0]}#program=negative&dim=4&seed=2")
+    assert [one.input_value() for one in page.locator("#choices select").all()] == ["1", "2", "2"]
+    assert page.locator(".panel h2").first.inner_text() == "4-D embedding"
+
+
+def test_a_sweep_is_switched_by_seed_and_dimension(visit, sweep):
+    address, arrays = sweep
+    page = visit(f"{address}#program=free&dim=1&seed=0&colour=tomato&epoch=3")
+    assert len(pixels(page)) == 2
+    assert epoch(page) == 3
+    assert page.locator("#time").is_enabled()
+    first = pixels(page)
+    seed, dim = page.locator("[name=seed]"), page.locator("[name=dim]")
+    seed.select_option("2")
+    drawn(page)
+    assert page.locator("#play").is_disabled()
+    assert page.locator("#still").is_visible()
+    assert epoch(page) == 6  # its only one
+    assert pixels(page)[0] != first[0]
+    assert pixels(page)[1] == first[1]
+    dim.select_option(label="4")
+    drawn(page)
+    assert page.locator(".panel h2").first.inner_text() == "4-D embedding"
+    assert "seed 2" in page.locator(".panel p").first.inner_text()
+    assert "principal axes" in page.locator(".panel p").first.inner_text()
+    names = names_of(page)
+    points = arrays["free_d4"][2].astype(np.float64)
+    distance = np.linalg.norm(points - points[names.index("tomato")], axis=1)
+    listed = neighbours(page)["Nearest in 4-D, epoch 6"]
+    order = np.argsort(distance)[1:9]  # in all four dimensions, though three are drawn
+    np.testing.assert_allclose(
+        distance[[names.index(one) for one in listed]], distance[order], atol=1e-3
+    )
+    page.locator("[name=program]").select_option(label="negative")
+    drawn(page)
+    other = arrays["negative_d4"][2].astype(np.float64)
+    assert neighbours(page)["Nearest in 4-D, epoch 6"] != listed
+    assert not np.allclose(other, points)
+    dim.select_option(label="1")
+    seed.select_option("0")
+    drawn(page)
+    assert epoch(page) == 3  # the wish was kept
+    page.click("#play")
+    wait_until(page, "!state.playing && epochShown() === 6")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(visit, tutorial, scheme):
+    def brightness(page):
+        colours = page.evaluate(
+            "[document.body, document.querySelector('.panel'), document.querySelector('button')]"
+            ".map((one) => getComputedStyle(one).backgroundColor)"
+        )
+        return [sum(map(int, re.findall(r"\d+", one)[:3])) / 765 for one in colours]
+
+    other = {"light": "dark", "dark": "light"}
+    page = visit(tutorial, color_scheme=scheme)
+    shown = pixels(page)
+    for now in (scheme, other[scheme]):
+        levels = brightness(page)
+        assert min(levels) > 0.9 if now == "light" else max(levels) < 0.2
+        assert page.locator("#theme").inner_text().lower() == other[now]
+        page.click("#theme")
+        drawn(page)
+    assert pixels(page) == shown
+    page.emulate_media(color_scheme=other[scheme])  # what was chosen outlives the system's choice
+    settled(page)
+    assert pixels(page) == shown
+
+
+def test_the_systems_theme_is_followed(visit, tutorial):
+    page = visit(tutorial, color_scheme="light")
+    light = pixels(page)
+    page.emulate_media(color_scheme="dark")
+    settled(page)
+    assert all(a != b for a, b in zip(light, pixels(page)))
+
+
+@pytest.mark.parametrize("width", [320, 400, 800, 1280, 1920])
+def test_no_width_scrolls_sideways(visit, tutorial, sweep, width):
+    for address in (tutorial, f"{sweep[0]}#dim=4"):
+        page = visit(address, viewport={"width": width, "height": 800})
+        find(page, "rebeccapurple" if address != tutorial else "lightgoldenrodyellow")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for canvas in page.locator("canvas").all():
+            box = canvas.bounding_box()
+            assert box["width"] > 200
+            assert box["x"] + box["width"] <= width
+
+
+def test_screens_of_more_pixels_are_drawn_sharply(visit, tutorial):
+    page = visit(tutorial, device_scale_factor=2)
+    shown, inner = page.evaluate("[panels[0].canvas.clientWidth, panels[0].canvas.width]")
+    assert inner == 2 * shown
+
+
+def test_reduced_motion_does_not_turn(visit, tutorial):
+    page = visit(tutorial, reduced_motion="reduce")
+    yaw = page.evaluate("state.yaw")
+    assert not page.locator("#turn").is_checked()
+    page.click("#play")
+    wait_until(page, "moment > 5")
+    assert page.evaluate("state.yaw") == yaw
+
+
+def test_screen_readers_are_told_what_is_shown(visit, tutorial):
+    page = visit(tutorial)
+    find(page, "tomato")
+    scrub(page, 263)
+    settled(page)
+    told = page.locator("#live").inner_text()
+    for part in ("Epoch 500.", "2-D embedding, loss 0.3486", "tomato", "255, 99, 71"):
+        assert part in told
+    labels = page.locator("canvas").evaluate_all("all => all.map((one) => one.ariaLabel)")
+    assert all(labels)
+    assert "epoch 500" in labels[0]
+    assert page.locator("#time").get_attribute("aria-valuetext") == "epoch 500"
+    unnamed = page.locator("button, select, input").evaluate_all(
+        "all => all.filter((one) => !(one.ariaLabel || one.labels?.length || one.textContent))"
+        ".map((one) => one.id)"
+    )
+    assert unnamed == []
+
+
+def test_evil_names_are_only_names(visit, tmp_path):
+    path = tmp_path / "evil.html"
+    pages.write_page(path, pages.page(small_run(EVIL)))
+    page = visit(path.as_uri())
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    labels = names_of(page)
+    assert set(EVIL) <= set(labels)
+    for item, label in enumerate(labels):
+        page.evaluate(f"update({{ item: {item}, hover: {item} }})")
+        drawn(page)
+        assert page.locator("#selected h2").text_content() == label
+    page.fill("#search", "<")
+    drawn(page)
+    listed = page.locator("#matches li")
+    assert listed.count() == sum("<" in label for label in labels)
+    assert page.locator("#matches li > *").count() == 2 * listed.count()  # a swatch and a name
+    assert page.locator("#matches script, #matches img").count() == 0
