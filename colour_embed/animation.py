@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colour_embed.config import InputError
 from colour_embed.evaluate.geometry import align, principal_axes
+from colour_embed.runs import Progress, SweepResult
 from colour_embed.viz.encode import FORMATS, check_path, encode, poster_path, write_png
 from colour_embed.viz.overlay import (
     BASELINE,
@@ -32,17 +33,10 @@ from colour_embed.viz.overlay import (
 )
 from colour_embed.viz.raster import Box, DeepPanel, FlatPanel, limits, stamp_dots
 
-__all__ = ["Animation", "Progress", "animate", "animate_grid", "draw_frames", "interpolate"]
+__all__ = ["Animation", "animate", "animate_grid", "draw_frames", "interpolate"]
 
 _CHUNK_BYTES = 24 * 2**20  # a finished chunk; about three are alive at any time
 _CURVE_HEIGHT = 96  # of the losses' strip with its labels, pixels
-
-
-class Progress(NamedTuple):
-    """What `animate` reports: how many frames are encoded, and how many there will be."""
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -174,7 +168,7 @@ def draw_frames(
 
 
 def animate_grid(
-    sweep: Any,
+    sweep: SweepResult,
     rgb: ArrayLike,
     path: str | os.PathLike | None = None,
     *,
@@ -195,7 +189,7 @@ def animate_grid(
     dimensions the first three principal axes are shown.
 
     Args:
-        sweep: A `sweep.SweepResult` that kept snapshots; the members that have them are shown.
+        sweep: A result that kept snapshots; the members that have them are shown.
         rgb: [C, 3], red, green and blue in 0..1.
         path: As `animate`.
         at: As `animate`; a member that diverged stands still from there on.
@@ -508,7 +502,7 @@ def _failures(sweep, members) -> dict[tuple[int, int], str]:
     for place, member in enumerate(members):
         if sweep.diverged[place]:
             found[member.seed, member.dim] = f"diverged in epoch {sweep.diverged[place]}"
-        elif sweep.kernel[place] > 0:
+        elif sweep.trapped[place]:
             found[member.seed, member.dim] = "sign trap"
     return found
 

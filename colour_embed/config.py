@@ -1,4 +1,4 @@
-"""What a training run is, as frozen data; and the one error that users see."""
+"""What a training run is: Config (static), Hyperparams (arguments), and the error of bad input."""
 
 from __future__ import annotations
 
@@ -6,39 +6,49 @@ import dataclasses
 import difflib
 import json
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-HEADS = ("free", "negative", "inverse", "matched", "dot")
-"""How two vectors become a logit; see `heads`."""
+from colour_embed.heads import HEADS
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong; the message is one line: where, what and how to mend it."""
+    """Bad input. The message is one line: where it is, what is wrong, and a hint.
+
+    Example:
+        >>> Config(dim=0)
+        Traceback (most recent call last):
+        colour_embed.config.InputError: dim is 0: give a whole number of at least 1
+    """
 
 
-def _static(default: Any) -> Any:
-    """A field that decides which program is compiled."""
-    return field(default=default, metadata={"role": "static"})
+class Hyperparams(NamedTuple):
+    """The numbers of a training that are arguments of the compiled program.
 
+    They can be traced, swept by `vmap`, and changed without compiling again. Nothing is validated
+    here: `Config` validates on the host. For the meaning of each see `Config`; `initial_kernel` is
+    NaN where the kernel is drawn.
 
-def _member(default: Any) -> Any:
-    """A field that says which member of a sweep this is: vmapped by key or by padding."""
-    return field(default=default, metadata={"role": "member"})
+    Example:
+        >>> Hyperparams(learning_rate=3e-3).beta1
+        0.9
+    """
 
-
-def _number(default: float | None) -> Any:
-    """A field that enters the compiled program as an argument: it can be vmapped."""
-    return field(default=default, metadata={"role": "number"})
+    learning_rate: Any = 1e-3
+    beta1: Any = 0.9
+    beta2: Any = 0.999
+    epsilon: Any = 1e-7
+    initial_scale: Any = 0.05
+    initial_kernel: Any = math.nan
+    label_constant: Any = 0.2
 
 
 @dataclass(frozen=True)
 class Config:
     """One training run. The defaults are the tutorial's, which are Keras's.
 
-    Every field has a role: "static" fields decide the compiled program; "number" fields are
-    arguments of it and can be swept without compiling again; "member" fields (seed, dim) say which
-    member of a sweep a run is.
+    `seed` and `dim` say which member of a sweep a run is. The fields of `Hyperparams` are arguments
+    of the compiled program and can be swept. All other fields are static: they decide the program.
 
     Attributes:
         seed: Seed of the initial parameters and of the order of the pairs.
@@ -46,12 +56,13 @@ class Config:
         epochs: Passes over all pairs.
         batch_size: Pairs per step. The last batch of an epoch holds what is left and is averaged
             over what it holds.
-        head: How two vectors become a logit, see `heads`: "free", the tutorial's dense unit, whose
-            weight may take either sign; "negative", whose weight is -softplus of the parameter and
-            so can never be positive; "inverse", "matched" or "dot".
-        smoothing: Of the heads "inverse" and "matched" only; see `heads.logits`.
+        head: How two vectors become a logit, a name in `heads.HEADS`: "free" (the tutorial's dense
+            unit, whose weight may take either sign), "negative" (a weight that cannot be positive),
+            "inverse", "matched" or "dot".
+        smoothing: Used by the heads "inverse" and "matched"; see `heads`.
         normalise: Scale every row of the embedding to length one before the distance.
-        optimizer: "keras_adam", or the name of an optimiser in optax.
+        optimizer: "keras_adam", "lazy_adam" (rows that a step does not touch stand still), or the
+            name of an optimiser in optax.
         optimizer_options: Further arguments of an optax optimiser, as (name, value) pairs.
         learning_rate: Step size of the optimiser.
         beta1: Decay of the mean of the gradient (keras_adam only).
@@ -64,24 +75,29 @@ class Config:
 
     Raises:
         InputError: a value is out of range; the message says which and what it may be.
+
+    Example:
+        >>> config = Config(dim=3, head="negative")
+        >>> config.epochs, config.hyperparams().learning_rate
+        (500, 0.001)
     """
 
-    seed: int = _member(0)
-    dim: int = _member(2)
-    epochs: int = _static(500)
-    batch_size: int = _static(512)
-    head: str = _static("free")
-    smoothing: float = _static(0.1)
-    normalise: bool = _static(False)
-    optimizer: str = _static("keras_adam")
-    optimizer_options: tuple[tuple[str, float], ...] = _static(())
-    learning_rate: float = _number(1e-3)
-    beta1: float = _number(0.9)
-    beta2: float = _number(0.999)
-    epsilon: float = _number(1e-7)
-    initial_scale: float = _number(0.05)
-    initial_kernel: float | None = _number(None)
-    label_constant: float = _number(0.2)
+    seed: int = 0
+    dim: int = 2
+    epochs: int = 500
+    batch_size: int = 512
+    head: str = "free"
+    smoothing: float = 0.1
+    normalise: bool = False
+    optimizer: str = "keras_adam"
+    optimizer_options: tuple[tuple[str, float], ...] = ()
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-7
+    initial_scale: float = 0.05
+    initial_kernel: float | None = None
+    label_constant: float = 0.2
 
     def __post_init__(self):  # noqa: D105
         object.__setattr__(self, "optimizer_options", _options(self.optimizer_options))
@@ -97,7 +113,7 @@ class Config:
             raise InputError(f"seed is {self.seed}: give a whole number below 2**32")
         if self.head not in HEADS:
             raise InputError(f"head is {self.head!r}: give one of {', '.join(HEADS)}")
-        for name in (*number_names(), "smoothing"):
+        for name in (*Hyperparams._fields, "smoothing"):
             value = getattr(self, name)
             if name == "initial_kernel" and value is None:
                 continue
@@ -117,14 +133,14 @@ class Config:
             )
 
     def static(self) -> Config:
-        """This config with all that the compiled step does not depend on at its default."""
-        kept = {f.name: getattr(self, f.name) for f in _fields("static") if f.name != "epochs"}
-        return Config(dim=self.dim, **kept)
+        """This config with all that the compiled program does not depend on at its default."""
+        free = ("seed", "epochs", *Hyperparams._fields)
+        return dataclasses.replace(self, **{name: getattr(Config, name) for name in free})
 
-    def numbers(self) -> dict[str, float]:
-        """The fields that enter the compiled program as arguments, by name; NaN for None."""
-        values = {name: getattr(self, name) for name in number_names()}
-        return {name: math.nan if value is None else float(value) for name, value in values.items()}
+    def hyperparams(self) -> Hyperparams:
+        """The fields that are arguments of the compiled program; NaN where one is None."""
+        values = (getattr(self, name) for name in Hyperparams._fields)
+        return Hyperparams(*(math.nan if value is None else float(value) for value in values))
 
     def to_json(self) -> str:
         """This config as a JSON object; `from_json` reads it back."""
@@ -147,8 +163,8 @@ class Config:
         for name in values:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
-                mend = f"did you mean {near[0]!r}" if near else f"the fields are {', '.join(known)}"
-                raise InputError(f"config: no field is called {name!r}: {mend}")
+                hint = f"did you mean {near[0]!r}" if near else f"the fields are {', '.join(known)}"
+                raise InputError(f"config: no field is called {name!r}: {hint}")
         return cls(**values)
 
 
@@ -164,12 +180,3 @@ def _options(options: Any) -> tuple[tuple[str, Any], ...]:
             f"optimizer_options is {options!r}: give names with a number, a text or true or false"
         )
     return tuple(sorted(pairs.items()))
-
-
-def _fields(role: str) -> list[dataclasses.Field]:
-    return [f for f in dataclasses.fields(Config) if f.metadata["role"] == role]
-
-
-def number_names() -> list[str]:
-    """The names of the config's fields that can be swept without compiling again."""
-    return [f.name for f in _fields("number")]

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from colour_embed import heads
 from colour_embed.config import Config
+from colour_embed.heads import HEADS
 
 Params = dict[str, Any]
 """{"embedding": {"embedding": [items, dim]}, "dense": {"kernel": [1, 1], "bias": [1]}}"""
@@ -51,26 +51,26 @@ class PairModel(nnx.Module):
         """
         # Calling the layer would round float64 parameters to float32.
         table = self.embedding.embedding[...]
-        dot = heads.uses_dot_product(self.head)
+        head = HEADS[self.head]
+        dot = head.feature == "dot_product"
         if self.normalise or dot:
             rows = _rows(table, first), _rows(table, second)
             one, other = map(_unit_rows, rows) if self.normalise else rows
-            relation = jnp.sum(one * other if dot else (one - other) ** 2, axis=1)
+            feature = jnp.sum(one * other if dot else (one - other) ** 2, axis=1)
         else:
-            relation = jnp.sum(_difference(table, first, second) ** 2, axis=1)
-        kernel = heads.effective_kernel(self.dense.kernel[...], self.head, jnp)[0, 0]
-        return heads.logits(
-            self.head, self.smoothing, kernel, self.dense.bias[...][0], relation, jnp
-        )
+            feature = jnp.sum(_difference(table, first, second) ** 2, axis=1)
+        # Of shape [1], or [1, members]: they broadcast against the feature without promotion.
+        weight = head.weight(self.dense.kernel[...], jnp)[0]
+        return head.logit(feature, weight, self.dense.bias[...], self.smoothing, jnp)
 
 
 # The host has checked the ids: no need to do it again in every step, and to fill in NaN.
-_TRUSTED = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
+TRUSTED = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
 
 
 def _rows(table: Array, ids: Array) -> Array:
     """The rows of the items with these ids: [N, dim, ...]."""
-    return table.at[ids].get(**_TRUSTED)
+    return table.at[ids].get(**TRUSTED)
 
 
 @jax.custom_vjp
@@ -90,7 +90,7 @@ def _difference_forward(table, first, second):
 def _difference_backward(kept, slope):
     first, second, table = kept
     zeros = jax.lax.optimization_barrier(jnp.zeros(table.size, table.dtype)).reshape(table.shape)
-    gradient = zeros.at[first].add(slope, **_TRUSTED).at[second].subtract(slope, **_TRUSTED)
+    gradient = zeros.at[first].add(slope, **TRUSTED).at[second].subtract(slope, **TRUSTED)
     return gradient, None, None
 
 
@@ -158,7 +158,7 @@ def logits(config: Config, params: Params, first: Array, second: Array | None = 
     return nnx.merge(graphdef, nnx.State(params), rest)(first, second)
 
 
-def item_vectors(config: Config, params: Params) -> Array:
+def embedding_vectors(config: Config, params: Params) -> Array:
     """The vectors [items, dim] that distances are taken between: unit rows if normalised."""
     table = params["embedding"]["embedding"]
     return _unit_rows(table) if config.normalise else table

@@ -1,11 +1,11 @@
-"""Hundreds of trainings as one program: a grid over seeds, dimensions and numbers.
+"""Hundreds of trainings as one program: a grid over seeds, dimensions and hyperparameters.
 
 A member is one training of the grid. All members run through one compiled program: they are sharded
-over the devices, and within a device mapped or vmapped over `train.run_epochs`, or trained as one
-by `stacked.run_stacked_epochs` where they see the same batches. Members of fewer dimensions are
-padded with columns of zeros, which have no gradient and stay zero. The host drives the grid in
-waves of members and chunks of epochs, so that memory stays bounded, progress is seen, and a killed
-sweep goes on from its last checkpoint.
+over the devices, and within a device mapped or vmapped over `train.train_epochs`, or trained in the
+layout `members_last` where they see the same batches. Members of fewer dimensions are padded with
+columns of zeros, which have no gradient and stay zero. The host drives the grid in member batches
+and chunks of epochs, so that memory stays bounded, progress is seen, and a killed sweep goes on
+from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,28 +22,23 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from colour_embed import heads
-from colour_embed.config import Config, InputError, number_names
+from colour_embed.config import Config, Hyperparams, InputError
 from colour_embed.data import Pairs
+from colour_embed.engine.batches import DevicePairs, PackedPairs, can_pack, device_pairs
 from colour_embed.engine.checkpoint import Checkpoints
-from colour_embed.engine.layouts import STACKED_NUMBERS, run_stacked_epochs
-from colour_embed.model import Params, item_vectors
-from colour_embed.train import (
-    VALUE_BY_VALUE,
-    WIDE_VECTORS,
-    DevicePairs,
-    Fit,
-    MemberKeys,
-    Metrics,
-    PackedPairs,
-    Training,
-    can_pack,
-    device_pairs,
-    member_keys,
-    run_epochs,
-    snapshot_epochs,
-    start_training,
-)
+from colour_embed.engine.compilation import ALL_CORES
+from colour_embed.engine.driver import drive
+from colour_embed.engine.layouts import SHARED_HYPERPARAMS, layout_of, members_last
+from colour_embed.engine.members import MemberRun, Programs
+from colour_embed.engine.memory import MemoryPlan, plan_memory
+from colour_embed.engine.optimizers import KERAS_ADAM
+from colour_embed.engine.schedule import snapshot_epochs
+from colour_embed.engine.start import init_training
+from colour_embed.engine.state import MemberKeys, member_keys
+from colour_embed.heads import HEADS
+from colour_embed.model import embedding_vectors
+from colour_embed.runs import Progress, SweepResult
+from colour_embed.train import make_step, train_epochs
 
 VARY = ("init", "order", "labels", "pairs")
 """What a member's seed may change; what it does not change comes from the config's own seed."""
@@ -53,284 +46,59 @@ VARY = ("init", "order", "labels", "pairs")
 CHUNK = 100
 """At most this many epochs between two visits of the host."""
 
-WAVE_PER_CORE = 16
-"""Members that a CPU core trains in one wave: enough to hide the host, few to see it go on."""
-
-STACKED_PER_CORE = 64
-"""Members that a CPU core trains as one: of more, the arrays of a step outgrow its cache."""
-
-_STACKED_MULTIPLE = 8  # More than half of it take longer than as many as fill the vectors.
-
-WAVE_PER_ACCELERATOR = 4096
-"""Members that a GPU or TPU trains at once; it is bound by launches, so width is free for long."""
-
 _AXIS = "members"
-_PLAIN_ARRAYS = ("initial_kernel", "loss", "mse", "diverged", "epoch", "snapshots")
-
-
-class Member(NamedTuple):
-    """Which training of the grid: its seed, its dimension, its values of the swept numbers."""
-
-    seed: int
-    dim: int
-    numbers: tuple[tuple[str, float], ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class SweepData:
-    """What the members train on.
-
-    Attributes:
-        items: Number of items.
-        pairs: The pairs, and their labels as long as neither is varied.
-        truth: float64 [items, k], the coordinates whose distances make the labels; needed only
-            where labels or pairs are drawn anew.
-    """
-
-    items: int
-    pairs: Pairs
-    truth: np.ndarray | None = None
-
-
-class SweepProgress(NamedTuple):
-    """What `sweep` reports after each chunk.
-
-    done and total count epochs of single members, rate is such epochs per second, and loss is the
-    median over the members that have begun.
-    """
-
-    done: int
-    total: int
-    members_done: int
-    members: int
-    epoch: int
-    epochs: int
-    loss: float
-    rate: float
-    seconds_left: float | None
-
-
-class MemoryPlan(NamedTuple):
-    """How a sweep is cut to fit: members per wave on each device, and the bytes it will take.
-
-    width is how many of them are under way at once, and stacked whether they are trained as one.
-    """
-
-    per_device: int
-    width: int
-    stacked: bool
-    host_bytes: int
-    device_bytes: int
-
-
-@dataclass(frozen=True, eq=False)
-class SweepResult:
-    """All members of a sweep, as NumPy arrays whose leading axis is the member.
-
-    Attributes:
-        config: What all members share.
-        members: Which training each one is.
-        params: The final parameters, embeddings padded to the largest dimension; of a diverged
-            member, the last that were all numbers.
-        initial_kernel: float32 [M], the weight of the squared distance before the first step.
-        loss: float32 [M, E], mean training loss of each epoch; NaN from where a member diverged.
-        mse: float32 [M, E], mean squared error of each epoch.
-        diverged: int32 [M], the epoch in which a member became NaN or infinite, or 0.
-        epoch: int32 [F], the epochs of the snapshots.
-        snapshots: float32 [S, F, items, D], the item vectors of the first S members.
-    """
-
-    config: Config
-    members: list[Member]
-    params: Params
-    initial_kernel: np.ndarray
-    loss: np.ndarray
-    mse: np.ndarray
-    diverged: np.ndarray
-    epoch: np.ndarray
-    snapshots: np.ndarray
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Everything but the config and the members, for `load_part`."""
-        return {
-            "embedding": self.params["embedding"]["embedding"],
-            "kernel": self.params["dense"]["kernel"],
-            "bias": self.params["dense"]["bias"],
-            **{name: getattr(self, name) for name in _PLAIN_ARRAYS},
-        }
-
-    @classmethod
-    def merged(
-        cls, config: Config, members: list[Member], parts: Sequence[Mapping[str, np.ndarray]]
-    ) -> SweepResult:
-        """The result whose members' `arrays` come in parts, one after the other."""
-        widest = max(part["embedding"].shape[-1] for part in parts)
-
-        def padded(name, values):
-            if name not in ("embedding", "snapshots"):
-                return values
-            missing = widest - values.shape[-1]
-            return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
-
-        whole = {
-            name: np.concatenate([padded(name, part[name]) for part in parts])
-            for name in parts[0]
-            if name not in ("epoch", "snapshots")
-        }
-        params = {
-            "embedding": {"embedding": whole.pop("embedding")},
-            "dense": {"kernel": whole.pop("kernel"), "bias": whole.pop("bias")},
-        }
-        # Snapshots are of the first members, so only those of the first part count.
-        snapshots = padded("snapshots", parts[0]["snapshots"])
-        return cls(config, members, params, epoch=parts[0]["epoch"], snapshots=snapshots, **whole)
-
-    @functools.cached_property
-    def embedding(self) -> np.ndarray:
-        """float32 [M, items, D], the final item vectors, padded with zeros."""
-        return np.asarray(jax.vmap(functools.partial(item_vectors, self.config))(self.params))
-
-    @property
-    def kernel(self) -> np.ndarray:
-        """float32 [M], the final weight of the head, such as that of the squared distance."""
-        kernel = self.params["dense"]["kernel"]
-        return np.asarray(heads.effective_kernel(kernel, self.config.head, jnp))[:, 0, 0]
-
-    @property
-    def bias(self) -> np.ndarray:
-        """float32 [M], the final logit at distance zero."""
-        return self.params["dense"]["bias"][:, 0]
-
-    def member(self, *, seed: int, dim: int, **numbers: float) -> Fit:
-        """One member as the run it is, its padding cut off.
-
-        Raises:
-            KeyError: the grid holds no such member.
-        """
-        wanted = Member(seed, dim, tuple(sorted(numbers.items())))
-        if wanted not in self.members:
-            raise KeyError(f"the sweep holds no member {wanted}")
-        place = self.members.index(wanted)
-        params = jax.tree.map(lambda values: values[place], self.params)
-        params["embedding"]["embedding"] = params["embedding"]["embedding"][:, :dim]
-        diverged = int(self.diverged[place])
-        epochs = diverged - 1 if diverged else self.loss.shape[1]
-        has_snapshots = place < len(self.snapshots)
-        kept = self.epoch <= epochs if has_snapshots else np.zeros(len(self.epoch), bool)
-        items = params["embedding"]["embedding"].shape[0]
-        empty = np.zeros((0, items, dim), np.float32)
-        return Fit(
-            config=member_config(self.config, wanted),
-            params=params,
-            loss=self.loss[place, :epochs],
-            mse=self.mse[place, :epochs],
-            epoch=self.epoch[kept],
-            snapshots=self.snapshots[place, kept, :, :dim] if has_snapshots else empty,
-            status="diverged" if diverged else "done",
-            diverged_epoch=diverged or None,
-        )
 
 
 def grid(
-    seeds: Sequence[int], dims: Sequence[int], axes: Mapping[str, Sequence[float]] | None = None
-) -> list[Member]:
-    """All members of a grid, dimension by dimension and seed by seed.
+    config: Config,
+    seeds: Sequence[int],
+    dims: Sequence[int],
+    axes: Mapping[str, Sequence[float]] | None = None,
+) -> list[Config]:
+    """The configs of all members of a grid, dimension by dimension and seed by seed.
+
+    Args:
+        config: What the members share.
+        seeds: The seeds of the grid.
+        dims: The dimensions of the grid.
+        axes: Further axes, by the name of a hyperparameter, such as "learning_rate".
 
     Raises:
-        InputError: an empty or repeated axis, or a number that no config has or that needs another
-            program.
+        InputError: an empty or repeated axis, an axis that is no hyperparameter, or a value out of
+            range.
     """
     axes = dict(sorted((axes or {}).items()))
     for name in axes:
-        if name not in number_names():
+        if name not in Hyperparams._fields:
             raise InputError(
-                f"{name!r} cannot be swept in one program: give one of {', '.join(number_names())}"
+                f"{name!r} cannot be swept in one program: give one of "
+                f"{', '.join(Hyperparams._fields)}"
             )
     for name, values in {"seeds": seeds, "dims": dims, **axes}.items():
         if len(values) == 0 or len(set(values)) < len(values):
             raise InputError(f"{name}: give at least one value, and none twice")
     return [
-        Member(int(seed), int(dim), tuple(zip(axes, map(float, values))))
+        dataclasses.replace(
+            config, seed=int(seed), dim=int(dim), **dict(zip(axes, map(float, values)))
+        )
         for dim, seed, *values in itertools.product(dims, seeds, *axes.values())
     ]
 
 
-def member_config(config: Config, member: Member) -> Config:
-    """The config of one member of a sweep.
-
-    Raises:
-        InputError: the member's values are out of range.
-    """
-    return dataclasses.replace(config, seed=member.seed, dim=member.dim, **dict(member.numbers))
-
-
-def plan_memory(
-    config: Config,
-    data: SweepData,
-    members: Sequence[Member],
-    *,
-    vary: Sequence[str] = ("init", "order"),
-    snapshots: int = 0,
-    frames: int = 0,
-    devices: int = 1,
-    accelerator: bool = False,
-    max_bytes: int | None = None,
-) -> MemoryPlan:
-    """Cut a sweep so that it stays under a bound, before anything is compiled.
-
-    The estimate counts, for each member of a wave, its training state twice (before and after a
-    chunk) and what a chunk stacks; for each member that is under way, its order and its pairs; and
-    on the host the results of all members. The runtime's own few hundred megabytes come on top.
-
-    Raises:
-        InputError: not even one member on each device fits, there is none, or what shall vary is
-            not known.
-    """
-    for name in vary:
-        if name not in VARY:
-            raise InputError(f"vary {name!r}: give any of {', '.join(VARY)}")
-    if not members:
-        raise InputError("no member falls to this process: use fewer processes")
-    padded = dataclasses.replace(config, dim=max(member.dim for member in members))
-    stacked = not accelerator and len(members) > devices and _see_the_same(config, members, vary)
-    count, length = len(data.pairs.label), _chunk_length(config.epochs)
-    table = 4 * data.items * padded.dim
-    state = 2 * _size_of_training(padded, data.items)
-    kept = length * (8 + (table if snapshots else 0))
-    drawn = 4 * count * (("pairs" in vary) * 3 + ("labels" in vary) + 1)
-    # A step's own arrays: its rows, their gradient, the scattered gradient and the updates.
-    in_a_step = 8 * config.batch_size * padded.dim * 4 + 4 * table
-    host = len(members) * (table + 8 + 8 * config.epochs) + snapshots * frames * table
-    fixed = host + 12 * count + 2 * kept * snapshots
-    most = -(-len(members) // devices)
-    if accelerator:
-        most = min(most, WAVE_PER_ACCELERATOR)
-    elif stacked:
-        if most > _STACKED_MULTIPLE // 2:
-            most = -(-most // _STACKED_MULTIPLE) * _STACKED_MULTIPLE
-        most = min(most, STACKED_PER_CORE)
-    else:
-        most = min(most, WAVE_PER_CORE)
-    for per_device in sorted({most >> halvings for halvings in range(13)} - {0}, reverse=True):
-        width = per_device if accelerator or stacked else 1
-        orders = 1 if stacked else width
-        device = per_device * (state + kept) + width * in_a_step + orders * drawn + 12 * count
-        # A CPU's devices share the host's memory; an accelerator has its own.
-        total = fixed + devices * device if not accelerator else max(fixed, device)
-        if max_bytes is None or total <= max_bytes:
-            return MemoryPlan(per_device, width, stacked, fixed, device)
-    raise InputError(
-        f"one member on each of {devices} devices needs {total / 1e6:.0f} MB and more than the "
-        f"{max_bytes / 1e6:.0f} MB allowed: allow more, or sweep fewer members or dimensions"
-    )
+def part_of(members: list[Config], part: tuple[int, int]) -> list[Config]:
+    """The members that fall to process index of count: neighbours stay together."""
+    index, count = part
+    return members[len(members) * index // count : len(members) * (index + 1) // count]
 
 
 def sweep(
     config: Config,
-    data: SweepData,
+    items: int,
+    pairs: Pairs,
     seeds: Sequence[int],
     dims: Sequence[int],
     *,
+    truth: np.ndarray | None = None,
     axes: Mapping[str, Sequence[float]] | None = None,
     vary: Sequence[str] = ("init", "order"),
     snapshots: int = 0,
@@ -338,94 +106,152 @@ def sweep(
     devices: Sequence[jax.Device] | None = None,
     part: tuple[int, int] = (0, 1),
     max_bytes: int | None = None,
-    report: Callable[[SweepProgress], None] | None = None,
+    report: Callable[[Progress], None] | None = None,
     checkpoints: Checkpoints | None = None,
     checkpoint_every: int = 4,
 ) -> SweepResult:
     """Train a whole grid.
 
-    What a member comes to depends on its seed, dimension and numbers, and not on its neighbours,
-    its place, the padding, the devices or the cutting into waves and chunks.
+    What a member comes to depends on its seed, dimension and hyperparameters, and not on its
+    neighbours, its place, the padding, the devices or the cutting into batches and chunks.
 
     Args:
         config: What the members share; its seed is that of all that `vary` leaves out.
-        data: Items, pairs and the truth behind the labels.
+        items: Number of items that the ids in `pairs` count.
+        pairs: index [N, 2] and label [N]; the labels are used as long as none are drawn.
         seeds: The seeds of the grid.
         dims: The dimensions of the grid.
-        axes: Further axes, by the name of a number in the config, such as "learning_rate".
+        truth: float64 [items, k], the coordinates whose distances make the labels; needed where
+            labels or pairs are drawn anew.
+        axes: Further axes, by the name of a hyperparameter, such as "learning_rate".
         vary: What a member's seed changes, of `VARY`: "init", the initial parameters; "order", the
             order of the pairs; "labels", the draw of the labels; "pairs", the draw of the pairs.
         snapshots: Of how many members, from the first on, to keep snapshots.
-        schedule: Of which epochs; see `train.snapshot_epochs`.
+        schedule: Of which epochs; see `snapshot_epochs`.
         devices: What to run on; all devices of this process by default.
-        part: (index, count): run only the members that fall to this process of several, whose
-            results `SweepResult.merged` puts together. Snapshots are counted within the part.
+        part: (index, count): run only the members that fall to this process of several. Snapshots
+            are counted within the part.
         max_bytes: Bound on the memory that `plan_memory` estimates.
         report: Called after each chunk.
-        checkpoints: Where to save the state of the sweep, and to go on from.
+        checkpoints: Where to save finished members and those under way. Members that it holds are
+            taken over, by what they are.
         checkpoint_every: Chunks between two saves.
 
     Returns:
         All members of this part; see `SweepResult`.
 
     Raises:
-        InputError: a bad grid, data that does not fit it, more memory than allowed, or a checkpoint
-            that these devices cannot go on from.
+        InputError: a bad grid, pairs that do not fit it, or more memory than allowed.
+
+    Example:
+        >>> import colour_embed as ce
+        >>> colours = ce.load_colours("css4")
+        >>> pairs = ce.tutorial_pairs(colours, 1000)
+        >>> result = ce.sweep(ce.Config(epochs=2), len(colours), pairs, seeds=range(3), dims=[2])
+        >>> result.loss.shape
+        (3, 2)
     """
-    members = part_of(grid(seeds, dims, axes), part)
-    run = _Run.prepare(config, data, members, vary, snapshots, schedule, devices, max_bytes)
-    run.restore(checkpoints)
-    try:
-        for chunk, timing in enumerate(_drive(run), start=1):
-            if checkpoints is not None and chunk % checkpoint_every == 0:
-                run.save(checkpoints)
-            if report is not None:
-                report(run.progress(*timing))
-    except KeyboardInterrupt:
-        if checkpoints is not None:
-            run.save(checkpoints)
-        raise
-    return run.result()
+    members = part_of(grid(config, seeds, dims, axes), part)
+    devices = list(devices or jax.local_devices())
+    snapshots = min(snapshots, len(members))
+    wanted = snapshot_epochs(schedule if snapshots else "none", config.epochs)
+    plan = plan_sweep(
+        config,
+        items,
+        pairs,
+        members,
+        swept=tuple(axes or ()),
+        vary=vary,
+        snapshots=snapshots,
+        frames=len(wanted),
+        devices=devices,
+        max_bytes=max_bytes,
+    )
+    draw_labels = _draws_labels(tuple(axes or ()), vary)
+    if draw_labels and truth is None:
+        raise InputError("labels cannot be drawn anew without the truth: give truth")
+    run = MemberRun(
+        members,
+        _programs(config, items, pairs, truth, members, draw_labels, vary, devices, plan),
+        items,
+        per_batch=plan.per_device * len(devices),
+        chunk=_chunk_length(config.epochs),
+        wanted=wanted,
+        snapshots=snapshots,
+    )
+    if checkpoints is not None:
+        run.restore(checkpoints)
+    for _ in drive(
+        MemberRun.advance,
+        run,
+        run.schedule(),
+        progress=lambda run, _: run.progress(),
+        report=report,
+        save=MemberRun.save,
+        save_every=checkpoint_every,
+    ):
+        pass
+    return _result(config, run)
 
 
-def _drive(run: _Run) -> Iterator[tuple[float, int]]:
-    """Run a sweep to its end, chunk by chunk; yields the seconds and member-epochs timed so far."""
-    began, timed = None, 0
-    while run.wave < run.waves:
-        if run.training is None:
-            run.start_wave()
-        size, length = run.wave_size, run.advance()
-        if began is None:
-            # The first chunk holds the compilation and says nothing of the rest.
-            began = time.perf_counter()
-        else:
-            timed += length * size
-        if run.epoch == run.config.epochs:
-            run.finish_wave()
-        yield time.perf_counter() - began, timed
+def plan_sweep(
+    config: Config,
+    items: int,
+    pairs: Pairs,
+    members: Sequence[Config],
+    *,
+    swept: Sequence[str] = (),
+    vary: Sequence[str] = ("init", "order"),
+    snapshots: int = 0,
+    frames: int = 0,
+    devices: Sequence[jax.Device],
+    max_bytes: int | None = None,
+) -> MemoryPlan:
+    """Cut a sweep so that it fits into memory, before anything is compiled; see `plan_memory`.
+
+    Raises:
+        InputError: there is no member, not even one on each device fits, or what shall vary is not
+            known.
+    """
+    for name in vary:
+        if name not in VARY:
+            raise InputError(f"vary {name!r}: give any of {', '.join(VARY)}")
+    if not members:
+        raise InputError("no member falls to this process: use fewer processes")
+    return plan_memory(
+        dataclasses.replace(config, dim=max(member.dim for member in members)),
+        items,
+        len(pairs),
+        len(members),
+        chunk=_chunk_length(config.epochs),
+        members_last=_see_the_same(config, swept, vary),
+        draws_labels="labels" in vary,
+        draws_pairs="pairs" in vary,
+        snapshots=snapshots,
+        frames=frames,
+        devices=len(devices),
+        accelerator=devices[0].platform != "cpu",
+        max_bytes=max_bytes,
+    )
 
 
-def part_of(members: list[Member], part: tuple[int, int]) -> list[Member]:
-    """The members that fall to process index of count: neighbours stay together."""
-    index, count = part
-    return members[len(members) * index // count : len(members) * (index + 1) // count]
+def training_pairs(items: int, pairs: Pairs, member: Config, vary: Sequence[str]) -> np.ndarray:
+    """The pairs that a member trains on, int32 [N, 2]: those given, or its own if they vary."""
+    if "pairs" not in vary:
+        return pairs.index
+    keys = member_keys(np.uint32(member.seed))
+    return np.asarray(_drawn_ids(keys, len(pairs), items)).T
 
 
-def _swept(members: Sequence[Member]) -> set[str]:
-    """The names of the numbers in which members may differ."""
-    return {name for member in members for name, _ in member.numbers}
-
-
-def _draws_labels(members: Sequence[Member], vary: Sequence[str]) -> bool:
+def _draws_labels(swept: Sequence[str], vary: Sequence[str]) -> bool:
     """Whether the program draws labels itself, and not every member takes those given."""
-    return bool({"labels", "pairs"} & set(vary)) or "label_constant" in _swept(members)
+    return bool({"labels", "pairs"} & set(vary)) or "label_constant" in swept
 
 
-def _see_the_same(config: Config, members: Sequence[Member], vary: Sequence[str]) -> bool:
-    """Whether all members take the same steps on the same batches, so that they can be stacked."""
-    same_batches = "order" not in vary and not _draws_labels(members, vary)
-    same_steps = config.optimizer == VALUE_BY_VALUE and _swept(members) <= STACKED_NUMBERS
-    return same_batches and same_steps
+def _see_the_same(config: Config, swept: Sequence[str], vary: Sequence[str]) -> bool:
+    """Whether all members take the same steps on the same batches."""
+    same_batches = "order" not in vary and not _draws_labels(swept, vary)
+    return same_batches and config.optimizer == KERAS_ADAM and set(swept) <= SHARED_HYPERPARAMS
 
 
 def _chunk_length(epochs: int) -> int:
@@ -434,14 +260,6 @@ def _chunk_length(epochs: int) -> int:
         if epochs % length == 0:
             return length
     return max(1, min(CHUNK, epochs))
-
-
-def _size_of_training(config: Config, items: int) -> int:
-    """Bytes of one member's parameters and optimiser state."""
-    shapes = jax.eval_shape(
-        lambda: start_training(config, items, member_keys(np.uint32(0)), config.numbers())
-    )
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -453,7 +271,7 @@ class _Inputs(NamedTuple):
 
     seed: Array
     dim: Array
-    numbers: dict[str, Array]
+    hyperparams: Hyperparams
 
 
 class _Shared(NamedTuple):
@@ -472,7 +290,7 @@ class _Program(NamedTuple):
     vary: frozenset[str]
     draw_labels: bool
     pack: bool
-    stacked: bool
+    members_last: bool
     width: int
     mesh: Mesh
 
@@ -488,26 +306,19 @@ def _drawn_ids(keys: MemberKeys, count: int, items: int) -> Array:
     return jax.random.randint(keys.pairs, (2, count), 0, items)
 
 
-def training_index(data: SweepData, member: Member, vary: Sequence[str]) -> np.ndarray:
-    """The pairs that a member trains on, int32 [N, 2]: those given, or its own if they vary."""
-    if "pairs" not in vary:
-        return data.pairs.index
-    keys = member_keys(np.uint32(member.seed))
-    return np.asarray(_drawn_ids(keys, len(data.pairs.label), data.items)).T
-
-
 def _member_pairs(
     program: _Program, shared: _Shared, keys: MemberKeys, constant: Array
-) -> DevicePairs:
+) -> DevicePairs | PackedPairs:
     """The pairs that one member trains on: those given, or drawn anew by the tutorial's rule."""
-    first, second, label = shared.pairs[:3]
+    first, second, label, weight = shared.pairs
     if "pairs" in program.vary:
         first, second = _drawn_ids(keys, len(label), program.items)
     if program.draw_labels:
         diff = jnp.mean((shared.truth[first] - shared.truth[second]) ** 2, axis=1)
         uniform = jax.random.uniform(keys.labels, label.shape)
         label = (diff < constant * uniform**2).astype(jnp.float32)
-    return DevicePairs(first, second, label)
+    pairs = DevicePairs(first, second, label, weight)
+    return PackedPairs.of(pairs) if program.pack else pairs
 
 
 def _over_members(program: _Program, function, shared, *arguments):
@@ -535,270 +346,108 @@ def _over_devices(program: _Program, function, shared, *arguments):
 def _start(program: _Program, shared: _Shared, inputs: _Inputs):
     def one(shared, inputs):
         keys = _keys(program, inputs.seed, shared.seed)
-        return start_training(program.config, program.items, keys, inputs.numbers, dim=inputs.dim)
+        return init_training(
+            program.config, program.items, keys, inputs.hyperparams, dim=inputs.dim
+        )
 
     return _over_members(program, one, shared, inputs)
 
 
-# The members keep all cores busy, so a single operation is not to be split over them as well.
-_ON_CPU = {**WIDE_VECTORS, "xla_cpu_multi_thread_eigen": False}
-
-
-@functools.partial(jax.jit, static_argnames=("program", "keep"), compiler_options=_ON_CPU)
+@functools.partial(jax.jit, static_argnames=("program", "keep"), compiler_options=ALL_CORES)
 def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epochs, keep):
-    def transform(training, metrics):
-        return metrics, item_vectors(program.config, training.state.params) if keep else None
+    config = program.config
 
-    def prepared(shared, inputs):
+    def transform(training, metrics):
+        return metrics, embedding_vectors(config, training.state.params) if keep else None
+
+    def train(given, training, inputs, layout):
+        shared, epochs = given
         keys = _keys(program, inputs.seed, shared.seed)
-        pairs = _member_pairs(program, shared, keys, inputs.numbers["label_constant"])
-        return keys, inputs.numbers, PackedPairs.of(pairs) if program.pack else pairs
+        pairs = _member_pairs(program, shared, keys, inputs.hyperparams.label_constant)
+        step = make_step(config, inputs.hyperparams, layout)
+        size = config.batch_size
+        return train_epochs(
+            step, layout, training, keys, pairs, epochs, batch_size=size, transform=transform
+        )
 
     def one(given, training, inputs):
-        shared, epochs = given
-        member = prepared(shared, inputs)
-        return run_epochs(program.config, training, *member, epochs, transform=transform)
+        return train(given, training, inputs, layout_of(config, training.state))
 
     def all_as_one(given, training, inputs):
-        shared, epochs = given
-        # The order, the pairs and the numbers of any member are those of all.
-        member = prepared(shared, jax.tree.map(lambda values: values[0], inputs))
-        return run_stacked_epochs(program.config, training, *member, epochs, transform=transform)
+        # The order, the pairs and the hyperparameters of any member are those of all.
+        first = jax.tree.map(lambda values: values[0], inputs)
+        return train(given, training, first, members_last(training.state))
 
-    function, over = (all_as_one, _over_devices) if program.stacked else (one, _over_members)
+    function, over = (all_as_one, _over_devices) if program.members_last else (one, _over_members)
     return over(program, function, (shared, epochs), training, inputs)
 
 
-# --------------------------------------------------------------------------------------------------
-# The host's side
+def _programs(config, items, pairs, truth, members, draw_labels, vary, devices, plan) -> Programs:
+    """What runs on the devices, with all that the members share put there."""
+    mesh = Mesh(np.array(devices), (_AXIS,))
+    on_all, sharded = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (_AXIS,)))
+    shared = _Shared(
+        np.uint32(config.seed),
+        device_pairs(pairs, items),
+        np.zeros((items, 0), np.float32) if truth is None else np.asarray(truth, np.float32),
+    )
+    shared = jax.device_put(shared, on_all)
+    program = _Program(
+        config=dataclasses.replace(config, dim=max(member.dim for member in members)).static(),
+        items=items,
+        vary=frozenset(vary),
+        draw_labels=draw_labels,
+        pack=pairs.weight is None and can_pack(items, pairs.label),
+        members_last=plan.members_last,
+        width=plan.width,
+        mesh=mesh,
+    )
 
-
-@dataclass
-class _Run:
-    """A sweep under way: where it stands, the wave on the devices, and the results so far."""
-
-    program: _Program
-    config: Config
-    members: list[Member]
-    shared: _Shared
-    numbers: dict[str, np.ndarray]
-    per_wave: int
-    wanted: np.ndarray
-    results: dict[str, Any]
-    wave: int = 0
-    epoch: int = 0
-    training: Training | None = None
-
-    @classmethod
-    def prepare(cls, config, data, members, vary, snapshots, schedule, devices, max_bytes) -> _Run:
-        draw_labels = _draws_labels(members, vary)
-        if draw_labels and data.truth is None:
-            raise InputError("labels cannot be drawn anew without the truth: give data.truth")
-        configs = [member_config(config, member) for member in members]  # checks each
-        devices = list(devices or jax.local_devices())
-        snapshots = min(snapshots, len(members))
-        wanted = snapshot_epochs(schedule if snapshots else "none", config.epochs)
-        plan = plan_memory(
-            config,
-            data,
-            members,
-            vary=vary,
-            snapshots=snapshots,
-            frames=len(wanted),
-            devices=len(devices),
-            accelerator=devices[0].platform != "cpu",
-            max_bytes=max_bytes,
+    def inputs(batch):
+        hyperparams = zip(*(member.hyperparams() for member in batch))
+        found = _Inputs(
+            np.array([member.seed for member in batch], np.uint32),
+            np.array([member.dim for member in batch], np.int32),
+            Hyperparams(*(np.array(values, np.float32) for values in hyperparams)),
         )
-        padded = dataclasses.replace(config, dim=max(member.dim for member in members))
-        count, epochs = len(members), config.epochs
-        shape = (data.items, padded.dim)
-        mesh = Mesh(np.array(devices), (_AXIS,))
-        truth = np.zeros((data.items, 0)) if data.truth is None else data.truth
-        shared = _Shared(
-            np.uint32(config.seed),
-            device_pairs(data.pairs, data.items),
-            np.asarray(truth, np.float32),
-        )
-        return cls(
-            program=_Program(
-                config=padded.static(),
-                items=data.items,
-                vary=frozenset(vary),
-                draw_labels=draw_labels,
-                pack=can_pack(data.items, data.pairs.label),
-                stacked=plan.stacked,
-                width=plan.width,
-                mesh=mesh,
-            ),
-            config=config,
-            members=members,
-            shared=jax.device_put(shared, NamedSharding(mesh, PartitionSpec())),
-            numbers={
-                name: np.array([config.numbers()[name] for config in configs], np.float32)
-                for name in number_names()
-            },
-            per_wave=plan.per_device * len(devices),
-            wanted=wanted,
-            results={
-                "embedding": np.zeros((count, *shape), np.float32),
-                "kernel": np.zeros((count, 1, 1), np.float32),
-                "bias": np.zeros((count, 1), np.float32),
-                "initial_kernel": np.zeros((count, 1, 1), np.float32),
-                "loss": np.full((count, epochs), np.nan, np.float32),
-                "mse": np.full((count, epochs), np.nan, np.float32),
-                "diverged": np.zeros(count, np.int32),
-                "snapshots": np.zeros((snapshots, len(wanted), *shape), np.float32),
-            },
-        )
+        return jax.device_put(found, sharded)
 
-    @property
-    def waves(self) -> int:
-        return -(-len(self.members) // self.per_wave)
+    return Programs(
+        start=lambda batch: _start(program, shared, inputs(batch)),
+        advance=lambda training, batch, epochs, keep: _advance(
+            program, shared, training, inputs(batch), epochs, keep
+        ),
+        vectors=jax.vmap(functools.partial(embedding_vectors, program.config)),
+        put=lambda training: jax.device_put(training, sharded),
+        devices=len(devices),
+    )
 
-    @property
-    def places(self) -> np.ndarray:
-        """Which members the wave holds; the last wave is filled up with copies of the last one."""
-        first = self.wave * self.per_wave
-        return np.minimum(np.arange(first, first + self.per_wave), len(self.members) - 1)
 
-    @property
-    def wave_size(self) -> int:
-        return min(self.per_wave, len(self.members) - self.wave * self.per_wave)
+def _result(config: Config, run: MemberRun) -> SweepResult:
+    """What a finished run comes to."""
+    found = run.results
+    for place, member in enumerate(run.members):
+        if found["embedding"][place, :, member.dim :].any():
+            raise AssertionError(f"a padded column of member {member} did not stay zero")
+    params = {
+        "embedding": {"embedding": found["embedding"]},
+        "dense": {"kernel": found["kernel"], "bias": found["bias"]},
+    }
 
-    def _sharded(self, tree):
-        return jax.device_put(tree, NamedSharding(self.program.mesh, PartitionSpec(_AXIS)))
+    def weights(kernel):
+        return np.asarray(HEADS[config.head].weight(kernel, jnp))[:, 0, 0]
 
-    def _inputs(self) -> _Inputs:
-        chosen = [self.members[place] for place in self.places]
-        return self._sharded(
-            _Inputs(
-                np.array([member.seed for member in chosen], np.uint32),
-                np.array([member.dim for member in chosen], np.int32),
-                {name: values[self.places] for name, values in self.numbers.items()},
-            )
-        )
-
-    def start_wave(self) -> None:
-        self.training = _start(self.program, self.shared, self._inputs())
-        self.epoch = 0
-        params = self.training.state.params
-        self._keep("initial_kernel", params["dense"]["kernel"])
-        if 0 in self.wanted and self._snapshot_places().size:
-            vectors = jax.vmap(functools.partial(item_vectors, self.program.config))(params)
-            self._keep_snapshots(np.zeros(1, int), np.asarray(vectors)[:, None])
-
-    def advance(self) -> int:
-        """Train the wave for a chunk of epochs; returns how many."""
-        length = min(_chunk_length(self.config.epochs), self.config.epochs - self.epoch)
-        epochs = np.arange(self.epoch + 1, self.epoch + length + 1, dtype=np.int32)
-        keep = bool(np.isin(epochs, self.wanted).any() and self._snapshot_places().size)
-        training, (metrics, vectors) = _advance(
-            self.program, self.shared, self.training, self._inputs(), epochs, keep
-        )
-        metrics = Metrics(*map(np.asarray, metrics))
-        for name in Metrics._fields:
-            self._keep(name, getattr(metrics, name), slice(self.epoch, self.epoch + length))
-        if keep:
-            self._keep_snapshots(epochs, np.asarray(vectors))
-        self.training, self.epoch = training, self.epoch + length
-        return length
-
-    def finish_wave(self) -> None:
-        params = self.training.state.params
-        self._keep("embedding", params["embedding"]["embedding"])
-        self._keep("kernel", params["dense"]["kernel"])
-        self._keep("bias", params["dense"]["bias"])
-        self._keep("diverged", self.training.diverged)
-        self.wave, self.epoch, self.training = self.wave + 1, 0, None
-
-    def _keep(self, name, values, columns=slice(None)) -> None:
-        size = self.wave_size
-        rows = self.results[name][self.places[:size]]
-        if rows.ndim > 1:
-            rows[:, columns] = np.asarray(values)[:size]
-        else:
-            rows[:] = np.asarray(values)[:size]
-        self.results[name][self.places[:size]] = rows
-
-    def _snapshot_places(self) -> np.ndarray:
-        places = self.places[: self.wave_size]
-        return places[places < len(self.results["snapshots"])]
-
-    def _keep_snapshots(self, epochs, vectors) -> None:
-        places = self._snapshot_places()
-        frames = np.flatnonzero(np.isin(self.wanted, epochs))
-        chosen = np.isin(epochs, self.wanted)
-        self.results["snapshots"][np.ix_(places, frames)] = vectors[: len(places)][:, chosen]
-
-    def progress(self, seconds: float, timed: int) -> SweepProgress:
-        finished = min(self.wave * self.per_wave, len(self.members))
-        under_way = self.wave_size * self.epoch if self.training is not None else 0
-        done = finished * self.config.epochs + under_way
-        rate = timed / seconds if seconds > 0 else 0.0
-        left = (len(self.members) * self.config.epochs - done) / rate if rate else None
-        losses = self.results["loss"]
-        last = losses[np.isfinite(losses).any(axis=1)]
-        latest = [row[np.isfinite(row)][-1] for row in last]
-        return SweepProgress(
-            done=done,
-            total=len(self.members) * self.config.epochs,
-            members_done=finished,
-            members=len(self.members),
-            epoch=self.epoch or self.config.epochs,
-            epochs=self.config.epochs,
-            loss=float(np.median(latest)) if latest else float("nan"),
-            rate=rate,
-            seconds_left=left,
-        )
-
-    def save(self, checkpoints: Checkpoints) -> None:
-        leaves = [] if self.training is None else jax.device_get(jax.tree.leaves(self.training))
-        arrays = {
-            "results": self.results,
-            "training": {f"{place:04d}": leaf for place, leaf in enumerate(leaves)},
-        }
-        step = self.wave * (self.config.epochs + 1) + self.epoch
-        place = {"wave": self.wave, "epoch": self.epoch, "per_wave": self.per_wave}
-        checkpoints.save(step, arrays, place)
-
-    def restore(self, checkpoints: Checkpoints | None) -> None:
-        found = None if checkpoints is None else checkpoints.restore()
-        if found is None:
-            return
-        _, arrays, place = found
-        self.results = {name: np.array(values) for name, values in arrays["results"].items()}
-        devices = self.program.mesh.size
-        if place["per_wave"] % devices:
-            raise InputError(
-                f"the checkpoint holds waves of {place['per_wave']} members, which {devices} "
-                "devices cannot share: resume on as many devices as before, or start over"
-            )
-        # Which members a wave holds must stay as it was, also where another cut would fit now.
-        self.wave, self.epoch, self.per_wave = place["wave"], place["epoch"], place["per_wave"]
-        leaves = [leaf for _, leaf in sorted(arrays["training"].items())]
-        if leaves:
-            shapes = jax.eval_shape(
-                functools.partial(_start, self.program), self.shared, self._inputs()
-            )
-            self.training = self._sharded(jax.tree.unflatten(jax.tree.structure(shapes), leaves))
-
-    def result(self) -> SweepResult:
-        found = self.results
-        for place, member in enumerate(self.members):
-            if found["embedding"][place, :, member.dim :].any():
-                raise AssertionError(f"a padded column of member {member} did not stay zero")
-        initial = heads.effective_kernel(found["initial_kernel"], self.config.head, jnp)
-        return SweepResult(
-            config=self.config,
-            members=self.members,
-            params={
-                "embedding": {"embedding": found["embedding"]},
-                "dense": {"kernel": found["kernel"], "bias": found["bias"]},
-            },
-            initial_kernel=np.asarray(initial)[:, 0, 0],
-            loss=found["loss"],
-            mse=found["mse"],
-            diverged=found["diverged"],
-            epoch=self.wanted.astype(np.int32),
-            snapshots=found["snapshots"],
-        )
+    return SweepResult(
+        config=config,
+        members=list(run.members),
+        embedding=np.asarray(run.programs.vectors(params)),
+        kernel=weights(found["kernel"]),
+        bias=found["bias"][:, 0],
+        initial_kernel=weights(found["initial_kernel"]),
+        loss=found["loss"],
+        mse=found["mse"],
+        diverged=found["diverged"],
+        epoch=run.wanted.astype(np.int32),
+        snapshots=run.snapshots,
+        params=params,
+    )

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import inspect
+import json
 import os
 import platform
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
-from colour_embed.config import InputError
+from colour_embed.config import Config, InputError
+from colour_embed.runs import Progress
 
 
 class Unfinished(Exception):
@@ -34,6 +40,126 @@ def define_out(experiment: str) -> flags.FlagHolder[str]:
         "Folder for the results. One that this program wrote is replaced; another that is not "
         "empty is refused.",
     )
+
+
+_DEFINE = {"int": flags.DEFINE_integer, "str": flags.DEFINE_string, "bool": flags.DEFINE_bool}
+
+
+def config_flags(*left_out: str, **defaults: Any) -> Callable[[], dict[str, Any]]:
+    """Define a flag for each field of Config, with its docstring as the help.
+
+    Args:
+        left_out: Fields that the program sets in another way.
+        defaults: Defaults that differ from Config's.
+
+    Returns:
+        A function that gives the values after the flags were parsed, by field.
+    """
+    helps = _attribute_docs(Config)
+    shown = [field for field in dataclasses.fields(Config) if field.name not in left_out]
+    for field in shown:
+        default = defaults.get(field.name, field.default)
+        if field.name == "optimizer_options":
+            flags.DEFINE_multi_string(
+                field.name, [], helps[field.name] + " Like --optimizer_options=momentum=0.9."
+            )
+            continue
+        define = {
+            "int": flags.DEFINE_integer,
+            "str": flags.DEFINE_string,
+            "bool": flags.DEFINE_bool,
+        }
+        kind = str(field.type).split(" ")[0]
+        define.get(kind, flags.DEFINE_float)(field.name, default, helps[field.name])
+
+    def values() -> dict[str, Any]:
+        found = {field.name: flags.FLAGS[field.name].value for field in shown}
+        if "optimizer_options" in found:
+            found["optimizer_options"] = dict(map(_option, found["optimizer_options"]))
+        return found
+
+    return values
+
+
+def _attribute_docs(described: type) -> dict[str, str]:
+    """The text of each entry under "Attributes:" in a class's docstring."""
+    section = inspect.getdoc(described).partition("Attributes:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """An option of an optimiser from "name=value"."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise InputError(f"optimizer_options is {text!r}: give it like momentum=0.9")
+    try:
+        return name, json.loads(value.lower())
+    except json.JSONDecodeError:
+        return name, value
+
+
+def whole_numbers(name: str, text: str) -> list[int]:
+    """Whole numbers from a range "0:32" or a list "1,2,3".
+
+    Raises:
+        InputError: it is neither, or there is none.
+    """
+    try:
+        if ":" in text:
+            first, last = (int(part) for part in text.split(":"))
+            found = list(range(first, last))
+        else:
+            found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found:
+        raise InputError(f"{name} is {text!r}: give a range like 0:32 or a list like 1,2,3")
+    return found
+
+
+def colour_flags() -> None:
+    """The flags of programs that train on colours."""
+    flags.DEFINE_string(
+        "colours", "tutorial", "tutorial, css4, xkcd, or a CSV file with name,hex or name,r,g,b."
+    )
+    flags.DEFINE_integer("num_pairs", 100_000, "How many pairs of colours to draw.")
+
+
+def load_colour_pairs() -> tuple[Any, Any]:
+    """The colours and the pairs of them that `colour_flags` name."""
+    from colour_embed import data
+
+    colours = data.load_colours(flags.FLAGS.colours)
+    return colours, data.tutorial_pairs(colours, flags.FLAGS.num_pairs)
+
+
+def memory_flag(what: str) -> None:
+    """The flag that bounds the memory."""
+    flags.DEFINE_float(
+        "max_memory", 0.0, f"Gigabytes that {what} may take; 0: four fifths of what there is."
+    )
+
+
+def max_bytes() -> int:
+    """The bound on memory: what the flag says, or four fifths of what the device has."""
+    gigabytes = flags.FLAGS.max_memory
+    if not 0 <= gigabytes < float("inf"):
+        raise InputError(f"max_memory is {gigabytes}: give gigabytes, 0 or more")
+    if gigabytes:
+        return int(1e9 * gigabytes)
+    import jax
+
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return int(0.8 * device.memory_stats()["bytes_limit"])
+
+
+def tell(event: Progress, report: Callable, note: str = "") -> None:
+    """Show a progress event on a bar of `progress`."""
+    loss = f"loss {event.loss:.4f}" if event.loss == event.loss else ""
+    report(event.done, ", ".join(filter(None, (note, loss))), event.seconds_left)
 
 
 def start(main: Callable[[], None], description: str) -> None:
@@ -87,7 +213,8 @@ def _help(description: str) -> str:
         for flag in members
     }
     for name, flag in sorted(found.items()):
-        default = "" if flag.default is None else f" (default: {flag.default})"
+        value = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+        default = "" if value in (None, "") else f" (default: {value})"
         lines.append(f"  --{name}{default}\n      {' '.join((flag.help or '').split())}")
     return "\n".join(lines)
 
@@ -109,11 +236,6 @@ def use_cpu_devices(count: int = 0) -> None:
 
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", count or os.cpu_count())
-
-
-def machine_bytes() -> int:
-    """Four fifths of this machine's memory: what a program takes at most unless told."""
-    return int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def _processor() -> str:

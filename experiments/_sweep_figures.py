@@ -10,9 +10,19 @@ import numpy as np
 
 from colour_embed import data
 from colour_embed.config import InputError
-from colour_embed.evaluate import geometry, scores
+from colour_embed.evaluate import geometry
+from colour_embed.evaluate.truth import (
+    base_rate_loss,
+    best_loss,
+    make_truth,
+    pair_distance,
+    probability_similar,
+)
 from colour_embed.io import run_folder
-from colour_embed.viz import plots
+from colour_embed.viz.curves import plot_losses
+from colour_embed.viz.embedding import plot_members
+from colour_embed.viz.intervals import plot_quality_by_dimension, plot_recovery_by_weight
+from colour_embed.viz.style import save_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +66,8 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
         raise InputError(f"{folder}: the sweep is not finished; run it again with --resume")
     colours = run_folder.read_colours(folder)
     pairs = data.tutorial_pairs(colours, about["pairs"])
-    best = data.best_loss(data.probability_similar(pairs.diff), pairs.label)
-    base_rate = data.base_rate_loss(pairs.label)
+    best = best_loss(probability_similar(pair_distance(colours, pairs.index)), pairs.label)
+    base_rate = base_rate_loss(pairs.label)
     runs, summary = (_read_table(folder / f"{name}.csv") for name in COLUMNS)
     programs, dims = about["programs"], sorted(set(about["dims"]))
     losses = run_folder.read_arrays(folder / "curves.npz", [f"{name}_loss" for name in programs])
@@ -78,7 +88,7 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
             "recovery": _plot_recovery(members),
         }
         if not about["axes"]:
-            floor = scores.make_truth(colours.rgb, program["label_constant"]).floor
+            floor = make_truth(colours.rgb, program["label_constant"]).floor
             figures["quality"] = _plot_quality(_of_program(summary, program), floor)
         if embeddings is not None:
             by_dim = {dim: embeddings[f"{name}_d{dim}"] for dim in dims}
@@ -86,7 +96,7 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
         suffix = f"_{name}" if len(programs) > 1 else ""
         for stem, figure in figures.items():
             if figure is not None:
-                drawn += plots.save_figure(figure, out / f"{stem}{suffix}")
+                drawn += save_figure(figure, out / f"{stem}{suffix}")
     return drawn
 
 
@@ -118,7 +128,7 @@ def _plot_losses(
     }
     if not bands:
         return None
-    return plots.plot_loss_bands(bands, best=best, base_rate=base_rate).figure
+    return plot_losses(bands, best=best, base_rate=base_rate).figure
 
 
 def _plot_quality(summary: pd.DataFrame, floor: float) -> Figure | None:
@@ -127,20 +137,19 @@ def _plot_quality(summary: pd.DataFrame, floor: float) -> Figure | None:
     if not len(rows):
         return None
     selected = rows.loc[rows["selected"], "dim"]
-    return plots.plot_quality_by_dimension(
+    return plot_quality_by_dimension(
         dims=rows["dim"].to_numpy(),
         mean=rows["recovered_heldout_loss"].to_numpy(),
         low=rows["recovered_heldout_loss_low"].to_numpy(),
         high=rows["recovered_heldout_loss_high"].to_numpy(),
         selected=int(selected.iloc[0]) if len(selected) else None,
         floor=floor,
-        statistic="interquartile mean",
     ).figure
 
 
 def _plot_recovery(members: pd.DataFrame) -> Figure:
     """Who recovered, by the weight that it started from."""
-    return plots.plot_recovery_by_weight(
+    return plot_recovery_by_weight(
         members["kernel_init"].to_numpy(),
         members["recovered"].to_numpy(bool),
         members["dim"].to_numpy(),
@@ -165,7 +174,7 @@ def _plot_members(
         panels.append([_turned(one, plane) for one in vectors[:SEEDS]])
         titles.append([f"d = {dim}, seed {seed}" for seed in first["seed"]])
         failed.append(~first["recovered"].to_numpy(bool))
-    return plots.plot_members(panels, rgb, titles, failed=np.array(failed))
+    return plot_members(panels, rgb, titles, failed=np.array(failed))
 
 
 def _turned(vectors: np.ndarray, plane: np.ndarray) -> np.ndarray:

@@ -11,7 +11,9 @@ from matplotlib.lines import Line2D
 
 from colour_embed.evaluate.geometry import principal_axes
 from colour_embed.io import run_folder, vectors
-from colour_embed.viz import plots
+from colour_embed.viz.curves import plot_calibration
+from colour_embed.viz.embedding import plot_items
+from colour_embed.viz.style import drawing, legend_above, save_figure
 
 MOST_ITEMS = 20_000
 """Of more items only those with the most pairs are drawn."""
@@ -54,8 +56,8 @@ def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
         about["groups"] = arrays["group"].tolist()
     if points.shape[1] > 3:
         points, about["axis_names"] = _principal(points)
-    axes = plots.plot_items(points, names, **about)
-    return plots.save_figure(axes.figure, out / "embedding")
+    axes = plot_items(points, names, **about)
+    return save_figure(axes.figure, out / "embedding")
 
 
 def _embedding(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -99,7 +101,7 @@ def _draw_losses(folder: Path, out: Path) -> list[Path]:
         base_rate = metrics["quality"]["training"]["base_rate_loss"]
     looks = {"loss": ("black", "-", "training"), "heldout_loss": ("#0072B2", "--", "held-out")}
     handles = {}
-    with plots.drawing(None, height=2.8) as axes:
+    with drawing(None, height=2.3) as axes:
         for restart, rows in sorted(losses.groupby("restart"), key=lambda pair: pair[0] == best):
             for column, (colour, dash, label) in looks.items():
                 values = rows[column].to_numpy()
@@ -127,8 +129,8 @@ def _draw_losses(folder: Path, out: Path) -> list[Path]:
         )
         axes.set(xlabel="step", ylabel="loss (nats per pair)")
         axes.margins(x=0.02, y=0.1)
-        plots.legend_above(axes, list(handles.values()), list(handles), columns=2)
-    return plots.save_figure(axes.figure, out / "losses")
+        legend_above(axes, list(handles.values()), list(handles))
+    return save_figure(axes.figure, out / "losses")
 
 
 def _draw_calibration(folder: Path, out: Path) -> list[Path]:
@@ -139,5 +141,5 @@ def _draw_calibration(folder: Path, out: Path) -> list[Path]:
         names = ("predicted", "share", "low", "high")
         columns = [[one[name] for one in calibration["bins"]] for name in names]
         about = {"error": calibration["error"], "label": calibration["of"]}
-        axes = plots.plot_calibration(*columns, **about)
-    return plots.save_figure(axes.figure, out / "calibration")
+        axes = plot_calibration(*columns, **about)
+    return save_figure(axes.figure, out / "calibration")

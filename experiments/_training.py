@@ -20,16 +20,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from colour_embed import animation, heads, train
+from colour_embed import animation
 from colour_embed.config import Config, InputError
-from colour_embed.data import HEX_COLOUR, Colours, WeightedPairs, rgb_of_hex
+from colour_embed.data import HEX_COLOUR, Colours, Pairs, rgb_of_hex
+from colour_embed.engine.optimizers import make_optimizer
+from colour_embed.evaluate import scores
+from colour_embed.evaluate.geometry import nearest
+from colour_embed.heads import HEADS
 from colour_embed.io import run_folder
 from colour_embed.io import vectors as exports
 from colour_embed.pairs import report, sampling
-from colour_embed.pairs.fit import LAZY, PairFit, Stopping, fit_pairs, pair_logits
+from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs, pair_logits
 from colour_embed.pairs.reading import PairTable
-from colour_embed.viz import page, plots
-from experiments import _train_figures
+from colour_embed.viz import page
+from colour_embed.viz.embedding import group_colours
+from experiments import _cli, _train_figures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,8 +92,7 @@ class Plan:
             raise InputError(
                 f"animate shows dim 2 or 3, and dim is {self.config.dim}: leave it out"
             )
-        if self.config.optimizer != LAZY:  # a wrong name is told before anything is read
-            train.make_optimizer(self.config, self.config.numbers())
+        make_optimizer(self.config, self.config.hyperparams())  # an unknown one is told here
 
 
 class Looks(NamedTuple):
@@ -108,8 +112,8 @@ class Parts(NamedTuple):
         drawn: How many dissimilar pairs were drawn in all.
     """
 
-    training: WeightedPairs
-    held_out: WeightedPairs | None
+    training: Pairs
+    held_out: Pairs | None
     given: np.ndarray
     drawn: int
 
@@ -148,7 +152,7 @@ def run(
     looks, warnings = item_looks(table.extra)
     check(plan, table, looks, max_bytes)
     parts = split(plan, table)
-    report = add("train", plan.max_steps)
+    bar = add("train", plan.max_steps)
     fit = fit_pairs(
         plan.config,
         len(table.items),
@@ -156,11 +160,9 @@ def run(
         held_out=parts.held_out,
         restarts=plan.restarts,
         stopping=Stopping(max_steps=plan.max_steps),
-        report=lambda event: report(
-            min(event.steps, plan.max_steps), f"step {event.steps:,}, loss {event.loss:.4f}"
-        ),
+        report=lambda event: _cli.tell(event, bar, f"step {event.done:,}"),
     )
-    report(plan.max_steps, f"best after step {fit.best_step:,}")
+    bar(plan.max_steps, f"best after step {fit.best_step:,}")
     if not np.isfinite(fit.restart_loss).any():
         if fit.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -263,7 +265,7 @@ def split(plan: Plan, table: PairTable) -> Parts:
         many = len(table) >= sampling.HELD_OUT_FROM
         share = sampling.HELD_OUT_SHARE if many else 0.0
     if not share:
-        return Parts(WeightedPairs(index, label, weight), None, given, drawn)
+        return Parts(Pairs(index, label, weight), None, given, drawn)
     apart = sampling.split_held_out(index, share=share, seed=seed)
     sides = {}
     for name, chosen in (("held out", apart), ("left to train on", ~apart)):
@@ -272,7 +274,7 @@ def split(plan: Plan, table: PairTable) -> Parts:
                 f"held_out is {share}: of {len(index)} pairs none that counts would be {name}; "
                 "give another share, or 0"
             )
-        sides[name] = WeightedPairs(index[chosen], label[chosen], weight[chosen])
+        sides[name] = Pairs(index[chosen], label[chosen], weight[chosen])
     return Parts(sides["left to train on"], sides["held out"], given[~apart], drawn)
 
 
@@ -323,16 +325,17 @@ def measure(plan: Plan, table: PairTable, parts: Parts, fit: PairFit) -> dict[st
     """What metrics.json holds, but for the warnings."""
     config, names = plan.config, table.items
 
-    def judged(pairs: WeightedPairs):
+    def judged(pairs: Pairs):
         distinct = report.distinct_pairs(pairs.index, pairs.label, pairs.weight)
         return pair_logits(config, fit.params, distinct.index), distinct
 
     training = judged(parts.training)
     held_out = None if parts.held_out is None else judged(parts.held_out)
-    quality = {"training": _entries(report.quality(*training))}
-    quality["held_out"] = None if held_out is None else _entries(report.quality(*held_out))
-    calibration = report.calibration(*(held_out or training))
-    given = judged(WeightedPairs(table.index, table.label, table.weight))
+    quality = {"training": _entries(scores.quality(*training))}
+    quality["held_out"] = None if held_out is None else _entries(scores.quality(*held_out))
+    logits, distinct = held_out or training
+    calibration = scores.calibration(logits, distinct.share, distinct.weight)
+    given = judged(Pairs(table.index, table.label, table.weight))
     kept = [values[parts.given] for values in dataclasses.astuple(parts.training)]
     tying = report.distinct_pairs(*kept)
     ties = report.ties(tying, len(names), config.dim)
@@ -384,11 +387,11 @@ def measure(plan: Plan, table: PairTable, parts: Parts, fit: PairFit) -> dict[st
 _BINS = ("predicted", "share", "low", "high", "count", "weight")
 
 
-def _entries(quality: report.Quality) -> dict[str, Any]:
+def _entries(quality: scores.Quality) -> dict[str, Any]:
     """A quality as metrics.json holds it: each measure with its interval."""
     entries = {}
     for name, value in vars(quality).items():
-        if isinstance(value, report.Measure):
+        if isinstance(value, scores.Measure):
             entries |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         else:
             entries[name] = value
@@ -421,8 +424,8 @@ def _neighbours(plan: Plan, table: PairTable, fit: PairFit) -> list[dict[str, An
         places = np.array([place_of[name] for name in plan.report_items])
     else:
         places = np.argsort(-_item_weights(table), kind="stable")[:_SHOWN_ITEMS]
-    dot = heads.uses_dot_product(plan.config.head)
-    found = report.nearest(fit.embedding, places, _NEIGHBOURS, dot=dot)
+    dot = HEADS[plan.config.head].feature == "dot_product"
+    found = nearest(fit.embedding, places, _NEIGHBOURS, dot=dot)
     value = "dot_product" if dot else "distance"
     return [
         {
@@ -444,10 +447,10 @@ def _fit_warnings(plan: Plan, fit: PairFit, metrics: dict[str, Any]) -> list[str
         warnings.append(
             f"stopped at --max_steps={plan.max_steps}, before the loss stood still: more may help"
         )
-    if plan.config.head == "free" and fit.kernel > 0:
+    if fit.trapped:
         warnings.append(
-            f"sign trap: the weight of the head stayed positive ({fit.kernel:+.2f}), so similar "
-            "items are pushed apart; give --head=negative"
+            f"sign trap: the weight of the head is {fit.kernel:+.2f}, so similar items are pushed "
+            "apart; give --head=negative"
         )
     quality = metrics["quality"]["held_out"] or metrics["quality"]["training"]
     if not quality["loss"] < quality["base_rate_loss"]:
@@ -552,16 +555,16 @@ def _write_moving(
     epoch, frames = fit.snapshot_step[chosen] // per_epoch, fit.snapshots[chosen]
     loss = _spread(fit, int(epoch[-1]), per_epoch)
     if plan.animate:
-        report = add("animate", len(chosen))
+        bar = add("animate", len(chosen))
         rgb = np.full((len(table.items), 3), _GREY) if looks.rgb is None else looks.rgb
         animation.animate(
             epoch,
             frames,
-            plots.group_colours(looks.groups) if looks.groups else rgb,
+            group_colours(looks.groups) if looks.groups else rgb,
             folder / "training.mp4",
             loss=loss,
             title=f"Training of the {plan.config.dim}-D embedding",
-            report=lambda event: report(event.done),
+            report=lambda event: _cli.tell(event, bar),
         )
     if plan.page:
         training = page.Training(plan.config.dim, epoch, frames, loss, facts="")

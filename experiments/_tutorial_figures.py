@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from colour_embed.io import run_folder
-from colour_embed.viz import plots
+from colour_embed.viz.curves import plot_losses
+from colour_embed.viz.embedding import plot_embedding, plot_moments
+from colour_embed.viz.style import save_figure
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
@@ -32,18 +34,17 @@ def draw_training(folder: Path, name: str, out: Path) -> list[Path]:
     """Draw one training, "2d" or "3d": its last embedding, and six moments; see `draw`."""
     colours = run_folder.read_colours(folder)
     embedding = run_folder.read_embedding(folder / f"embedding_{name}.csv", colours.names)
-    if embedding.shape[1] == 2:
-        axes = plots.plot_embedding(embedding, colours.rgb, title="2D Colour Embeddings")
-    else:
-        axes = plots.plot_embedding_3d(embedding, colours.rgb)
-    stem = "main" if embedding.shape[1] == 2 else f"embedding_{name}"
-    drawn = plots.save_figure(axes.figure, out / stem)
+    flat = embedding.shape[1] == 2
+    title = "2D Colour Embeddings" if flat else None
+    axes = plot_embedding(embedding, colours.rgb, title=title)
+    stem = "main" if flat else f"embedding_{name}"
+    drawn = save_figure(axes.figure, out / stem)
     epoch, snapshots, loss = run_folder.read_snapshots(_snapshots(folder, name))
     if len(loss):
         # Half precision ends at 65504, which a training on its way to NaN may pass.
         finite = np.isfinite(snapshots).all(axis=(1, 2))
-        moments = plots.plot_moments(epoch[finite], snapshots[finite], colours.rgb, loss=loss)
-        drawn += plots.save_figure(moments, out / f"moments_{name}")
+        moments = plot_moments(epoch[finite], snapshots[finite], colours.rgb, loss=loss)
+        drawn += save_figure(moments, out / f"moments_{name}")
     return drawn
 
 
@@ -60,8 +61,8 @@ def draw_losses(folder: Path, out: Path) -> list[Path]:
     if not curves:
         return []
     first = next(iter(trainings.values()))
-    axes = plots.plot_losses(curves, best=first["best_loss"], base_rate=first["base_rate_loss"])
-    return plots.save_figure(axes.figure, out / "losses")
+    axes = plot_losses(curves, best=first["best_loss"], base_rate=first["base_rate_loss"])
+    return save_figure(axes.figure, out / "losses")
 
 
 def _trainings(folder: Path) -> dict[str, dict[str, Any]]:

@@ -8,43 +8,53 @@ members themselves.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
+import math
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from colour_embed.config import Config, InputError
+from colour_embed.config import Config, Hyperparams, InputError
 from experiments import _cli
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from colour_embed.data import Colours, Pairs
+    from colour_embed.engine.memory import MemoryPlan
+    from colour_embed.runs import SweepResult
+
+PROGRAM = ("normalise", "batch_size")
+"""Fields of the config that can be swept beside head and the hyperparameters."""
+
+_FINGERPRINT, _DONE = "fingerprint.json", "done.json"
 
 _OUT = _cli.define_out("sweep")
 _SEEDS = flags.DEFINE_string("seeds", "0:32", "Seeds: a range like 0:32, or a list like 0,1,5.")
 _DIMS = flags.DEFINE_string("dims", "1,2,3,4", "Dimensions: a list like 1,2,3, or a range.")
+_HEADS = flags.DEFINE_list(
+    "heads", ["free"], "Heads, separated by commas; each is a compiled program of its own."
+)
 _SWEEP = flags.DEFINE_multi_string(
     "sweep",
     [],
-    "A further axis: the name of a number of the config and its values, like "
-    "learning_rate=1e-3,3e-3. May be given several times.",
+    "A further axis: the name of a hyperparameter and its values, like learning_rate=1e-3,3e-3. "
+    f"Of {' and '.join(PROGRAM)} each value is a compiled program of its own. May be given several "
+    "times.",
 )
 _VARY = flags.DEFINE_list(
     "vary",
     ["init", "order"],
     "What a member's seed changes, of init, order, labels, pairs; the rest is the same for all.",
 )
-_HEADS = flags.DEFINE_list(
-    "heads", ["free"], "free, negative, or both; each is a compiled program of its own."
-)
-_NORMALISE = flags.DEFINE_list("normalise", ["false"], "false, true, or both.")
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["512"], "Pairs in one step; one or more values.")
-_EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs.")
-_COLOURS = flags.DEFINE_string(
-    "colours", "tutorial", "tutorial, css4, xkcd, or a CSV file with name,hex or name,r,g,b."
-)
-_PAIRS = flags.DEFINE_integer("pairs", 100_000, "How many pairs of colours to draw.")
-_OPTIMIZER = flags.DEFINE_string("optimizer", "keras_adam", "keras_adam or an optimiser of optax.")
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Step size of the optimiser.")
+_cli.colour_flags()
+_CONFIG = _cli.config_flags("seed", "dim", "head", "label_constant")
 _SNAPSHOTS = flags.DEFINE_integer(
     "snapshots",
     0,
@@ -56,9 +66,7 @@ _ANIMATE = flags.DEFINE_bool(
     False,
     "Make a video of the members that keep snapshots, side by side: seeds across, dims down.",
 )
-_MAX_MEMORY = flags.DEFINE_float(
-    "max_memory", 0.0, "Gigabytes that the sweep may take; 0: four fifths of what there is."
-)
+_cli.memory_flag("the sweep")
 _DEVICES = flags.DEFINE_integer(
     "devices", 0, "CPU devices to shard the members over; 0: one for each core."
 )
@@ -80,10 +88,26 @@ _PROCESSES = flags.DEFINE_integer("processes", None, "How many processes the job
 _PROCESS = flags.DEFINE_integer("process", None, "Which of them this one is, from 0 on.")
 
 
+class Grid(NamedTuple):
+    """What is trained on, and the axes that all programs share."""
+
+    colours: Colours
+    pairs: Pairs
+    seeds: list[int]
+    dims: list[int]
+    axes: dict[str, list[float]]
+    part: tuple[int, int]
+
+    def snapshots(self) -> int:
+        """Members of this process that keep snapshots: of those of process 0 alone."""
+        count = len(self.seeds) * len(self.dims) * math.prod(map(len, self.axes.values()))
+        return min(_SNAPSHOTS.value, count // self.part[1]) if self.part[0] == 0 else 0
+
+
 def main() -> None:
-    seeds, dims = _whole("seeds", _SEEDS.value), _whole("dims", _DIMS.value)
-    axes = dict(_axis(text) for text in _SWEEP.value)
-    programs = _programs()
+    seeds = _cli.whole_numbers("seeds", _SEEDS.value)
+    dims = _cli.whole_numbers("dims", _DIMS.value)
+    axes, programs = _axes_and_programs()
     if _CHECKPOINT_EVERY.value < 1:
         raise InputError(f"checkpoint_every is {_CHECKPOINT_EVERY.value}: give at least 1")
     if _ANIMATE.value and (_SNAPSHOTS.value < 1 or axes):
@@ -93,39 +117,18 @@ def main() -> None:
     part = _start_jax()
     import jax
 
-    from colour_embed import data, train
+    from colour_embed import data
     from colour_embed.engine import checkpoint
     from colour_embed.io import run_folder
-    from colour_embed.sweeps import SweepData, grid, member_config, part_of, plan_memory
     from experiments import _sweep_figures
 
     began = time.perf_counter()
-    colours = data.load_colours(_COLOURS.value)
-    pairs = data.tutorial_pairs(colours, _PAIRS.value)
-    swept = SweepData(len(colours), pairs, colours.rgb)
-    members = grid(seeds, dims, axes)
-    for config in programs.values():
-        train.make_optimizer(config, config.numbers())
-        for member in members:
-            member_config(config, member)
-    plans = {
-        name: plan_memory(
-            config,
-            swept,
-            part_of(members, part),
-            vary=_VARY.value,
-            snapshots=_SNAPSHOTS.value if part[0] == 0 else 0,
-            frames=len(train.snapshot_epochs("tutorial", config.epochs)),
-            devices=len(jax.local_devices()),
-            accelerator=jax.local_devices()[0].platform != "cpu",
-            max_bytes=_max_bytes(),
-        )
-        for name, config in programs.items()
-    }
+    grid = Grid(*_cli.load_colour_pairs(), seeds, dims, axes, part)
+    plans = {name: _plan(config, grid) for name, config in programs.items()}
     about = {
         "experiment": "sweep",
-        "colours": colours.source,
-        "pairs": _PAIRS.value,
+        "colours": grid.colours.source,
+        "pairs": len(grid.pairs),
         "seeds": seeds,
         "dims": dims,
         "axes": axes,
@@ -133,31 +136,37 @@ def main() -> None:
         "snapshots": _SNAPSHOTS.value,
         "programs": {name: dataclasses.asdict(config) for name, config in programs.items()},
     }
-    out, data_hash = Path(_OUT.value), data.data_hash(colours, pairs)
+    out, data_hash = Path(_OUT.value), data.data_hash(grid.colours, grid.pairs)
     run_folder.check_folder(out, "sweep")
     work = out / "checkpoint" / f"process-{part[0]}"
     with checkpoint.running_lock(work):
         if not (out / run_folder.MARKER).exists():
             run_folder.write_json(out / run_folder.MARKER, {**about, "finished": False})
         environment = run_folder.environment(jax.devices()[0].device_kind, data_hash)
-        current = checkpoint.fingerprint(json.dumps({**about, "part": part}), data_hash)
-        _open(work, current)
+        current = checkpoint.fingerprint(json.dumps(about), data_hash)
+        others = _open(work, current)
         with _cli.progress() as add:
-            for name, config in programs.items():
-                _train(work / name, config, plans[name], swept, members, axes, part, add)
+            found = {
+                name: _train(work, others, config, plans[name], grid, name, add)
+                for name, config in programs.items()
+            }
+        run_folder.write_json(work / _DONE, {"fingerprint": current, "processes": part[1]})
         seconds = {"training": time.perf_counter() - began}
         if part[0] > 0:
             return
-        _await_parts(out, programs, part[1])
-        found = {
-            name: _merged(out, name, config, members, part[1]) for name, config in programs.items()
-        }
-        runs, summary = _tables(found, swept)
+        if part[1] > 1:
+            found = _gathered(out, current, programs, grid)
+        runs, summary = _tables(found, grid)
         with run_folder.replacing(out, "sweep") as folder:
-            _write(folder, about, colours, found, runs, summary)
+            run_folder.write_json(folder / run_folder.MARKER, {**about, "finished": True})
+            if flags.FLAGS.colours not in data.BUILT_IN:
+                run_folder.write_colours(folder, grid.colours)
+            runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
+            summary.to_csv(folder / "summary.csv", index=False, lineterminator="\n")
+            run_folder.write_sweep(folder, found)
             _sweep_figures.draw(folder, folder)
             if _ANIMATE.value:
-                _animate(folder, colours, found)
+                _animate(folder, grid.colours, found)
             seconds["whole"] = time.perf_counter() - began
             run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
     _tell(out, summary, seconds, len(runs))
@@ -167,54 +176,38 @@ def main() -> None:
 # The flags
 
 
-def _whole(name: str, text: str) -> list[int]:
-    """Whole numbers from a range "0:32" or a list "1,2,3"."""
-    try:
-        if ":" in text:
-            first, last = (int(part) for part in text.split(":"))
-            found = list(range(first, last))
-        else:
-            found = [int(part) for part in text.split(",")]
-    except ValueError:
-        found = []
-    if not found:
-        raise InputError(f"{name} is {text!r}: give a range like 0:32 or a list like 1,2,3")
-    return found
+def _axes_and_programs() -> tuple[dict[str, list[float]], dict[str, Config]]:
+    """The axes that one program sweeps, and the configs that need a program each, by name."""
+    axes, static = {}, {"head": _HEADS.value}
+    for text in _SWEEP.value:
+        name, _, values = text.partition("=")
+        if name in PROGRAM:
+            static[name] = [_static_value(name, value) for value in values.split(",")]
+            continue
+        if name not in Hyperparams._fields:
+            known = ", ".join((*Hyperparams._fields, *PROGRAM))
+            raise InputError(f"{name!r} cannot be swept: give one of {known}")
+        try:
+            axes[name] = [float(value) for value in values.split(",")]
+        except ValueError:
+            raise InputError(f"sweep is {text!r}: give it like learning_rate=1e-3,3e-3") from None
+    shared = {"dim": 2, **_CONFIG()}
+    programs = {}
+    for values in itertools.product(*static.values()):
+        chosen = dict(zip(static, values))
+        further = (f"{name}_{value}".lower() for name, value in chosen.items() if name != "head")
+        programs["_".join([chosen["head"], *further])] = Config(**{**shared, **chosen})
+    return axes, programs
 
 
-def _axis(text: str) -> tuple[str, list[float]]:
-    """A swept number and its values from "learning_rate=1e-3,3e-3"."""
-    name, _, values = text.partition("=")
-    try:
-        return name, [float(value) for value in values.split(",")]
-    except ValueError:
-        raise InputError(f"sweep is {text!r}: give it like learning_rate=1e-3,3e-3") from None
-
-
-def _programs() -> dict[str, Config]:
-    """The configs that need a program each, by a name that tells them apart."""
-    truths = {"true": True, "false": False}
-    for value in _NORMALISE.value:
-        if value not in truths:
-            raise InputError(f"normalise is {value!r}: give false, true, or false,true")
-    named = {}
-    batch_sizes = _whole("batch_sizes", ",".join(_BATCH_SIZES.value))
-    for head, normalise, batch_size in itertools.product(
-        _HEADS.value, _NORMALISE.value, batch_sizes
-    ):
-        parts = [head]
-        parts += ["normalised" if truths[normalise] else "plain"] * (len(_NORMALISE.value) > 1)
-        parts += [f"batch{batch_size}"] * (len(batch_sizes) > 1)
-        named["_".join(parts)] = Config(
-            dim=2,
-            epochs=_EPOCHS.value,
-            batch_size=batch_size,
-            head=head,
-            normalise=truths[normalise],
-            optimizer=_OPTIMIZER.value,
-            learning_rate=_LEARNING_RATE.value,
-        )
-    return named
+def _static_value(name: str, text: str) -> Any:
+    """A value of a static field that is swept."""
+    known = {"true": True, "false": False}
+    if name == "normalise":
+        if text not in known:
+            raise InputError(f"normalise is {text!r}: give false, true, or false,true")
+        return known[text]
+    return _cli.whole_numbers(name, text)[0]
 
 
 def _start_jax() -> tuple[int, int]:
@@ -235,173 +228,192 @@ def _start_jax() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
+def _plan(config: Config, grid: Grid) -> MemoryPlan:
+    """How the members of one program are cut to fit; checks all of them before any work."""
+    import jax
+
+    from colour_embed import sweeps
+    from colour_embed.engine.optimizers import make_optimizer
+    from colour_embed.engine.schedule import snapshot_epochs
+
+    make_optimizer(config, config.hyperparams())
+    members = sweeps.grid(config, grid.seeds, grid.dims, grid.axes)
+    return sweeps.plan_sweep(
+        config,
+        len(grid.colours),
+        grid.pairs,
+        sweeps.part_of(members, grid.part),
+        swept=tuple(grid.axes),
+        vary=_VARY.value,
+        snapshots=grid.snapshots(),
+        frames=len(snapshot_epochs("tutorial", config.epochs)),
+        devices=jax.local_devices(),
+        max_bytes=_cli.max_bytes(),
+    )
+
+
 # --------------------------------------------------------------------------------------------------
 # Training, part by part
 
 
-def _open(work: Path, current: dict) -> None:
-    """Make the folder of checkpoints ready: checked to be this run's, or emptied."""
+def _open(work: Path, current: dict[str, Any]) -> list[Path]:
+    """Make the folder of checkpoints ready: checked to be this run's, or emptied.
+
+    Returns:
+        Folders of other processes of this run, whose finished members can be taken over.
+    """
     from colour_embed.engine import checkpoint
     from colour_embed.io import run_folder
 
-    path = work / "fingerprint.json"
+    path = work / _FINGERPRINT
     if _RESUME.value and path.exists():
         saved = json.loads(path.read_text(encoding="utf-8"))
         checkpoint.check_same(saved, current, _FORCE.value)
         if checkpoint.compare(saved, current):
             _cli.warn("resuming what differs: " + "; ".join(checkpoint.compare(saved, current)))
-        return
-    for remains in work.iterdir():
-        if remains.is_dir():
-            shutil.rmtree(remains)
+    else:
+        for remains in work.iterdir():
+            if remains.is_dir():
+                shutil.rmtree(remains)
+    (work / _DONE).unlink(missing_ok=True)
     run_folder.write_json(path, current)
+    if not _RESUME.value:
+        return []
+    others = (folder.parent for folder in work.parent.glob(f"process-*/{_FINGERPRINT}"))
+    return [folder for folder in others if folder != work and _belongs(folder, current)]
 
 
-def _part_path(out: Path, name: str, part: int) -> Path:
-    return out / "checkpoint" / f"process-{part}" / name / "part.npz"
+def _belongs(folder: Path, current: dict[str, Any]) -> bool:
+    """Whether a process's folder is of a run that does not differ from this one."""
+    from colour_embed.engine import checkpoint
+
+    saved = json.loads((folder / _FINGERPRINT).read_text(encoding="utf-8"))
+    return not checkpoint.compare(saved, current)
 
 
-def _train(folder, config, plan, swept, members, axes, part, add) -> None:
-    """Train one program's members that fall to this process, unless that was done before."""
+def _train(
+    work: Path,
+    others: list[Path],
+    config: Config,
+    plan: MemoryPlan,
+    grid: Grid,
+    name: str,
+    add: Callable,
+) -> SweepResult:
+    """Train one program's members that fall to this process; finished ones are taken over."""
     import jax
-    import numpy as np
 
     from colour_embed import sweeps
     from colour_embed.engine.checkpoint import Checkpoints
 
-    if (folder / "part.npz").exists():
-        return
-    seeds = list(dict.fromkeys(member.seed for member in members))
-    dims = list(dict.fromkeys(member.dim for member in members))
-    own = sweeps.part_of(members, part)
+    own = sweeps.part_of(sweeps.grid(config, grid.seeds, grid.dims, grid.axes), grid.part)
     print(
-        f"{folder.name}: {len(own)} members on {len(jax.local_devices())} devices, "
+        f"{name}: {len(own)} members on {len(jax.local_devices())} devices, "
         f"{plan.per_device} at a time on each; at most about {plan.host_bytes / 1e6:.0f} MB for "
         f"results and {plan.device_bytes / 1e6:.0f} MB on each device"
     )
-    report = None
+    bar = None
 
-    def show(event: sweeps.SweepProgress) -> None:
-        nonlocal report
-        report = report or add(folder.name, event.total)  # no bar for what is refused at once
-        note = (
-            f"{event.members_done}/{event.members} members, epoch {event.epoch}, loss "
-            f"{event.loss:.4f}, {event.rate / max(event.epochs, 1):.2f} runs/s"
-        )
-        report(event.done, note, event.seconds_left)
+    def show(event) -> None:
+        nonlocal bar
+        bar = bar or add(name, event.total)  # no bar for what is refused at once
+        runs = "" if event.rate is None else f", {event.rate / max(config.epochs, 1):.2f} runs/s"
+        _cli.tell(event, bar, f"{event.members_done}/{event.members} members{runs}")
 
-    checkpoints = Checkpoints(folder / "state")
-    result = sweeps.sweep(
+    checkpoints = Checkpoints(work / name, [folder / name for folder in others])
+    return _sweep(config, grid, checkpoints, part=grid.part, report=show)
+
+
+def _sweep(config: Config, grid: Grid, checkpoints: Any, **arguments: Any) -> SweepResult:
+    """The members of one program, as far as they are not in the checkpoints already."""
+    from colour_embed import sweeps
+
+    return sweeps.sweep(
         config,
-        swept,
-        seeds,
-        dims,
-        axes=axes,
-        part=part,
-        report=show,
+        len(grid.colours),
+        grid.pairs,
+        grid.seeds,
+        grid.dims,
+        truth=grid.colours.rgb,
+        axes=grid.axes,
+        vary=_VARY.value,
+        snapshots=grid.snapshots(),
+        max_bytes=_cli.max_bytes(),
         checkpoints=checkpoints,
         checkpoint_every=_CHECKPOINT_EVERY.value,
-        vary=_VARY.value,
-        snapshots=_SNAPSHOTS.value if part[0] == 0 else 0,
-        max_bytes=_max_bytes(),
+        **arguments,
     )
-    passing = folder / "part.npz.passing"
-    with passing.open("wb") as file:
-        np.savez(file, **result.arrays())
-    passing.rename(folder / "part.npz")
-    checkpoints.clear()
 
 
-def _max_bytes() -> int:
-    """The bound on memory: what the flag says, or four fifths of what the device has."""
-    import jax
+def _gathered(
+    out: Path, current: dict[str, Any], programs: dict[str, Config], grid: Grid
+) -> dict[str, SweepResult]:
+    """The members of all processes, when all are done."""
+    from colour_embed.engine.checkpoint import Checkpoints
 
-    device = jax.local_devices()[0]
-    if _MAX_MEMORY.value:
-        return int(_MAX_MEMORY.value * 1e9)
-    if device.platform == "cpu":
-        return _cli.machine_bytes()
-    return int(0.8 * device.memory_stats()["bytes_limit"])
-
-
-def _await_parts(out: Path, programs, count: int) -> None:
-    """Wait until all processes have written their parts."""
-    missing, told = None, None
-    while missing != []:
-        missing = [
-            part
-            for part in range(count)
-            if not all(_part_path(out, name, part).exists() for name in programs)
-        ]
-        if missing and missing != told:
-            print(f"waiting for process {', '.join(map(str, missing))}")
+    work = [out / "checkpoint" / f"process-{process}" for process in range(grid.part[1])]
+    expected, told = {"fingerprint": current, "processes": grid.part[1]}, None
+    while missing := [folder.name for folder in work if not _is_done(folder, expected)]:
+        if missing != told:
+            print(f"waiting for {', '.join(missing)}")
             told = missing
-        time.sleep(0.2 if missing else 0)
+        time.sleep(0.2)
+    return {
+        name: _sweep(
+            config, grid, Checkpoints(work[0] / name, [folder / name for folder in work[1:]])
+        )
+        for name, config in programs.items()
+    }
 
 
-def _merged(out: Path, name: str, config, members, count: int):
-    """One program's result over all processes."""
-    import numpy as np
-
-    from colour_embed.sweeps import SweepResult
-
-    parts = [np.load(_part_path(out, name, part)) for part in range(count)]
-    return SweepResult.merged(config, members, parts)
+def _is_done(folder: Path, expected: dict[str, Any]) -> bool:
+    try:
+        return json.loads((folder / _DONE).read_text(encoding="utf-8")) == expected
+    except (OSError, ValueError):
+        return False
 
 
 # --------------------------------------------------------------------------------------------------
 # Results
 
 
-def _tables(found, swept):
+def _tables(found: dict[str, SweepResult], grid: Grid) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The table of all members, and the summary."""
     import numpy as np
     import pandas as pd
 
-    from colour_embed.evaluate import scores, tables
+    from colour_embed.evaluate import geometry, tables
+    from colour_embed.sweeps import training_pairs
 
-    tables = [
-        tables.member_table(result, tables.measure(result, swept, _VARY.value))
-        for result in found.values()
-    ]
-    runs = pd.concat(tables, ignore_index=True)
+    index = grid.pairs
+    if "pairs" in _VARY.value:
+        index = functools.partial(_own_pairs, training_pairs, grid)
+    runs = pd.concat(
+        [
+            tables.member_table(
+                result,
+                tables.evaluate_members(result, grid.colours.rgb, index),
+                axes=tuple(grid.axes),
+            )
+            for result in found.values()
+        ],
+        ignore_index=True,
+    )
     groups, between = tables.group_columns(runs), {}
     embeddings = [vectors for result in found.values() for vectors in result.embedding]
     for values, members in runs[runs["recovered"]].groupby(groups):
         if len(members) > 1:
             chosen = np.stack([embeddings[row][:, : values[-1]] for row in members.index])
-            disparity = scores.cross_seed_procrustes(chosen)
+            disparity = geometry.cross_seed_procrustes(chosen)
             between[values] = disparity[np.triu_indices(len(chosen), 1)].mean()
     return runs, tables.summary_table(runs, between)
 
 
-def _write(folder, about, colours, found, runs, summary) -> None:
-    """The run folder, but for what is drawn."""
-    import numpy as np
-
-    from colour_embed import data
-    from colour_embed.io import run_folder
-
-    run_folder.write_json(folder / run_folder.MARKER, {**about, "finished": True})
-    if _COLOURS.value not in data.BUILT_IN:
-        run_folder.write_colours(folder, colours)
-    runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
-    summary.to_csv(folder / "summary.csv", index=False, lineterminator="\n")
-    curves, embeddings = {}, {}
-    for name, result in found.items():
-        curves[f"{name}_loss"], curves[f"{name}_mse"] = result.loss, result.mse
-        dims = np.array([member.dim for member in result.members])
-        for dim in np.unique(dims):
-            vectors = result.embedding[dims == dim, :, :dim]
-            embeddings[f"{name}_d{dim}"] = vectors.astype(np.float16)
-        if len(result.snapshots):
-            embeddings[f"{name}_epoch"] = result.epoch
-            embeddings[f"{name}_snapshots"] = result.snapshots.astype(np.float16)
-    np.savez_compressed(folder / "curves.npz", **curves)
-    np.savez_compressed(folder / "embeddings.npz", **embeddings)
+def _own_pairs(training_pairs: Callable, grid: Grid, member: Config) -> Any:
+    return training_pairs(len(grid.colours), grid.pairs, member, _VARY.value)
 
 
-def _animate(folder, colours, found) -> None:
+def _animate(folder: Path, colours: Colours, found: dict[str, SweepResult]) -> None:
     """A video of each program's members that keep snapshots."""
     from colour_embed import animation
 
@@ -410,7 +422,7 @@ def _animate(folder, colours, found) -> None:
         animation.animate_grid(result, colours.rgb, folder / f"grid{suffix}.mp4")
 
 
-def _tell(out, summary, seconds, members) -> None:
+def _tell(out: Path, summary: pd.DataFrame, seconds: dict[str, float], members: int) -> None:
     """The summary on the terminal."""
     from rich.console import Console
     from rich.table import Table

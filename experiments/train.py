@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import flags
 
-from colour_embed.config import HEADS, Config, InputError
+from colour_embed.config import Config, InputError
 from experiments import _cli
 
 _OUT = _cli.define_out("train")
@@ -44,25 +44,8 @@ _POSITIVES_ONLY = flags.DEFINE_bool(
 _NEGATIVES = flags.DEFINE_float(
     "negatives", 1.0, "With --positives_only: dissimilar pairs for each distinct similar one."
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of the first vectors, the order and the draws.")
-_DIM = flags.DEFINE_integer("dim", 2, "Coordinates of each item.")
+_CONFIG = _cli.config_flags("epochs", "label_constant", head="negative", learning_rate=0.01)
 _RESTARTS = flags.DEFINE_integer("restarts", 8, "Trainings from different starts; the best stays.")
-_HEAD = flags.DEFINE_string(
-    "head",
-    "negative",
-    f"How two vectors become log-odds: {', '.join(HEADS)}. The weight of negative cannot take the "
-    "wrong sign, as that of free does in half of all runs.",
-)
-_NORMALISE = flags.DEFINE_bool("normalise", False, "Scale the vectors to length one.")
-_OPTIMIZER = flags.DEFINE_string(
-    "optimizer",
-    "keras_adam",
-    "keras_adam; lazy_adam, which is faster where items are very many; or an optimiser of optax.",
-)
-_LEARNING_RATE = flags.DEFINE_float(
-    "learning_rate", 0.01, "Step size of the optimiser; it falls to a tenth at a standstill."
-)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 512, "Pairs in one step.")
 _MAX_STEPS = flags.DEFINE_integer("max_steps", 50_000, "Steps at the most.")
 _HELD_OUT = flags.DEFINE_float(
     "held_out",
@@ -76,9 +59,7 @@ _EXPORT = flags.DEFINE_list(
     "Formats of the embedding: csv (always there), npz, parquet, word2vec, word2vec_binary, "
     "safetensors, projector (TensorBoard), table (Keras, Flax).",
 )
-_MAX_MEMORY = flags.DEFINE_float(
-    "max_memory", 0.0, "Gigabytes that may be used; 0: four fifths of what there is."
-)
+_cli.memory_flag("it")
 _REPORT_ITEMS = flags.DEFINE_list(
     "report_items",
     [],
@@ -93,7 +74,7 @@ def main() -> None:
         raise InputError("give --pairs, a table of labelled pairs (see --help)")
     if flags.FLAGS["negatives"].present and not _POSITIVES_ONLY.value:
         raise InputError("--negatives are drawn for --positives_only: give both or neither")
-    max_bytes = _max_bytes()
+    max_bytes = _cli.max_bytes()
     out = Path(_OUT.value)
 
     # Imported here, so that --help and a wrong flag answer at once.
@@ -101,15 +82,7 @@ def main() -> None:
     from experiments import _training
 
     plan = _training.Plan(
-        Config(
-            seed=_SEED.value,
-            dim=_DIM.value,
-            batch_size=_BATCH_SIZE.value,
-            head=_HEAD.value,
-            normalise=_NORMALISE.value,
-            optimizer=_OPTIMIZER.value,
-            learning_rate=_LEARNING_RATE.value,
-        ),
+        Config(**_CONFIG()),
         restarts=_RESTARTS.value,
         max_steps=_MAX_STEPS.value,
         held_out=_HELD_OUT.value,
@@ -130,15 +103,6 @@ def main() -> None:
     print(f"results in {out}")
     if metrics["stopped"] == "interrupted":
         raise _cli.Unfinished("interrupted; the best so far is saved")
-
-
-def _max_bytes() -> int:
-    """The bound on memory: what the flag says, or four fifths of what the machine has."""
-    if not 0 <= _MAX_MEMORY.value < float("inf"):
-        raise InputError(f"max_memory is {_MAX_MEMORY.value}: give gigabytes, 0 or more")
-    if _MAX_MEMORY.value:
-        return int(1e9 * _MAX_MEMORY.value)
-    return _cli.machine_bytes()
 
 
 def _read(add, max_bytes: int):

@@ -11,33 +11,21 @@ import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from experiments import _cli
 
 _OUT = _cli.define_out("tutorial")
-_COLOURS = flags.DEFINE_string(
-    "colours", "tutorial", "tutorial, css4, xkcd, or a CSV file with name,hex or name,r,g,b."
-)
-_PAIRS = flags.DEFINE_integer("pairs", 100_000, "How many pairs of colours to draw.")
+_cli.colour_flags()
 _SEED_2D = flags.DEFINE_integer(
     "seed_2d", 0, "Seed of the 2-D training. The tutorial's 7 starts here in the sign trap."
 )
 _SEED_3D = flags.DEFINE_integer(
     "seed_3d", 0, "Seed of the 3-D training. The tutorial's 1 starts here in the sign trap."
 )
-_EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 512, "Pairs in one step.")
-_HEAD = flags.DEFINE_string(
-    "head",
-    "free",
-    "free: the tutorial's dense unit, whose weight may take either sign and fails with the wrong "
-    "one; negative: a weight that cannot be positive.",
-)
-_NORMALISE = flags.DEFINE_bool("normalise", False, "Scale the embedding's rows to length one.")
-_OPTIMIZER = flags.DEFINE_string("optimizer", "keras_adam", "keras_adam or an optimiser of optax.")
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Step size of the optimiser.")
+_CONFIG = _cli.config_flags("seed", "dim", "label_constant")
 
 
 def main() -> None:
@@ -46,29 +34,22 @@ def main() -> None:
 
     from colour_embed import data, train
     from colour_embed.config import Config
+    from colour_embed.engine.optimizers import make_optimizer
+    from colour_embed.evaluate import truth
     from colour_embed.io import run_folder
     from experiments import _tutorial_figures
 
     began = time.perf_counter()
     configs = {
-        f"{dim}d": Config(
-            seed=seed,
-            dim=dim,
-            epochs=_EPOCHS.value,
-            batch_size=_BATCH_SIZE.value,
-            head=_HEAD.value,
-            normalise=_NORMALISE.value,
-            optimizer=_OPTIMIZER.value,
-            learning_rate=_LEARNING_RATE.value,
-        )
+        f"{dim}d": Config(seed=seed, dim=dim, **_CONFIG())
         for dim, seed in ((2, _SEED_2D.value), (3, _SEED_3D.value))
     }
-    train.make_optimizer(configs["2d"], configs["2d"].numbers())  # a wrong name is told at once
-    colours = data.load_colours(_COLOURS.value)
-    pairs = data.tutorial_pairs(colours, _PAIRS.value)
+    make_optimizer(configs["2d"], configs["2d"].hyperparams())  # an unknown one is told at once
+    colours, pairs = _cli.load_colour_pairs()
+    probability = truth.probability_similar(truth.pair_distance(colours, pairs.index))
     losses = {
-        "best_loss": data.best_loss(data.probability_similar(pairs.diff), pairs.label),
-        "base_rate_loss": data.base_rate_loss(pairs.label),
+        "best_loss": truth.best_loss(probability, pairs.label),
+        "base_rate_loss": truth.base_rate_loss(pairs.label),
     }
     out = Path(_OUT.value)
     _cli.use_compilation_cache()
@@ -78,26 +59,22 @@ def main() -> None:
             jax.devices()[0].device_kind, data.data_hash(colours, pairs)
         )
         runs = {name: dataclasses.asdict(config) for name, config in configs.items()}
-        about = {"colours": colours.source, "pairs": _PAIRS.value, "runs": runs}
+        about = {"colours": colours.source, "pairs": len(pairs), "runs": runs}
         run_folder.write_json(folder / run_folder.MARKER, {"experiment": "tutorial", **about})
-        if _COLOURS.value not in data.BUILT_IN:
+        if flags.FLAGS.colours not in data.BUILT_IN:
             run_folder.write_colours(folder, colours)
         # The pictures of one training are drawn while the next one trains.
         with _cli.progress() as add, ThreadPoolExecutor(1) as drawing:
             pictures = []
             try:
                 for name, config in configs.items():
-                    report = add(f"train {name}", config.epochs)
+                    bar = add(f"train {name}", config.epochs)
                     start = time.perf_counter()
                     fits[name] = train.fit(
                         config,
                         len(colours),
                         pairs,
-                        report=lambda event, report=report: report(
-                            event.epoch,
-                            f"epoch {event.epoch}/{event.epochs}, loss {event.loss:.4f}",
-                            event.seconds_left,
-                        ),
+                        report=lambda event, bar=bar: _cli.tell(event, bar, f"epoch {event.done}"),
                     )
                     seconds[f"train_{name}"] = time.perf_counter() - start
                     _write(folder, name, fits[name], colours)
@@ -118,11 +95,10 @@ def main() -> None:
     _tell(out, fits, metrics)
 
 
-def _measure(fit, colours, losses) -> dict:
+def _measure(fit: Any, colours: Any, losses: dict[str, float]) -> dict[str, Any]:
     """One entry of metrics.json."""
-    from colour_embed.evaluate import scores
+    from colour_embed.evaluate.geometry import recovery
 
-    recovery = scores.recovery(fit.embedding, colours.rgb)
     return {
         "seed": fit.config.seed,
         "dim": fit.config.dim,
@@ -133,11 +109,11 @@ def _measure(fit, colours, losses) -> dict:
         **losses,
         "kernel": fit.kernel,
         "bias": fit.bias,
-        **recovery._asdict(),
+        **recovery(fit.embedding, colours.rgb)._asdict(),
     }
 
 
-def _write(folder, name, fit, colours) -> None:
+def _write(folder: Path, name: str, fit: Any, colours: Any) -> None:
     """The arrays of one training."""
     from colour_embed.io import run_folder
 
@@ -146,7 +122,7 @@ def _write(folder, name, fit, colours) -> None:
     run_folder.write_snapshots(path, fit.epoch, fit.snapshots, fit.loss)
 
 
-def _draw(folder, name, fit, colours, add) -> None:
+def _draw(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
     """The figures of one training, from what `_write` wrote, and its animation."""
     from colour_embed import animation
     from experiments import _tutorial_figures
@@ -155,18 +131,18 @@ def _draw(folder, name, fit, colours, add) -> None:
     if len(fit.loss) == 0:
         return
     shown = fit.epoch > 0  # the tutorial's frames begin after the first epoch
-    report = add(f"animate {name}", int(shown.sum()))
+    bar = add(f"animate {name}", int(shown.sum()))
     animation.animate(
         fit.epoch[shown],
         fit.snapshots[shown],
         colours.rgb,
         folder / f"embed_{name}.mp4",
         loss=fit.loss,
-        report=lambda event: report(event.done),
+        report=lambda event: _cli.tell(event, bar),
     )
 
 
-def _tell(out, fits, metrics) -> None:
+def _tell(out: Path, fits: dict[str, Any], metrics: dict[str, Any]) -> None:
     """The report on the terminal; leaves with status 1 where a training did not end well."""
     from rich.console import Console
     from rich.table import Table
@@ -190,11 +166,11 @@ def _tell(out, fits, metrics) -> None:
                 f"{name}: a parameter became NaN or infinite in epoch {fit.diverged_epoch}; what "
                 "stands here is the state before it. Try a smaller --learning_rate."
             )
-        elif fit.kernel > 0:
+        elif fit.trapped:
             _cli.warn(
-                f"{name}: sign trap. The dense weight stayed positive ({fit.kernel:+.2f}), so "
-                "similar colours are pushed apart and the map says nothing about colour. Give "
-                f"another --seed_{name}, or --head=negative, which cannot fall into it."
+                f"{name}: sign trap. The weight of the head is {fit.kernel:+.2f}, so similar "
+                "colours are pushed apart and the map says nothing about colour. Give another "
+                f"--seed_{name}, or --head=negative, which cannot fall into it."
             )
         elif not metrics[name]["recovered"]:
             _cli.warn(f"{name}: not recovered yet; train for more --epochs.")

@@ -14,6 +14,7 @@ import reference
 
 from colour_embed import data, model, train
 from colour_embed.config import Config
+from colour_embed.engine.optimizers import keras_adam
 
 BATCH = 512
 
@@ -59,7 +60,7 @@ def our_epoch(config, optimizer):
         steps = -(-count // BATCH)
         padded = np.append(order, np.repeat(order[-1], steps * BATCH - count))
         padded = padded.reshape(steps, BATCH)
-        present = train.batch_weights(count, BATCH) > 0
+        present = np.arange(steps * BATCH).reshape(steps, BATCH) < count
         weight = (present / present.sum(axis=1, keepdims=True)).astype(dtype)
         batches = train.Batch(
             jnp.asarray(index[padded, 0]),
@@ -82,7 +83,7 @@ def compare(dtype, dim, normalised, pairs, orders):
     names = ("embedding", "kernel", "bias")
     start = dict(zip(names, (np.array(value) for value in peer.get_weights())))
     params = reference.nested({name: jnp.asarray(value) for name, value in start.items()})
-    optimizer = train.keras_adam()
+    optimizer = keras_adam()
     state = train.TrainState(params, optimizer.init(params))
     epoch = our_epoch(Config(dim=dim, normalise=normalised), optimizer)
     found = {"loss": [], "mse": []}
@@ -117,7 +118,7 @@ def against_reference(pairs):
             case = f"{head}/{'normalised' if normalised else 'plain'}"
             for name, value in reference.leaves(params).items():
                 result[f"start/{case}/{name}"] = value
-            optimizer = train.keras_adam()
+            optimizer = keras_adam()
             state = train.TrainState(params, optimizer.init(params))
             epoch = our_epoch(config, optimizer)
             for order in short_orders():
@@ -147,7 +148,7 @@ def tiny_rows(dtype):
     def both(unit):
         return unit(rows), jax.grad(lambda rows: jnp.sum(slope.astype(dtype) * unit(rows)))(rows)
 
-    ours = both(lambda rows: model.item_vectors(config, {"embedding": {"embedding": rows}}))
+    ours = both(lambda rows: model.embedding_vectors(config, {"embedding": {"embedding": rows}}))
     bound = both(lambda rows: keras.ops.normalize(rows, axis=-1, epsilon=1e-6))
     default = both(lambda rows: keras.ops.normalize(rows, axis=-1))
     found = {"rows": rows, "ours": ours, "bound": bound, "default": default}

@@ -16,7 +16,7 @@ from colour_embed.data import load_colours, tutorial_pairs
 def main(path: str) -> None:
     jax.config.update("jax_num_cpu_devices", 8)
     colours = load_colours()
-    data = sweeps.SweepData(len(colours), tutorial_pairs(colours, 3000), colours.rgb)
+    pairs = tutorial_pairs(colours, 3000)
     devices = jax.devices()
     grids = {
         "one_device": dict(seeds=[0, 1, 2, 3, 4], dims=[1, 2, 3], devices=devices[:1]),
@@ -34,7 +34,7 @@ def main(path: str) -> None:
     config = Config(epochs=20, seed=3)
     found = {}
     for name, grid in grids.items():
-        member = sweeps.sweep(config, data, **grid).member(seed=3, dim=2)
+        member = sweeps.sweep(config, len(colours), pairs, **grid).member(seed=3, dim=2)
         found[f"{name}_embedding"], found[f"{name}_loss"] = member.embedding, member.loss
         found[f"{name}_dense"] = np.array([member.kernel, member.bias])
     np.savez(path, **found)

@@ -13,7 +13,7 @@ from colour_embed.animation import animate, animate_grid, draw_frames, interpola
 from colour_embed.config import InputError
 from colour_embed.evaluate.geometry import align, principal_axes
 from colour_embed.viz import overlay, raster
-from colour_embed.viz.plots import MARKER, style
+from colour_embed.viz.style import MARKER, style
 
 SMALL = (400, 240)
 

@@ -1,4 +1,4 @@
-"""What a run is: frozen, checked, written as JSON, and split into program and numbers."""
+"""What a run is: frozen, checked, written as JSON, and split into program and hyperparameters."""
 
 import dataclasses
 import json
@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colour_embed.config import HEADS, Config, InputError, number_names
+from colour_embed.config import Config, Hyperparams, InputError
+from colour_embed.heads import HEADS
 
 POSITIVE = st.floats(1e-30, 1e30, allow_nan=False)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1)
@@ -18,7 +19,7 @@ CONFIGS = st.builds(
     dim=st.integers(2, 10_000),
     epochs=st.integers(0, 10**9),
     batch_size=st.integers(1, 10**9),
-    head=st.sampled_from(HEADS),
+    head=st.sampled_from(list(HEADS)),
     smoothing=POSITIVE,
     normalise=st.booleans(),
     optimizer=NAMES,
@@ -166,9 +167,9 @@ def test_static_keeps_only_what_the_compiled_step_depends_on():
     assert changed.keys() | kept.keys() == {f.name for f in dataclasses.fields(Config)}
 
 
-def test_numbers_are_the_fields_that_enter_as_arguments():
-    numbers = Config(learning_rate=1, beta1=0.5, initial_kernel=-1).numbers()
-    assert numbers == {
+def test_hyperparams_are_the_fields_that_enter_as_arguments():
+    found = Config(learning_rate=1, beta1=0.5, initial_kernel=-1).hyperparams()
+    assert found._asdict() == {
         "learning_rate": 1.0,
         "beta1": 0.5,
         "beta2": 0.999,
@@ -177,15 +178,12 @@ def test_numbers_are_the_fields_that_enter_as_arguments():
         "initial_kernel": -1.0,
         "label_constant": 0.2,
     }
-    assert all(type(value) is float for value in numbers.values())
-    assert list(numbers) == number_names()
-    assert math.isnan(Config().numbers()["initial_kernel"])  # which stands for: drawn
+    assert all(type(value) is float for value in found)
+    assert math.isnan(Config().hyperparams().initial_kernel)  # which stands for: drawn
 
 
-def test_every_field_has_a_role():
-    roles = {f.name: f.metadata["role"] for f in dataclasses.fields(Config)}
-    assert set(roles.values()) == {"static", "number", "member"}
-    assert {name for name, role in roles.items() if role == "member"} == {"seed", "dim"}
+def test_hyperparams_have_the_defaults_of_the_config():
+    assert str(Hyperparams()) == str(Config().hyperparams())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The heads: by hand, in JAX and in NumPy alike, their slopes, and what they can and cannot say."""
 
 import csv
+import dataclasses
 import functools
 import math
 from pathlib import Path
@@ -14,10 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, rel_entr
 
-from colour_embed import data, heads, sweeps, train
-from colour_embed.config import HEADS, Config
-from colour_embed.evaluate import scores
+from colour_embed import data, sweeps, train
+from colour_embed.config import Config
+from colour_embed.engine.optimizers import make_optimizer
+from colour_embed.engine.start import init_training
+from colour_embed.engine.state import member_keys
+from colour_embed.evaluate import scores, tables
+from colour_embed.evaluate.truth import all_pairs, held_out_pairs, make_truth
+from colour_embed.heads import HEADS
 from colour_embed.model import init_params, logits
+from colour_embed.runs import SweepResult
 
 ONE = math.log(math.e - 1)  # the parameter whose softplus is 1
 
@@ -42,6 +49,14 @@ BY_HAND = {
 }
 
 
+def _weight(head, parameter, xp):
+    return HEADS[head].weight(parameter, xp)
+
+
+def _logits(head, smoothing, weight, bias, feature, xp):
+    return HEADS[head].logit(feature, weight, bias, smoothing, xp)
+
+
 def _params(head, rows=ROWS):
     _, parameter, bias, _ = BY_HAND[head]
     return {
@@ -62,11 +77,11 @@ def _kl(probability, logit):
 @pytest.mark.parametrize("head", HEADS)
 def test_logits_by_hand(head):
     smoothing, parameter, bias, expected = BY_HAND[head]
-    relation = DOT if heads.uses_dot_product(head) else SQUARED
+    relation = DOT if (HEADS[head].feature == "dot_product") else SQUARED
     # The matched ones are written to five places, and steep where the probability is nearly one.
     tolerance = {"rtol": 2e-5 if head == "matched" else 1e-6, "atol": 1e-6}
-    kernel = heads.effective_kernel(parameter, head, np)
-    by_numpy = heads.logits(head, smoothing, kernel, bias, relation, np)
+    kernel = _weight(head, parameter, np)
+    by_numpy = _logits(head, smoothing, kernel, bias, relation, np)
     np.testing.assert_allclose(by_numpy, expected, **tolerance)
     assert by_numpy.dtype == np.float64
     config = Config(head=head, smoothing=smoothing)
@@ -79,8 +94,8 @@ def test_logits_by_hand(head):
 
 @functools.partial(jax.jit, static_argnames="head")
 def _by_jax(head, smoothing, parameter, bias, relation):
-    kernel = heads.effective_kernel(parameter, head, jnp)
-    return heads.logits(head, smoothing, kernel, bias, relation, jnp)
+    kernel = _weight(head, parameter, jnp)
+    return _logits(head, smoothing, kernel, bias, relation, jnp)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -91,12 +106,12 @@ def _by_jax(head, smoothing, parameter, bias, relation):
     seed=st.integers(0, 1000),
 )
 def test_jax_and_numpy_agree(head, parameter, bias, smoothing, seed):
-    low = -10 if heads.uses_dot_product(head) else 0
+    low = -10 if (HEADS[head].feature == "dot_product") else 0
     relation = np.random.default_rng(seed).uniform(low, 10, 50).astype(np.float32)
     relation[0] = 0
-    kernel = heads.effective_kernel(float(parameter), head, np)
+    kernel = _weight(head, float(parameter), np)
     arguments = smoothing, kernel, bias, relation.astype(np.float64)
-    expected = heads.logits(head, *arguments, np)
+    expected = _logits(head, *arguments, np)
     value, _, _ = reference.head_and_slopes(head, smoothing, parameter, arguments[-1])
     np.testing.assert_allclose(expected, value + bias, rtol=1e-9, atol=1e-9)
     in_single = _by_jax(head, *map(jnp.float32, (smoothing, parameter, bias)), relation)
@@ -116,11 +131,11 @@ def test_a_fixed_sign_stays(xp, parameter):
     given_as = xp.asarray(parameter)
     softplus = max(parameter, 0) + math.log1p(math.exp(-abs(parameter)))
     for head, sign in (("negative", -1), ("matched", 1), ("dot", 1)):
-        weight = float(heads.effective_kernel(given_as, head, xp))
+        weight = float(_weight(head, given_as, xp))
         assert sign * weight > 0
         assert weight == pytest.approx(sign * softplus, rel=1e-5)
     for head in ("free", "inverse"):
-        assert heads.effective_kernel(given_as, head, xp) is given_as
+        assert _weight(head, given_as, xp) is given_as
 
 
 # The matched link
@@ -133,7 +148,7 @@ WIDTHS = st.floats(1e-3, 10)
 @given(weight=WEIGHTS, smoothing=WIDTHS, seed=st.integers(0, 1000))
 def test_matched_probability_falls_with_distance_within_its_bounds(weight, smoothing, seed):
     distance = np.sort(np.random.default_rng(seed).uniform(0, 5, 200))
-    logit = heads.logits("matched", smoothing, weight, 0.0, distance**2, np)
+    logit = _logits("matched", smoothing, weight, 0.0, distance**2, np)
     assert np.isfinite(logit).all()
     probability = expit(logit)
     assert np.all((probability >= 1e-4 * (1 - 1e-9)) & (probability <= 1 - 1e-4 * (1 - 1e-9)))
@@ -147,7 +162,7 @@ def test_matched_probability_falls_with_distance_within_its_bounds(weight, smoot
 def test_matched_link_tends_to_the_rule_as_its_corner_sharpens(weight, smoothing, seed):
     distance = np.random.default_rng(seed).uniform(0, 2 / weight, 200)
     rule = np.maximum(0, 1 - weight * distance)
-    probability = expit(heads.logits("matched", smoothing, weight, 0.0, distance**2, np))
+    probability = expit(_logits("matched", smoothing, weight, 0.0, distance**2, np))
     # The corner is log 2 of its width too high, and so is what one is scaled by; the root moves
     # distances by a thousandth at the most, and certain answers are held off by 1e-4.
     most = 2 * math.log(2) * smoothing + 1e-3 * weight + 1e-4
@@ -157,11 +172,11 @@ def test_matched_link_tends_to_the_rule_as_its_corner_sharpens(weight, smoothing
 def test_matched_link_can_be_what_made_the_labels():
     # An affine head leaves 0.0056 for the true RGB, whatever its weights.
     rgb = data.load_colours().rgb
-    truth = scores.make_truth(rgb)
+    truth = make_truth(rgb)
     relation = ((rgb[:, None] - rgb) ** 2).sum(axis=2)[np.triu_indices(len(rgb), 1)]
     excess = [
         scores.excess_kl(
-            heads.logits("matched", width, 1 / math.sqrt(0.6), 0.0, relation, np), truth.probability
+            _logits("matched", width, 1 / math.sqrt(0.6), 0.0, relation, np), truth.probability
         )
         for width in (0.2, 0.05, 0.01)
     ]
@@ -244,7 +259,7 @@ def test_a_train_step_is_that_of_the_formulas(head, double, bound):
     with jax.enable_x64(double):
         kind = jnp.float64 if double else jnp.float32
         start = jax.tree.map(lambda leaf: jnp.asarray(leaf, kind), params)
-        optimizer = train.make_optimizer(config, config.numbers())
+        optimizer = make_optimizer(config, config.hyperparams())
         batch = train.Batch(
             *jnp.asarray(index, jnp.int32).T,
             jnp.asarray(label, kind),
@@ -272,16 +287,28 @@ def test_a_train_step_is_that_of_the_formulas(head, double, bound):
 def test_members_are_measured_by_their_own_head(head):
     generator = np.random.default_rng(7)
     rgb, items = generator.random((25, 3)), 25
-    truth = scores.make_truth(rgb)
-    held_out = data.held_out_pairs(items, np.array([[0, 1], [4, 2]]), rgb, 0.2, 0)
+    truth = make_truth(rgb)
+    held_out = held_out_pairs(items, np.array([[0, 1], [4, 2]]), rgb, 0.2, 0)
     embedding = np.zeros((2, items, 3))
     embedding[0, :, :2], embedding[1] = rgb[:, :2], 2 * rgb - 1
     parameter, bias, smoothing = np.array([0.8, -1.5]), np.array([0.4, -0.6]), 0.3
-    kernel = heads.effective_kernel(parameter, head, np)
-    found = scores.measure_members(
-        embedding, [2, 3], kernel, bias, truth, held_out, head=head, smoothing=smoothing
+    config = Config(head=head, smoothing=smoothing)
+    nothing = np.zeros((2, 0))
+    result = SweepResult(
+        config,
+        [dataclasses.replace(config, dim=dim) for dim in (2, 3)],
+        embedding,
+        _weight(head, parameter, np),
+        bias,
+        parameter,
+        nothing,
+        nothing,
+        np.zeros(2, int),
+        np.zeros(0, int),
+        np.zeros((0, 0, items, 3)),
     )
-    first, second = data.all_pairs(items).T
+    found = tables.evaluate_members(result, truth, None, held_out=held_out)
+    first, second = all_pairs(items).T
     for member in range(2):
         one, other = embedding[member, first], embedding[member, second]
         relation = (one * other if head == "dot" else (one - other) ** 2).sum(axis=1)
@@ -301,8 +328,8 @@ def test_members_are_measured_by_their_own_head(head):
 def test_initial_kernel_is_where_the_weight_starts_and_none_is_the_draw(head):
     def start(seed, **fields):
         config = Config(head=head, **fields)
-        keys = train.member_keys(np.uint32(seed))
-        return train.start_training(config, 9, keys, config.numbers()).state.params, keys
+        keys = member_keys(np.uint32(seed))
+        return init_training(config, 9, keys, config.hyperparams()).state.params, keys
 
     for seed in range(3):
         drawn, keys = start(seed)
@@ -317,7 +344,7 @@ def test_initial_kernel_is_where_the_weight_starts_and_none_is_the_draw(head):
 
 
 COLOURS = data.load_colours()
-SWEPT = sweeps.SweepData(len(COLOURS), data.tutorial_pairs(COLOURS, 2000), COLOURS.rgb)
+SWEPT = len(COLOURS), data.tutorial_pairs(COLOURS, 2000)
 
 
 def test_the_drawn_weight_is_the_same_as_ever():
@@ -325,23 +352,24 @@ def test_the_drawn_weight_is_the_same_as_ever():
     with (Path(__file__).parent.parent / "results" / "sweep" / "runs.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["dim"] == "2" and row["head"] == "free"]
     assert len(rows) >= 4
-    found = sweeps.sweep(Config(epochs=1), SWEPT, [int(row["seed"]) for row in rows[:4]], [2])
+    found = sweeps.sweep(Config(epochs=1), *SWEPT, [int(row["seed"]) for row in rows[:4]], [2])
     expected = np.array([row["kernel_init"] for row in rows[:4]], np.float32)
     np.testing.assert_array_equal(found.initial_kernel, expected)
 
 
-@pytest.mark.parametrize(("vary", "stacked"), [(("init",), True), (("init", "order"), False)])
-def test_initial_kernel_is_an_axis_stacked_or_not(vary, stacked):
+@pytest.mark.parametrize(("vary", "as_one"), [(("init",), True), (("init", "order"), False)])
+def test_initial_kernel_is_an_axis_in_both_layouts(vary, as_one):
     config, values = Config(epochs=3, seed=1), (-0.3, 0.0, 0.3)
     axes = {"initial_kernel": values}
-    members = sweeps.grid([0, 1], [2], axes)
-    assert sweeps.plan_memory(config, SWEPT, members, vary=vary).stacked == stacked
-    found = sweeps.sweep(config, SWEPT, [0, 1], [2], axes=axes, vary=vary)
+    members = sweeps.grid(config, [0, 1], [2], axes)
+    about = {"swept": tuple(axes), "vary": vary, "devices": jax.devices()[:1]}
+    assert sweeps.plan_sweep(config, *SWEPT, members, **about).members_last == as_one
+    found = sweeps.sweep(config, *SWEPT, [0, 1], [2], axes=axes, vary=vary)
     np.testing.assert_array_equal(found.initial_kernel, np.float32(values * 2))
     for value in values:
         # The config's own seed is 1, whose member has its order whatever varies.
         member = found.member(seed=1, dim=2, initial_kernel=value)
         assert member.config == Config(epochs=3, seed=1, initial_kernel=value)
-        fitted = train.fit(member.config, len(COLOURS), SWEPT.pairs)
+        fitted = train.fit(member.config, *SWEPT)
         assert reference.relative_difference(member.embedding, fitted.embedding) < 1e-5
         assert member.kernel == pytest.approx(fitted.kernel, rel=1e-4, abs=1e-6)

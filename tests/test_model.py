@@ -7,7 +7,7 @@ import pytest
 import reference
 
 from colour_embed.config import HEADS, Config, InputError
-from colour_embed.model import init_params, item_vectors, logits, parameter_table
+from colour_embed.model import embedding_vectors, init_params, logits, parameter_table
 
 BY_HAND = {
     "embedding": {"embedding": jnp.array([[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]])},
@@ -136,15 +136,15 @@ def test_one_item_is_enough():
 
 def test_items_vectors_are_unit_rows_where_normalised():
     params = start(dim=3)
-    lengths = np.linalg.norm(item_vectors(Config(dim=3, normalise=True), params), axis=1)
+    lengths = np.linalg.norm(embedding_vectors(Config(dim=3, normalise=True), params), axis=1)
     np.testing.assert_allclose(lengths, 1, rtol=1e-6)
-    plain = item_vectors(Config(dim=3), params)
+    plain = embedding_vectors(Config(dim=3), params)
     np.testing.assert_array_equal(plain, params["embedding"]["embedding"])
 
 
 def test_tiny_rows_are_divided_by_1e_6():
     table = jnp.array([[0.0, 0.0], [3e-8, 4e-8], [3e-5, -4e-5]])
-    vectors = item_vectors(Config(normalise=True), {"embedding": {"embedding": table}})
+    vectors = embedding_vectors(Config(normalise=True), {"embedding": {"embedding": table}})
     np.testing.assert_allclose(vectors, [[0, 0], [0.03, 0.04], [0.6, -0.8]], rtol=1e-6)
 
 

@@ -15,7 +15,7 @@ import pytest
 import reference
 
 from colour_embed import data
-from colour_embed.config import HEADS
+from colour_embed.heads import HEADS
 
 CASES = [f"{dim}/{variant}" for dim in (2, 3) for variant in ("plain", "normalised")]
 LEAVES = ("embedding", "kernel", "bias")

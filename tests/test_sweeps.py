@@ -1,6 +1,7 @@
 """Sweeps: a member is what it is, wherever and with whomever it is trained."""
 
 import dataclasses
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,16 @@ import pytest
 from colour_embed import sweeps, train
 from colour_embed.config import Config, InputError
 from colour_embed.data import load_colours, tutorial_pairs
+from colour_embed.engine import memory
+from colour_embed.engine.batches import DevicePairs
 from colour_embed.engine.checkpoint import Checkpoints
-from colour_embed.evaluate import scores, tables
+from colour_embed.engine.memory import plan_memory
+from colour_embed.engine.state import member_keys
+from colour_embed.evaluate import tables, truth
+from colour_embed.runs import concatenated
 
 COLOURS = load_colours()
-DATA = sweeps.SweepData(len(COLOURS), tutorial_pairs(COLOURS, 3000), COLOURS.rgb)
+ITEMS, PAIRS, RGB = len(COLOURS), tutorial_pairs(COLOURS, 3000), COLOURS.rgb
 CONFIG = Config(epochs=20)
 
 
@@ -34,14 +40,14 @@ def _assert_same_member(found, expected, bound=1e-5):
 
 @pytest.fixture(scope="module")
 def small():
-    return sweeps.sweep(CONFIG, DATA, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20])
+    return sweeps.sweep(CONFIG, ITEMS, PAIRS, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20])
 
 
 def test_a_member_is_the_fit_of_its_config(small):
     for seed in (0, 3):
         for dim in (1, 2, 3):
             config = dataclasses.replace(CONFIG, seed=seed, dim=dim)
-            fitted = train.fit(config, DATA.items, DATA.pairs, snapshots=[0, 1, 20])
+            fitted = train.fit(config, ITEMS, PAIRS, snapshots=[0, 1, 20])
             member = small.member(seed=seed, dim=dim)
             assert member.config == config
             _assert_same_member(member, fitted)
@@ -57,7 +63,7 @@ def test_padding_stays_zero_and_initial_weights_are_kept(small):
     for place, member in enumerate(small.members):
         assert not small.embedding[place, :, member.dim :].any()
         assert small.embedding[place, :, : member.dim].any(axis=0).all()
-    starts = {seed: train._start(CONFIG, 646, np.uint32(seed), CONFIG.numbers(), None)[1]
+    starts = {seed: train._start(CONFIG, 646, np.uint32(seed), CONFIG.hyperparams(), None)[1]
               for seed in (0, 3)}  # fmt: skip
     for place, member in enumerate(small.members):
         kernel = starts[member.seed].state.params["dense"]["kernel"][0, 0]
@@ -65,19 +71,18 @@ def test_padding_stays_zero_and_initial_weights_are_kept(small):
 
 
 def test_a_column_that_does_not_stay_zero_is_told(monkeypatch):
-    real = sweeps.start_training
-    monkeypatch.setattr(sweeps, "start_training", lambda *a, dim=None, **k: real(*a, **k))
+    real = sweeps.init_training
+    monkeypatch.setattr(sweeps, "init_training", lambda *a, dim=None, **k: real(*a, **k))
     # Another number of items, so that no program compiled before is used.
-    data = sweeps.SweepData(647, DATA.pairs)
     with pytest.raises(AssertionError, match="padded column"):
-        sweeps.sweep(Config(epochs=1), data, [0], [1, 2])
+        sweeps.sweep(Config(epochs=1), 647, PAIRS, [0], [1, 2])
 
 
 def test_members_depend_on_nothing_but_themselves(tmp_path):
     program = Path(__file__).with_name("sweep_peer.py")
     subprocess.run([sys.executable, str(program), str(tmp_path / "found.npz")], check=True)
     config = dataclasses.replace(CONFIG, seed=3, dim=2)
-    fitted = train.fit(config, DATA.items, DATA.pairs)
+    fitted = train.fit(config, ITEMS, PAIRS)
     with np.load(tmp_path / "found.npz") as found:
         names = [name.removesuffix("_loss") for name in found if name.endswith("_loss")]
         assert len(names) == 7
@@ -88,13 +93,13 @@ def test_members_depend_on_nothing_but_themselves(tmp_path):
 
 
 def test_twice_is_the_same_to_the_bit(small):
-    again = sweeps.sweep(CONFIG, DATA, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20])
+    again = sweeps.sweep(CONFIG, ITEMS, PAIRS, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20])
     for name, values in small.arrays().items():
         np.testing.assert_array_equal(again.arrays()[name], values)
 
 
-def test_waves_chunks_and_vmaps_change_nothing(small, monkeypatch):
-    monkeypatch.setattr(sweeps, "WAVE_PER_CORE", 4)
+def test_batches_chunks_and_vmaps_change_nothing(small, monkeypatch):
+    monkeypatch.setattr(memory, "BATCH_PER_CORE", 4)
     monkeypatch.setattr(sweeps, "CHUNK", 7)
     real = sweeps.plan_memory
     for width in (1, 4):
@@ -103,7 +108,9 @@ def test_waves_chunks_and_vmaps_change_nothing(small, monkeypatch):
             "plan_memory",
             lambda *a, width=width, **k: real(*a, **k)._replace(width=width),
         )
-        cut = sweeps.sweep(CONFIG, DATA, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20])
+        cut = sweeps.sweep(
+            CONFIG, ITEMS, PAIRS, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20]
+        )
         for seed in (0, 3):
             for dim in (1, 2, 3):
                 pair = [one.member(seed=seed, dim=dim) for one in (cut, small)]
@@ -113,12 +120,11 @@ def test_waves_chunks_and_vmaps_change_nothing(small, monkeypatch):
 
 
 def test_metrics_agree_to_three_decimals_after_500_epochs():
-    data = dataclasses.replace(DATA, pairs=tutorial_pairs(COLOURS, 20_000))
-    config, vary = Config(epochs=500), ("init", "order")
-    whole = sweeps.sweep(config, data, [0, 3, 5], [2, 3])
-    measures = tables.measure(whole, data, vary)
-    alone = sweeps.sweep(config, data, [3], [2])
-    expected = tables.measure(alone, data, vary)
+    pairs, config = tutorial_pairs(COLOURS, 20_000), Config(epochs=500)
+    whole = sweeps.sweep(config, ITEMS, pairs, [0, 3, 5], [2, 3])
+    measures = tables.evaluate_members(whole, RGB, pairs)
+    alone = sweeps.sweep(config, ITEMS, pairs, [3], [2])
+    expected = tables.evaluate_members(alone, RGB, pairs)
     place = whole.members.index(alone.members[0])
     for name, values in measures.items():
         assert values[place] == pytest.approx(expected[name][0], abs=5e-4), name
@@ -126,16 +132,17 @@ def test_metrics_agree_to_three_decimals_after_500_epochs():
 
 def test_a_member_that_turns_nan_is_frozen_and_the_others_go_on():
     axes = {"learning_rate": [1e-3, 1e37]}
-    both = sweeps.sweep(CONFIG, DATA, [0, 3], [2], axes=axes)
+    both = sweeps.sweep(CONFIG, ITEMS, PAIRS, [0, 3], [2], axes=axes)
     for seed in (0, 3):
         good = both.member(seed=seed, dim=2, learning_rate=1e-3)
         config = dataclasses.replace(CONFIG, seed=seed, dim=2)
-        _assert_same_member(good, train.fit(config, DATA.items, DATA.pairs))
+        _assert_same_member(good, train.fit(config, ITEMS, PAIRS))
         bad = both.member(seed=seed, dim=2, learning_rate=1e37)
         assert bad.status == "diverged"
         assert len(bad.loss) == bad.diverged_epoch - 1
         assert np.isfinite(bad.embedding).all()
-    table = tables.member_table(both, tables.measure(both, DATA, ("init", "order")))
+    measures = tables.evaluate_members(both, RGB, PAIRS)
+    table = tables.member_table(both, measures, axes=("learning_rate",))
     assert len(table) == 4
     assert (table["diverged"] > 0).tolist() == [False, True, False, True]
     assert table.loc[table["diverged"] > 0, "train_loss"].isna().all()
@@ -146,29 +153,31 @@ def test_a_member_that_turns_nan_is_frozen_and_the_others_go_on():
 
 def test_what_does_not_vary_is_the_same_for_all():
     config = Config(epochs=3, seed=5)
-    by_order = sweeps.sweep(config, DATA, [0, 1], [2], vary=["order"], snapshots=2, schedule=[0])
+    by_order = sweeps.sweep(
+        config, ITEMS, PAIRS, [0, 1], [2], vary=["order"], snapshots=2, schedule=[0]
+    )
     np.testing.assert_array_equal(by_order.snapshots[0], by_order.snapshots[1])
     assert _apart(by_order.loss[0], by_order.loss[1]) > 1e-5
-    base = train.fit(dataclasses.replace(config, dim=2), 646, DATA.pairs, snapshots=[0])
+    base = train.fit(dataclasses.replace(config, dim=2), 646, PAIRS, snapshots=[0])
     np.testing.assert_allclose(by_order.snapshots[0], base.snapshots, rtol=1e-6)
-    by_init = sweeps.sweep(config, DATA, [0, 5], [2], vary=["init"])
+    by_init = sweeps.sweep(config, ITEMS, PAIRS, [0, 5], [2], vary=["init"])
     # The config's own seed is 5, so that member has its order and is the fit.
-    fitted = train.fit(dataclasses.replace(config, dim=2), 646, DATA.pairs)
+    fitted = train.fit(dataclasses.replace(config, dim=2), 646, PAIRS)
     _assert_same_member(by_init.member(seed=5, dim=2), fitted)
 
 
 def test_labels_and_pairs_can_vary():
     config = Config(epochs=3)
     same = {"vary": ["order"]}
-    labels = sweeps.sweep(config, DATA, [0, 1], [2], vary=["order", "labels"])
-    given = sweeps.sweep(config, DATA, [0, 1], [2], **same)
+    labels = sweeps.sweep(config, ITEMS, PAIRS, [0, 1], [2], truth=RGB, vary=["order", "labels"])
+    given = sweeps.sweep(config, ITEMS, PAIRS, [0, 1], [2], **same)
     assert _apart(labels.loss, given.loss) > 1e-4
-    drawn = [sweeps.training_index(DATA, sweeps.Member(seed, 2), ["pairs"]) for seed in (0, 1)]
+    drawn = [sweeps.training_pairs(ITEMS, PAIRS, Config(seed=seed), ["pairs"]) for seed in (0, 1)]
     assert (drawn[0] != drawn[1]).any()
     assert drawn[0].shape == (3000, 2)
     assert drawn[0].min() >= 0
     assert drawn[0].max() < 646
-    pairs = sweeps.sweep(config, DATA, [0, 1], [2], vary=["order", "pairs"])
+    pairs = sweeps.sweep(config, ITEMS, PAIRS, [0, 1], [2], truth=RGB, vary=["order", "pairs"])
     assert _apart(pairs.loss, labels.loss) > 1e-4
 
 
@@ -176,7 +185,8 @@ def test_labels_drawn_by_a_constant_follow_the_known_probability():
     """The labels that the program draws itself, read off a sweep's own inner function."""
     import jax.numpy as jnp
 
-    from colour_embed.data import pair_diff, probability_similar
+    from colour_embed.data import pair_diff
+    from colour_embed.evaluate.truth import probability_similar
 
     first, second = np.triu_indices(646, 1)
     program = sweeps._Program(
@@ -184,21 +194,21 @@ def test_labels_drawn_by_a_constant_follow_the_known_probability():
         646,
         frozenset({"labels"}),
         draw_labels=True,
-        pack=True,
-        stacked=False,
+        pack=False,
+        members_last=False,
         width=1,
         mesh=None,
     )
     shared = sweeps._Shared(
         np.uint32(0),
-        train.DevicePairs(jnp.asarray(first), jnp.asarray(second), jnp.zeros(len(first))),
+        DevicePairs(jnp.asarray(first), jnp.asarray(second), jnp.zeros(len(first))),
         jnp.asarray(COLOURS.rgb, jnp.float32),
     )
     known = pair_diff(np.column_stack([first, second]), COLOURS.rgb)
     for constant in (0.05, 0.2, 0.6):
         labels = np.stack([
             sweeps._member_pairs(
-                program, shared, train.member_keys(np.uint32(seed)), jnp.float32(constant)
+                program, shared, member_keys(np.uint32(seed)), jnp.float32(constant)
             ).label
             for seed in range(40)
         ])  # fmt: skip
@@ -213,28 +223,29 @@ def test_labels_drawn_by_a_constant_follow_the_known_probability():
 
 
 def test_the_label_constant_is_an_axis_with_a_truth_of_its_own():
-    found = sweeps.sweep(CONFIG, DATA, [0], [2], axes={"label_constant": [0.05, 0.2, 0.8]})
+    axes = {"label_constant": [0.05, 0.2, 0.8]}
+    found = sweeps.sweep(CONFIG, ITEMS, PAIRS, [0], [2], truth=RGB, axes=axes)
     assert len(set(found.loss[:, 0])) == 3
-    measures = tables.measure(found, DATA, ("init", "order"))
+    measures = tables.evaluate_members(found, RGB, PAIRS)
     # Each member is measured against its own P, and so as one alone with that constant would be.
     for place, constant in enumerate((0.05, 0.2, 0.8)):
-        expected = scores.measure_members(
-            found.embedding[place : place + 1],
-            np.array([2]),
-            found.kernel[place : place + 1],
-            found.bias[place : place + 1],
-            scores.make_truth(COLOURS.rgb, constant),
-            tables.held_out_pairs(646, DATA.pairs.index, COLOURS.rgb, constant, 0),
+        alone = dataclasses.replace(
+            found,
+            members=found.members[place : place + 1],
+            **{name: values[place : place + 1] for name, values in found.arrays().items()},
         )
+        known = truth.make_truth(RGB, constant)
+        held_out = truth.held_out_pairs(ITEMS, PAIRS.index, RGB, constant, 0)
+        expected = tables.evaluate_members(alone, known, PAIRS, held_out=held_out)
         for name, values in expected.items():
             assert measures[name][place] == values[0], name
     assert len(set(measures["excess_kl"])) == 3
 
 
 def test_a_grid_is_dimension_by_dimension_and_parts_cover_it():
-    members = sweeps.grid([0, 1], [2, 3], {"learning_rate": [0.1, 0.2], "beta1": [0.5]})
+    members = sweeps.grid(CONFIG, [0, 1], [2, 3], {"learning_rate": [0.1, 0.2], "beta1": [0.5]})
     assert len(members) == 8
-    assert members[0] == sweeps.Member(0, 2, (("beta1", 0.5), ("learning_rate", 0.1)))
+    assert members[0] == dataclasses.replace(CONFIG, dim=2, beta1=0.5, learning_rate=0.1)
     assert [member.dim for member in members] == [2] * 4 + [3] * 4
     for count in (1, 2, 3, 8):
         parts = [sweeps.part_of(members, (index, count)) for index in range(count)]
@@ -259,46 +270,41 @@ def test_bad_grids_are_refused_before_anything_runs(arguments, message):
     if arguments.get("part"):
         arguments = {**arguments, "part": (0, 2)}
     with pytest.raises(InputError, match=message):
-        sweeps.sweep(CONFIG, DATA, **arguments)
+        sweeps.sweep(CONFIG, ITEMS, PAIRS, **arguments)
 
 
 def test_labels_cannot_be_drawn_without_the_truth():
-    data = dataclasses.replace(DATA, truth=None)
-    with pytest.raises(InputError, match=r"data\.truth"):
-        sweeps.sweep(CONFIG, data, [0], [2], vary=["labels"])
-    assert len(sweeps.sweep(Config(epochs=1), data, [0], [2]).members) == 1
+    with pytest.raises(InputError, match="give truth"):
+        sweeps.sweep(CONFIG, ITEMS, PAIRS, [0], [2], vary=["labels"])
+    assert len(sweeps.sweep(Config(epochs=1), ITEMS, PAIRS, [0], [2])) == 1
 
 
-def test_less_memory_means_smaller_waves():
-    members = sweeps.grid(range(1000), [3])
-    data = dataclasses.replace(DATA, pairs=tutorial_pairs(COLOURS))
-    config = Config(epochs=500)
-    free = sweeps.plan_memory(config, data, members, devices=2)
-    assert free.per_device == sweeps.WAVE_PER_CORE
+def test_less_memory_means_smaller_batches():
+    config = Config(epochs=500, dim=3)
+    plan = functools.partial(plan_memory, items=646, pairs=100_000, members=1000, chunk=100)
+    free = plan(config, devices=2)
+    assert free.per_device == memory.BATCH_PER_CORE
     bound = free.host_bytes + 2 * free.device_bytes - 1
-    tight = sweeps.plan_memory(config, data, members, devices=2, max_bytes=bound)
+    tight = plan(config, devices=2, max_bytes=bound)
     assert tight.per_device < free.per_device
     assert tight.host_bytes + 2 * tight.device_bytes <= bound
-    accelerator = sweeps.plan_memory(
-        config, data, members, devices=1, accelerator=True, max_bytes=4_000_000_000
-    )
+    accelerator = plan(config, devices=1, accelerator=True, max_bytes=4_000_000_000)
     assert accelerator.width == accelerator.per_device
-    longer = sweeps.plan_memory(
-        dataclasses.replace(config, epochs=50_000), data, members, devices=2, max_bytes=4 * 10**9
-    )
+    longer = plan(dataclasses.replace(config, epochs=50_000), devices=2, max_bytes=4 * 10**9)
     assert longer.device_bytes == free.device_bytes
 
 
 def test_a_thousand_members_fit_in_four_gigabytes(tmp_path):
     program = (
         "import resource, jax\n"
-        "from colour_embed import sweep\n"
+        "from colour_embed import sweeps\n"
         "from colour_embed.config import Config\n"
         "from colour_embed.data import load_colours, tutorial_pairs\n"
         "jax.config.update('jax_num_cpu_devices', 2)\n"
         "colours = load_colours()\n"
-        "data = sweeps.SweepData(len(colours), tutorial_pairs(colours), colours.rgb)\n"
-        "found = sweeps.sweep(Config(epochs=2), data, range(1000), [3], max_bytes=4 * 10**9)\n"
+        "pairs = tutorial_pairs(colours)\n"
+        "found = sweeps.sweep(Config(epochs=2), 646, pairs, range(1000), [3],\n"
+        "    max_bytes=4 * 10**9)\n"
         "assert found.loss.shape == (1000, 2)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
@@ -324,54 +330,81 @@ def _interrupted(checkpoints, chunks, **changes):
 
 def _small_again(**changes):
     return sweeps.sweep(
-        CONFIG, DATA, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20], **changes
+        CONFIG, ITEMS, PAIRS, [0, 3], [1, 2, 3], snapshots=4, schedule=[0, 1, 20], **changes
     )
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 4])
-def test_ctrl_c_saves_and_the_cut_into_waves_is_kept(small, tmp_path, monkeypatch, chunks):
-    monkeypatch.setattr(sweeps, "CHUNK", 10)  # two chunks a wave
-    monkeypatch.setattr(sweeps, "WAVE_PER_CORE", 2)
+def test_ctrl_c_saves_and_the_cut_into_batches_is_kept(small, tmp_path, monkeypatch, chunks):
+    monkeypatch.setattr(sweeps, "CHUNK", 10)  # two chunks a batch
+    monkeypatch.setattr(memory, "BATCH_PER_CORE", 2)
     checkpoints = Checkpoints(tmp_path)
     reports = _interrupted(checkpoints, chunks)
     assert reports[-1].done == chunks * 2 * 10
     assert reports[-1].total == 6 * 20
-    # With more room now, another cut would be chosen; the saved waves must stay what they are.
-    monkeypatch.setattr(sweeps, "WAVE_PER_CORE", 5)
+    # With more room now, another cut would be chosen; the saved batches must stay what they are.
+    monkeypatch.setattr(memory, "BATCH_PER_CORE", 5)
     resumed = _small_again(checkpoints=checkpoints)
     for name, values in small.arrays().items():
         np.testing.assert_array_equal(resumed.arrays()[name], values)
 
 
-def test_a_checkpoint_that_the_devices_cannot_share_is_refused(tmp_path):
+def test_a_sweep_goes_on_where_devices_cannot_share_the_saved_batch(tmp_path):
+    """Three members under way on one device; on two devices they are trained anew."""
     program = (
-        "import sys, jax\n"
-        "from colour_embed import sweep\n"
+        "import sys, jax, numpy as np\n"
+        "from colour_embed import sweeps\n"
         "from colour_embed.engine.checkpoint import Checkpoints\n"
-        "from colour_embed.config import Config, InputError\n"
+        "from colour_embed.config import Config\n"
         "from colour_embed.data import load_colours, tutorial_pairs\n"
         "jax.config.update('jax_num_cpu_devices', 2)\n"
-        "colours = load_colours()\n"
-        "data = sweeps.SweepData(len(colours), tutorial_pairs(colours, 1000), colours.rgb)\n"
+        "pairs = tutorial_pairs(load_colours(), 1000)\n"
         "def stop(event): raise KeyboardInterrupt\n"
-        "for devices in (1, 2):\n"
-        "    try:\n"
-        "        sweeps.sweep(Config(epochs=2), data, [0, 1, 2], [2], report=stop,\n"
-        "            devices=jax.devices()[:devices], checkpoints=Checkpoints(sys.argv[1]))\n"
-        "    except (KeyboardInterrupt, InputError) as error:\n"
-        "        print(type(error).__name__, error)\n"
+        "def run(devices, **more):\n"
+        "    return sweeps.sweep(Config(epochs=200), 646, pairs, [0, 1, 2], [2],\n"
+        "        devices=jax.devices()[:devices], **more)\n"
+        "try:\n"
+        "    run(1, checkpoints=Checkpoints(sys.argv[1]), report=stop)\n"
+        "except KeyboardInterrupt:\n"
+        "    print(Checkpoints(sys.argv[1]).state().about['epoch'])\n"
+        "found = run(2, checkpoints=Checkpoints(sys.argv[1])).arrays()\n"
+        "for name, values in run(2).arrays().items():\n"
+        "    np.testing.assert_array_equal(found[name], values)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    first, second = done.stdout.splitlines()
-    assert first.strip() == "KeyboardInterrupt"
-    assert second.startswith("InputError the checkpoint holds waves of 3 members, which 2 devices")
+    assert done.stdout.split() == ["100"]
+
+
+def test_finished_members_are_taken_over_by_what_they_are(small, tmp_path):
+    """A grid of other seeds and dimensions takes what it shares, each array under its own name."""
+    checkpoints = Checkpoints(tmp_path)
+    _small_again(checkpoints=checkpoints)
+    trained = []
+    other = sweeps.sweep(
+        CONFIG,
+        ITEMS,
+        PAIRS,
+        [3, 7],
+        [2, 3],
+        snapshots=1,
+        schedule=[0, 1, 20],
+        checkpoints=checkpoints,
+        report=trained.append,
+    )
+    assert trained[-1].members_done == 4
+    assert sum(map(len, (saved.members for saved in checkpoints.finished()))) == 6 + 2
+    for dim in (2, 3):
+        _assert_same_member(other.member(seed=3, dim=dim), small.member(seed=3, dim=dim), 1e-9)
+        fitted = train.fit(dataclasses.replace(CONFIG, seed=7, dim=dim), ITEMS, PAIRS)
+        _assert_same_member(other.member(seed=7, dim=dim), fitted)
 
 
 def test_parts_merge_to_the_whole(small):
     parts = [_small_again(part=(index, 2)) for index in (0, 1)]
-    merged = sweeps.SweepResult.merged(CONFIG, small.members, [part.arrays() for part in parts])
+    merged = concatenated(parts)
+    assert merged.members == small.members
     assert merged.snapshots.shape == (3, 3, 646, 3)
     for seed in (0, 3):
         for dim in (1, 2, 3):

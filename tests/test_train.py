@@ -14,25 +14,26 @@ import numpy as np
 import optax
 import pytest
 import reference
+from epochs import batch_weights
 from scipy import stats
 
 from colour_embed import train
 from colour_embed.config import Config, InputError
 from colour_embed.data import Pairs
-from colour_embed.model import init_params, logits
-from colour_embed.train import (
-    Batch,
-    TrainState,
-    batch_weights,
+from colour_embed.engine import batches
+from colour_embed.engine.batches import (
+    PACKED_ITEMS,
+    PackedPairs,
+    can_pack,
+    device_pairs,
     epoch_order,
-    fit,
-    keras_adam,
-    make_optimizer,
-    member_keys,
-    snapshot_epochs,
-    train_step,
-    tutorial_frames,
 )
+from colour_embed.engine.loss import cross_entropy
+from colour_embed.engine.optimizers import keras_adam, make_optimizer
+from colour_embed.engine.schedule import snapshot_epochs, tutorial_frames
+from colour_embed.engine.state import member_keys
+from colour_embed.model import init_params, logits
+from colour_embed.train import Batch, TrainState, fit, train_step
 
 ITEMS, COUNT, BATCH = 20, 75, 32  # three steps an epoch, the last of 11 pairs
 
@@ -41,7 +42,7 @@ def make_pairs(count=COUNT, items=ITEMS, seed=0):
     generator = np.random.default_rng(seed)
     index = generator.integers(0, items, (count, 2), dtype=np.int32)
     label = generator.integers(0, 2, count).astype(np.float32)
-    return Pairs(index, label, np.zeros(count))
+    return Pairs(index, label)
 
 
 PAIRS = make_pairs()
@@ -119,7 +120,7 @@ def test_examples_in_docstrings_run():
 )
 def test_named_optimisers_are_those_of_optax(name, options, peer):
     config = small(optimizer=name, optimizer_options=options)
-    made = make_optimizer(config, config.numbers())
+    made = make_optimizer(config, config.hyperparams())
     params, gradient = jnp.array([1.0, -2.0]), jnp.array([0.5, 0.1])
     states = [optimizer.init(params) for optimizer in (made, peer())]
     for _ in range(2):
@@ -373,7 +374,7 @@ def test_seed_and_rate_matter_but_compile_nothing_new():
 def test_progress_is_reported_after_each_chunk():
     seen = []
     result = run(small(epochs=7), report=seen.append)
-    assert [(progress.epoch, progress.epochs) for progress in seen] == [(3, 7), (6, 7), (7, 7)]
+    assert [(progress.done, progress.total) for progress in seen] == [(3, 7), (6, 7), (7, 7)]
     assert [progress.loss for progress in seen] == result.loss[[2, 5, 6]].tolist()
     assert seen[0].seconds_left is None
     assert seen[1].seconds_left > 0
@@ -388,7 +389,7 @@ def test_ids_out_of_range_are_refused(row, value):
     index = PAIRS.index.copy()
     index[row, 1] = value
     with pytest.raises(InputError, match=rf"pair {row} has ids \[\d+, {value}\], outside 0..19"):
-        fit(small(), ITEMS, Pairs(index, PAIRS.label, PAIRS.diff))
+        fit(small(), ITEMS, Pairs(index, PAIRS.label))
 
 
 def test_no_pairs_are_refused():
@@ -425,7 +426,7 @@ def test_a_rate_that_overflows_diverges():
 
 def test_ctrl_c_in_the_report_returns_what_is_done():
     def report(progress):
-        if progress.epoch == 3:
+        if progress.done == 3:
             raise KeyboardInterrupt
 
     result = run(small(), report=report)
@@ -454,11 +455,11 @@ from colour_embed.train import fit
 
 generator = np.random.default_rng(0)
 index = generator.integers(0, 20, (5000, 2), dtype=np.int32)
-pairs = Pairs(index, generator.integers(0, 2, 5000).astype(np.float32), np.zeros(5000))
+pairs = Pairs(index, generator.integers(0, 2, 5000).astype(np.float32))
 config = Config(epochs=2_000_000, batch_size=10)
 result = fit(
     config, 20, pairs, snapshots="none", chunk=40,
-    report=lambda progress: print(progress.epoch, flush=True),
+    report=lambda progress: print(progress.done, flush=True),
 )
 finite = bool(np.isfinite(result.embedding).all())
 print(json.dumps([result.status, len(result.loss), finite]))
@@ -501,7 +502,7 @@ def test_known_geometry_is_found():
     squared = ((points[index[:, 0]] - points[index[:, 1]]) ** 2).sum(axis=1)
     label = (generator.random(2000) < reference.sigmoid(2 - squared)).astype(np.float32)
     config = Config(epochs=60, batch_size=100, head="negative", learning_rate=0.02)
-    result = fit(config, 16, Pairs(index, label, squared), snapshots="none", chunk=60)
+    result = fit(config, 16, Pairs(index, label), snapshots="none", chunk=60)
     first, second = np.triu_indices(16, 1)
     true = np.linalg.norm(points[first] - points[second], axis=1)
     found = np.linalg.norm(result.embedding[first] - result.embedding[second], axis=1)
@@ -526,11 +527,11 @@ def test_this_jax_sums_a_long_matrix_vector_product_rightly():
 
 def test_packed_pairs_are_the_same_pairs():
     random = np.random.default_rng(0)
-    index = random.integers(0, train.PACKED_ITEMS, (1000, 2))
-    index[0] = train.PACKED_ITEMS - 1
+    index = random.integers(0, PACKED_ITEMS, (1000, 2))
+    index[0] = PACKED_ITEMS - 1
     label = random.integers(0, 2, 1000).astype(np.float32)
-    plain = train.device_pairs(Pairs(index, label, np.zeros(1000)), train.PACKED_ITEMS)
-    packed = train.PackedPairs.of(plain)
+    plain = device_pairs(Pairs(index, label), PACKED_ITEMS)
+    packed = PackedPairs.of(plain)
     assert packed.count == plain.count == 1000
     chosen, weight = jnp.asarray(random.permutation(1000)), jnp.zeros(1000)
     batches = (pairs.take(chosen).batch(weight) for pairs in (packed, plain))
@@ -540,17 +541,17 @@ def test_packed_pairs_are_the_same_pairs():
 
 
 def test_pairs_are_packed_only_where_they_fit():
-    assert train.can_pack(train.PACKED_ITEMS, np.array([0.0, 1.0]))
-    assert not train.can_pack(train.PACKED_ITEMS + 1, np.array([0.0, 1.0]))
-    assert not train.can_pack(10, np.array([0.0, 0.5]))
+    assert can_pack(PACKED_ITEMS, np.array([0.0, 1.0]))
+    assert not can_pack(PACKED_ITEMS + 1, np.array([0.0, 1.0]))
+    assert not can_pack(10, np.array([0.0, 0.5]))
 
 
 def test_training_on_packed_pairs_is_training_on_the_plain_ones(monkeypatch):
     random = np.random.default_rng(1)
-    pairs = Pairs(random.integers(0, 50, (700, 2)), random.integers(0, 2, 700) * 1.0, np.zeros(700))
+    pairs = Pairs(random.integers(0, 50, (700, 2)), random.integers(0, 2, 700) * 1.0)
     config = Config(dim=2, epochs=5, batch_size=64)
     packed = train.fit(config, 50, pairs)
-    monkeypatch.setattr(train, "can_pack", lambda items, label: False)
+    monkeypatch.setattr(batches, "can_pack", lambda items, label: False)
     plain = train.fit(config, 50, pairs)
     np.testing.assert_allclose(packed.embedding, plain.embedding, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(packed.loss, plain.loss, rtol=1e-6)
@@ -560,8 +561,6 @@ def test_cross_entropy_and_its_derivative():
     logits = jnp.array([-100.0, -1.0, 0.0, 2.0, 100.0])
     for label in (0.0, 0.3, 1.0):
         expected = np.logaddexp(0, np.asarray(logits, float)) - label * np.asarray(logits, float)
-        np.testing.assert_allclose(
-            train.cross_entropy(logits, label), expected, rtol=1e-6, atol=1e-7
-        )
-        slope = jax.vmap(jax.grad(train.cross_entropy), (0, None))(logits, label)
+        np.testing.assert_allclose(cross_entropy(logits, label), expected, rtol=1e-6, atol=1e-7)
+        slope = jax.vmap(jax.grad(cross_entropy), (0, None))(logits, label)
         np.testing.assert_allclose(slope, jax.nn.sigmoid(logits) - label, atol=1e-7)

@@ -1,7 +1,7 @@
-"""Save and resume, exactly: state on disk, what it belongs to, and one run per folder.
+"""Save and resume, exactly: members on disk, what they belong to, one run a folder.
 
-`Checkpoints` keeps a run's state in a folder, `fingerprint` and `check_same` say whether that state
-belongs to the run at hand, and `running_lock` keeps a second run out while the first one lives.
+`Checkpoints` keeps what a sweep has finished and what it is training. `fingerprint` and
+`check_same` say whether that belongs to the run at hand. `running_lock` keeps a second run out.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import contextlib
 import hashlib
 import itertools
 import json
-import logging
 import os
 import platform
-import shutil
-import sys
+import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +29,7 @@ except ImportError:  # Windows has none
     fcntl = None
 
 KEEP = 2
-"""Complete checkpoints kept: should the disk damage the newest, the one before it still serves."""
+"""States kept: should the disk damage the newest, the one before it is used."""
 
 LOCK = "running.lock"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -43,255 +41,102 @@ SETTINGS = (
 )
 """Settings of JAX that change results; they can be set from the environment."""
 
-_COMPLETE = "checkpoint_"
-_PASSING = ".passing_"
-_CHECKSUMS = "checksums.json"
+_FINISHED, _STATE, _PARTIAL = "finished_", "state_", ".partial_"
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
-# --------------------------------------------------------------------------------------------------
-# The state on disk
+class Saved(NamedTuple):
+    """What one file holds: the names of members, their arrays (members lead), a JSON object."""
 
-
-class Checkpoint(NamedTuple):
-    """What was saved: a step, nested dicts of NumPy arrays, and a JSON object."""
-
-    step: int
-    arrays: dict[str, Any]
-    meta: dict[str, Any]
+    members: list[str]
+    arrays: dict[str, np.ndarray]
+    about: dict[str, Any]
 
 
 class Checkpoints:
-    """The checkpoints of one run, in a folder of its own.
+    """The members that a sweep has finished, and the state of those under way, in one folder.
 
-    A checkpoint is written into a passing folder, which takes its final name in one step. So a
-    process that is killed at any moment leaves the last complete checkpoint as it was. What a
-    killed process left half-written or half-deleted is removed here, therefore hold `running_lock`
-    on the folder for as long as this object is used.
+    Members are stored under a name that says what they are, so that an array is never taken for
+    that of another member. Each save is an .npz file that takes its final name in one step: a
+    process that is killed at any moment leaves whole files. The entries of the files carry
+    checksums; a damaged file of finished members is passed over, and of states the one before the
+    damaged one is used.
 
-    The folder survives the death of a process, not always a loss of power: files are not forced to
-    the disk by us. Every file is checked before it is read, and the checkpoint before is used if
-    one is damaged.
+    Hold `running_lock` on the folder for as long as this object saves to it.
 
     Args:
-        folder: Where the checkpoints stand; created with its parents.
+        folder: Where the files stand; created with its parents.
+        others: Folders of other processes, whose finished members are read too.
 
     Raises:
         InputError: the folder cannot be created or written to.
     """
 
-    def __init__(self, folder: Path):
-        """Make the folder and remove what killed processes left in it."""
-        # Orbax takes absolute paths only.
-        self.folder = Path(folder).absolute()
+    def __init__(self, folder: Path, others: Sequence[Path] = ()):
+        """Make the folder and remove what killed processes left half-written in it."""
+        self.folder = Path(folder)
+        self._read_from = [self.folder, *map(Path, others)]
         _make(self.folder)
-        self._remove_passing()
+        for partial in self.folder.glob(f"{_PARTIAL}*"):
+            partial.unlink()
 
-    def save(self, step: int, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-        """Write a checkpoint, which becomes the newest; all but the newest two are removed.
+    def add_finished(self, saved: Saved) -> None:
+        """Save members that are finished."""
+        self._write(_FINISHED, saved)
 
-        The order of saving counts, not the step, so that a run that starts over is never taken for
-        older than the one that it replaces.
+    def save_state(self, saved: Saved) -> None:
+        """Save the state of the members under way; all but the newest two states are removed."""
+        self._write(_STATE, saved)
+        for path in _numbered(self.folder, _STATE)[:-KEEP]:
+            path.unlink()
 
-        Args:
-            step: How far the run is.
-            arrays: Nested dicts with names for keys and arrays or NumPy scalars for leaves: bool,
-                integer or float, of any shape, lengths of zero included.
-            meta: Anything that JSON can hold; floats come back exactly.
+    def finished(self) -> Iterator[Saved]:
+        """All files of finished members that are whole, the oldest first."""
+        for folder in self._read_from:
+            for path in _numbered(folder, _FINISHED):
+                saved = _read(path)
+                if saved is not None:
+                    yield saved
 
-        Raises:
-            TypeError: a key is no text, a leaf no array of numbers, or meta holds what JSON cannot.
-        """
-        leaves: list[np.ndarray] = []
-        tree = _describe(arrays, leaves, "arrays")
-        state = json.dumps({"step": int(step), "meta": meta, "arrays": tree})
-        numbers = [number for _, number in self._complete()]
-        number = max(numbers, default=0) + 1
-        passing = self.folder / f"{_PASSING}{number:08d}"
-        shutil.rmtree(passing, ignore_errors=True)
-        passing.mkdir()
-        (passing / "state.json").write_text(state, encoding="utf-8")
-        _write_arrays(passing / "arrays", leaves)
-        checksums = json.dumps(_checksums(passing), indent=2)
-        (passing / _CHECKSUMS).write_text(checksums, encoding="utf-8")
-        passing.rename(self.folder / f"{_COMPLETE}{number:08d}")
-        for folder, old in self._complete()[KEEP:]:
-            self._remove(folder, old)
+    def state(self) -> Saved | None:
+        """The newest state that is whole, or None."""
+        whole = map(_read, reversed(_numbered(self.folder, _STATE)))
+        return next((saved for saved in whole if saved is not None), None)
 
-    def restore(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, or None where there is none.
+    def clear_state(self) -> None:
+        """Remove the states, when their members are finished."""
+        for path in _numbered(self.folder, _STATE):
+            path.unlink()
 
-        Returns:
-            step, arrays and meta as they were saved, to the bit: dicts, and arrays that can be
-            written to, of the same type and shape. Nothing in them depends on the devices.
-
-        Raises:
-            InputError: there are checkpoints, but all are damaged. A process that is killed does
-                not do that, and starting over would throw away what might be rescued.
-        """
-        first = None
-        for folder, _ in self._complete():
-            try:
-                return _read(folder)
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                first = first or (folder, error)
-        if first is None:
-            return None
-        folder, error = first
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"{folder}: the checkpoint is damaged ({reason}), and no other is whole; start over "
-            "without --resume"
-        )
-
-    def clear(self) -> None:
-        """Remove all checkpoints: for a run that starts over, or that is done."""
-        # The oldest first: if this is cut short, what is left is still the newest.
-        for folder, number in reversed(self._complete()):
-            self._remove(folder, number)
-
-    def _complete(self) -> list[tuple[Path, int]]:
-        """The complete checkpoints with their numbers, the newest first."""
-        found = []
-        for folder in self.folder.iterdir():
-            number = folder.name.removeprefix(_COMPLETE)
-            if folder.name.startswith(_COMPLETE) and number.isdecimal() and folder.is_dir():
-                found.append((folder, int(number)))
-        return sorted(found, key=lambda item: item[1], reverse=True)
-
-    def _remove(self, folder: Path, number: int) -> None:
-        # Renamed first, so that what a kill leaves half-deleted is never taken for a checkpoint.
-        passing = self.folder / f"{_PASSING}removed_{number:08d}"
-        shutil.rmtree(passing, ignore_errors=True)
-        folder.rename(passing)
-        shutil.rmtree(passing)
-
-    def _remove_passing(self) -> None:
-        for folder in self.folder.iterdir():
-            if folder.name.startswith(_PASSING):
-                shutil.rmtree(folder)
+    def _write(self, kind: str, saved: Saved) -> None:
+        content = json.dumps({"members": saved.members, **saved.about})
+        last = [_number_of(path, kind) for path in _numbered(self.folder, kind)][-1:]
+        name = f"{kind}{sum(last) + 1:06d}.npz"
+        partial = self.folder / f"{_PARTIAL}{name}"
+        with partial.open("wb") as file:
+            np.savez(file, about=np.array(content), **saved.arrays)
+        partial.rename(self.folder / name)
 
 
-def _describe(tree: Any, leaves: list[np.ndarray], where: str) -> dict[str, Any]:
-    """A JSON object from which `_rebuild` makes the tree again; its arrays are added to leaves.
-
-    Orbax is given a flat list, because names with dots would clash in it and dicts without entries
-    be lost; and it refuses arrays of no elements, so shape and type are kept here as well.
-    """
-    if isinstance(tree, Mapping):
-        if wrong := [key for key in tree if not isinstance(key, str)]:
-            raise TypeError(f"{where}: the key {wrong[0]!r} is no text")
-        return {"dict": {key: _describe(tree[key], leaves, f"{where}.{key}") for key in tree}}
-    if isinstance(tree, (list, tuple)):
-        raise TypeError(f"{where}: is a {type(tree).__name__}; give nested dicts of arrays")
-    array = np.asarray(tree)
-    if array.dtype.kind not in "biuf" or not array.dtype.isnative:
-        raise TypeError(f"{where}: is of type {array.dtype}; give bool, integer or float arrays")
-    leaves.append(array)
-    return {"array": len(leaves) - 1, "dtype": array.dtype.name, "shape": list(array.shape)}
+def _numbered(folder: Path, kind: str) -> list[Path]:
+    """The files of a kind in the order in which they were saved."""
+    return sorted(folder.glob(f"{kind}*.npz"), key=lambda path: _number_of(path, kind))
 
 
-def _rebuild(tree: dict[str, Any], stored: dict[str, Any]) -> Any:
-    """The tree that `_describe` described; ValueError where an array is not as described."""
-    if "dict" in tree:
-        return {key: _rebuild(inner, stored) for key, inner in tree["dict"].items()}
-    dtype, shape = np.dtype(tree["dtype"]), tuple(tree["shape"])
-    if 0 in shape:
-        return np.empty(shape, dtype)
-    name = _leaf_name(tree["array"])
-    array = np.array(stored[name])
-    if (array.dtype, array.shape) != (dtype, shape):
-        raise ValueError(f"array {name} is not what was saved")
-    return array
+def _number_of(path: Path, kind: str) -> int:
+    digits = path.stem.removeprefix(kind)
+    return int(digits) if digits.isdecimal() else 0
 
 
-def _leaf_name(number: int) -> str:
-    return f"{number:04d}"
-
-
-def _write_arrays(folder: Path, leaves: list[np.ndarray]) -> None:
-    stored = {_leaf_name(number): array for number, array in enumerate(leaves) if array.size}
-    if not stored:
-        return
-    with _checkpointer() as (orbax, checkpointer):
-        checkpointer.save(folder, args=orbax.args.PyTreeSave(stored))
-    # Orbax notes there where the folder stood. What marks a checkpoint as complete is its name.
-    (folder / "commit_success.txt").write_text("complete\n", encoding="utf-8")
-
-
-def _checksums(folder: Path) -> dict[str, int]:
-    """The CRC-32 of every file by its name within the folder, but that which holds these sums."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): zlib.crc32(path.read_bytes())
-        for path in files
-        if path.name != _CHECKSUMS
-    }
-
-
-def _read(folder: Path) -> Checkpoint:
-    # Orbax finds most damage too, but then spills the errors of its threads over the terminal.
-    if _checksums(folder) != json.loads((folder / _CHECKSUMS).read_text(encoding="utf-8")):
-        raise ValueError("a file in it is not what was saved")
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    stored = {}
-    if (folder / "arrays").exists():
-        with _checkpointer() as (orbax, checkpointer):
-            # Named one by one as NumPy arrays, so that no sharding of the time is looked for.
-            as_numpy = orbax.RestoreArgs(restore_type=np.ndarray)
-            names = _stored_names(state["arrays"])
-            stored = checkpointer.restore(
-                folder / "arrays",
-                args=orbax.args.PyTreeRestore(
-                    item=dict.fromkeys(names, 0), restore_args=dict.fromkeys(names, as_numpy)
-                ),
-            )
-    return Checkpoint(state["step"], _rebuild(state["arrays"], stored), state["meta"])
-
-
-def _stored_names(tree: dict[str, Any]) -> list[str]:
-    if "dict" in tree:
-        return [name for inner in tree["dict"].values() for name in _stored_names(inner)]
-    return [] if 0 in tree["shape"] else [_leaf_name(tree["array"])]
-
-
-@contextlib.contextmanager
-def _checkpointer() -> Iterator[tuple[Any, Any]]:
-    """Orbax and a synchronous checkpointer of it, which meanwhile log nothing but errors."""
-    # Imported here: it takes half a second, which only runs that save or resume need to spend.
-    import orbax.checkpoint as orbax
-
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    options = orbax.options.MultiprocessingOptions(
-        primary_host=0, active_processes={0}, barrier_sync_key_prefix="alone"
-    )
-    handler = orbax.PyTreeCheckpointHandler(multiprocessing_options=options)
+def _read(path: Path) -> Saved | None:
+    """What a file holds; None if it is damaged."""
     try:
-        with (
-            _as_only_process(orbax),
-            orbax.Checkpointer(handler, multiprocessing_options=options) as checkpointer,
-        ):
-            yield orbax, checkpointer
-    finally:
-        logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _as_only_process(orbax: Any) -> Iterator[None]:
-    """Let Orbax take this process of a distributed job for its only one.
-
-    The processes of a sweep save each its own state at its own time. Orbax means a checkpoint to be
-    one of the whole job: it waits for the others, writes NumPy arrays in process 0 alone, and has
-    no option to do otherwise.
-    """
-    module = sys.modules[orbax.multihost.process_index.__module__]
-    real = module.process_index
-    module.process_index = lambda: 0
-    try:
-        yield
-    finally:
-        module.process_index = real
+        with path.open("rb") as file, np.load(file) as stored:
+            arrays = {name: stored[name] for name in stored}
+        about = json.loads(str(arrays.pop("about")))
+        return Saved(about.pop("members"), arrays, about)
+    except _DAMAGE:
+        return None
 
 
 # --------------------------------------------------------------------------------------------------

@@ -1,118 +1,121 @@
-"""Members that see the same batches, trained as one: their axis is the last of every array.
+"""Member layouts: how the state of one training, or of several, stands in memory during an epoch.
 
-On a CPU, a vmap over trainings gains nothing: each member's rows are gathered and scattered by
-themselves. Members that share the pairs and their order share the ids of every step too; with the
-members last, one id moves a row of all of them, in vectors. The step is `train.train_step` as it
-is, on parameters that carry a further axis.
+`train_epochs` enters a layout before an epoch's steps and leaves it after them. The step itself is
+the same in all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 
 from colour_embed.config import Config
-from colour_embed.model import logits
-from colour_embed.train import (
-    DevicePairs,
-    MemberKeys,
-    Metrics,
-    PackedPairs,
-    Training,
-    TrainState,
-    batch_weights,
-    finish_epoch,
-    make_optimizer,
-    ordered_pairs,
-    pair_shares,
-    train_step,
-)
+from colour_embed.engine.optimizers import KERAS_ADAM
+from colour_embed.engine.state import Batch, TrainState
 
-STACKED_NUMBERS = frozenset({"initial_scale", "initial_kernel"})
-"""The numbers of the config that may differ among members: those that no step reads."""
+SHARED_HYPERPARAMS = frozenset({"initial_scale", "initial_kernel"})
+"""The hyperparameters in which members of `members_last` may differ: no step reads them."""
 
 
-def run_stacked_epochs(
-    config: Config,
-    training: Training,
-    keys: MemberKeys,
-    numbers: dict[str, Any],
-    pairs: DevicePairs | PackedPairs,
-    epochs: Array,
-    *,
-    transform: Callable[[Training, Metrics], Any],
-) -> tuple[Training, Any]:
-    """What `jax.vmap(train.run_epochs)` gives for members of the same order, pairs and numbers.
+class Layout(NamedTuple):
+    """How state is laid out during an epoch.
 
-    Args:
-        config: The static fields are used; the optimiser must be `train.VALUE_BY_VALUE`.
-        training: Of all members, which are the leading axis of every array, [members, ...].
-        keys: Of the order that the members share.
-        numbers: That the members share; scalars.
-        pairs: All pairs.
-        epochs: int32 [E], the numbers of the epochs to run.
-        transform: (training, metrics) of one member after an epoch -> what to stack of it.
-
-    Returns:
-        The training after the last epoch, and the stacked transforms, [members, E, ...].
-    """
-    optimizer = make_optimizer(config, numbers)
-    weights = batch_weights(pairs.count, config.batch_size)
-    members = len(training.diverged)
-    shapes = jax.tree.map(lambda leaf: (*leaf.shape[1:], members), training.state.params)
-
-    def logits_fn(params, first, second):
-        params = jax.tree.map(jnp.reshape, params, shapes)
-        with jax.numpy_rank_promotion("allow"):  # a member's weight meets its pairs
-            return logits(config, params, first, second)
-
-    def step(state, taken):
-        pairs, weight = taken
-        batch = pairs.batch(weight)
-        batch = batch._replace(label=batch.label[:, None], weight=batch.weight[:, None])
-        return train_step(state, batch, logits_fn=logits_fn, optimizer=optimizer)
-
-    def epoch(training, number):
-        order_key = jax.random.fold_in(keys.order, number)
-        ordered = ordered_pairs(pairs, order_key, config.batch_size)
-        taken = ordered, jnp.asarray(weights)
-        state, metrics = jax.lax.scan(step, _members_last(training.state), taken)
-        state = _members_first(state, training.state)
-        finish = jax.vmap(finish_epoch, (0, 0, 1, None, None))
-        training, means = finish(training, state, metrics, number, pair_shares(weights))
-        return training, jax.vmap(transform)(training, means)
-
-    training, stacked = jax.lax.scan(epoch, training, epochs)
-    return training, jax.tree.map(lambda values: jnp.moveaxis(values, 0, 1), stacked)
-
-
-def _members_last(state: TrainState) -> TrainState:
-    """[members, ...] -> [... x members], in one run of numbers: that makes the longest loops.
-
-    The count of steps is one for all; the largest, because a member that diverged stands still.
+    Attributes:
+        enter: TrainState -> the state that the scan over steps carries.
+        leave: (carried state, TrainState of before) -> TrainState.
+        params: carried parameters -> parameters as `model.logits` reads them.
+        batch: Batch -> Batch that broadcasts against the logits.
+        each: function of one member -> function of all members of the layout.
+        metrics: metrics stacked over steps -> the same with a member axis first, if there is one.
+        stacked: outputs stacked over epochs -> the same with a member axis first, if there is one.
     """
 
-    def moved(leaf):
-        return jnp.moveaxis(leaf, 0, -1).reshape(-1)
+    enter: Callable[[TrainState], TrainState]
+    leave: Callable[[TrainState, TrainState], TrainState]
+    params: Callable[[Any], Any]
+    batch: Callable[[Batch], Batch]
+    each: Callable[[Callable], Callable]
+    metrics: Callable[[Any], Any]
+    stacked: Callable[[Any], Any]
 
-    memory = state.optimizer_state
-    return TrainState(
-        jax.tree.map(moved, state.params),
-        jax.tree.map(moved, memory)._replace(count=jnp.max(memory.count)),
+
+def _same(values: Any) -> Any:
+    return values
+
+
+def as_it_is() -> Layout:
+    """One training, its arrays in their own shapes: right for every optimiser."""
+    return Layout(_same, lambda state, like: state, _same, _same, _same, _same, _same)
+
+
+def raveled(state: TrainState) -> Layout:
+    """One training, every array as a vector: for optimisers that treat each value by itself.
+
+    XLA does not vectorise loops over 16 columns; at dim 16 this layout takes half the time
+    (results/benchmark/levers.md).
+    """
+    shapes = jax.tree.map(jnp.shape, state)
+    return Layout(
+        enter=lambda state: jax.tree.map(jnp.ravel, state),
+        leave=lambda state, like: jax.tree.map(jnp.reshape, state, shapes),
+        params=lambda params: jax.tree.map(jnp.reshape, params, shapes.params),
+        batch=_same,
+        each=_same,
+        metrics=_same,
+        stacked=_same,
     )
 
 
-def _members_first(state: TrainState, like: TrainState) -> TrainState:
-    """The reverse of `_members_last`; `like` has the shapes to come."""
+def members_last(state: TrainState) -> Layout:
+    """Members that take the same batches, trained as one: their axis is the last of every array.
 
-    def moved(leaf, like):
-        members, *shape = like.shape
+    On a CPU a vmap over trainings gains nothing: each member's rows are gathered and scattered by
+    themselves. Members that share pairs and order share the ids of every step; with the members
+    last, one id moves a row of all of them, in vectors.
+
+    Args:
+        state: Of all members, [members, ...]; the optimiser is Keras's Adam.
+    """
+    members = len(jax.tree.leaves(state.params)[0])
+    shapes = jax.tree.map(lambda leaf: (*leaf.shape[1:], members), state.params)
+
+    def last(leaf):
+        return jnp.moveaxis(leaf, 0, -1).reshape(-1)
+
+    def first(leaf, like):
         if leaf.ndim == 0:
             return jnp.broadcast_to(leaf, like.shape)
-        return jnp.moveaxis(leaf.reshape(*shape, members), -1, 0)
+        return jnp.moveaxis(leaf.reshape(*like.shape[1:], members), -1, 0)
 
-    return jax.tree.map(moved, state, like)
+    def enter(state):
+        # One count for all: the largest, since that of a diverged member stands still.
+        opt_state = state.opt_state
+        return TrainState(
+            jax.tree.map(last, state.params),
+            jax.tree.map(last, opt_state)._replace(count=jnp.max(opt_state.count)),
+        )
+
+    def batch(batch):
+        return batch._replace(label=batch.label[:, None], weight=batch.weight[:, None])
+
+    def members_first(values):
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), values)
+
+    return Layout(
+        enter=enter,
+        leave=lambda state, like: jax.tree.map(first, state, like),
+        params=lambda params: jax.tree.map(jnp.reshape, params, shapes),
+        batch=batch,
+        each=jax.vmap,
+        metrics=members_first,
+        stacked=members_first,
+    )
+
+
+def layout_of(config: Config, state: TrainState, *, own_optimizer: bool = False) -> Layout:
+    """The layout of a single training: raveled under Keras's Adam, else as it is."""
+    elementwise = config.optimizer == KERAS_ADAM and not own_optimizer
+    return raveled(state) if elementwise else as_it_is()

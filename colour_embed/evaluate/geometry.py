@@ -1,42 +1,64 @@
-"""Snapshots turned so that only learning moves, and point sets seen along their principal axes.
+"""Point sets compared: alignment, recovered distances and neighbourhoods, nearest neighbours.
 
-A loss of distances does not feel a rotation, reflection or shift of the embedding, so these differ
-from seed to seed and drift within a training. NumPy only, in float64.
+A loss of distances is invariant to rotation, reflection and shift of the embedding. These differ
+from seed to seed and drift within a training: `align` takes them out, and the measures ignore them.
+
+NumPy and SciPy in float64, on the host. Distances are those of `scipy.spatial.distance.pdist`. The
+Gram matrix is no faster in so few dimensions, and its cancellation would spoil ties and short
+distances.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist, pdist, squareform
 
-__all__ = ["align", "principal_axes"]
+from colour_embed.evaluate.ranks import inner, mid_ranks, sorted_places, whole_numbers
 
-# Above the rounding of a cross product, far below anything that a set of points says.
-_TIE = 1e-12
+RECOVERED_SPEARMAN = 0.5
+"""A run counts as recovered from this rank correlation of distances up."""
+
+NEIGHBOURS = 10
+"""How many nearest neighbours trustworthiness, continuity and knn_overlap compare."""
+
+FOLDS = 10
+"""The folds of `linear_map_disparity`."""
+
+_TIE = 1e-12  # above the rounding of a cross product, far below any structure of a point set
+_FOLD_SEED = 20_240_610  # any number: all members of all sweeps must share their folds
+_MEMBER_BLOCK = 32
+_DISTANCES = 2**20  # at a time, which bounds the memory of `nearest`: 8 MB
+
+
+# --------------------------------------------------------------------------------------------------
+# Alignment
 
 
 def align(points: ArrayLike, target: ArrayLike, *, scale: bool = False) -> NDArray[np.float64]:
-    """Turn, mirror and shift each set of points to where it lies closest to its target.
+    """Rotate, reflect and shift each set of points to where it lies closest to its target.
 
     Ordinary Procrustes analysis. With A the centred points, B the centred target and
-    A^T B = U S V^T, the orthogonal R that makes |A R - B| least is U V^T; the result is
+    A^T B = U S V^T, the orthogonal R that minimises |A R - B| is U V^T. The result is
     c A R + (the target's centroid), where c = 1, or tr(S) / |A|^2 with `scale`. Each set is aligned
-    on its own, and all in one batched SVD. Where the sets leave the turn open, as in a direction
-    that one of them lacks, the least turn is taken, so that frames do not flip at random.
+    on its own, and all in one batched SVD. Where R is not unique, as in a direction that one of the
+    sets lacks, the R nearest to the identity is taken, so that frames do not flip at random.
 
     Args:
         points: [..., items, dim], sets over any leading axes: frames, members.
         target: [..., items, k], the same items in the same order; its leading axes broadcast
-            against those of `points`, so one [items, k] serves all. Of dim and k the narrower is
+            against those of `points`, so that one [items, k] serves all. The narrower of the two is
             padded with columns of zeros.
-        scale: let each set also grow or shrink. Without it pairwise distances stay as they are.
+        scale: Also scale each set. Without it pairwise distances stay as they are.
 
     Returns:
         [..., items, max(dim, k)], in the target's units. A set that is one point goes to the
         target's centroid.
 
     Raises:
-        ValueError: shapes that do not fit, no items, or numbers that are not finite.
+        ValueError: shapes that do not match, no items, or numbers that are not finite.
 
     References:
         P. H. Schönemann, "A generalized solution of the orthogonal Procrustes problem",
@@ -79,15 +101,15 @@ def align(points: ArrayLike, target: ArrayLike, *, scale: bool = False) -> NDArr
 
 
 def principal_axes(points: ArrayLike, count: int) -> NDArray[np.float64]:
-    """Return each set's first coordinates along its principal axes, widest first.
+    """Each set's first coordinates along its principal axes, of largest variance first.
 
-    The sets are centred. Each axis points so that, of its components, the one of largest magnitude
-    is positive (the first of equals): the same points give the same picture. Every set has axes of
-    its own, so align frames of one training before or after, or they may swap axes.
+    The sets are centred. The sign of each axis makes its component of largest magnitude positive
+    (the first of equals), so that the same points give the same picture. Every set has axes of its
+    own: align the frames of one training too, or their axes may swap.
 
     Args:
         points: [..., items, dim], sets over any leading axes.
-        count: how many coordinates to keep; those beyond dim are zeros.
+        count: How many coordinates to keep; those beyond dim are zeros.
 
     Returns:
         [..., items, count], in the units of `points`.
@@ -110,8 +132,447 @@ def principal_axes(points: ArrayLike, count: int) -> NDArray[np.float64]:
     return _widen(points @ np.swapaxes(axes, -2, -1), count)
 
 
+# --------------------------------------------------------------------------------------------------
+# Recovery
+
+
+class Recovery(NamedTuple):
+    """How well an embedding reproduces the true geometry.
+
+    Attributes:
+        spearman: See `distance_spearman`.
+        procrustes: See `procrustes_disparity`.
+        recovered: Whether spearman is at least 0.5.
+    """
+
+    spearman: float
+    procrustes: float
+    recovered: bool
+
+
+def recovery(embedding: ArrayLike, truth: ArrayLike) -> Recovery:
+    """All measures of recovery of an embedding [items, dim] against the truth [items, k].
+
+    Example:
+        >>> truth = np.random.default_rng(0).random((10, 3))
+        >>> found = recovery(5 * truth[:, [2, 0, 1]] + 1, truth)
+        >>> round(found.spearman, 6), abs(round(found.procrustes, 6)), found.recovered
+        (1.0, 0.0, True)
+    """
+    spearman = distance_spearman(embedding, truth)
+    disparity = procrustes_disparity(embedding, truth)
+    return Recovery(spearman, disparity, spearman >= RECOVERED_SPEARMAN)
+
+
+def distance_spearman(embedding: ArrayLike, truth: ArrayLike) -> float:
+    """Spearman's rank correlation between the pairwise distances of the two point sets.
+
+    Args:
+        embedding: [items, dim].
+        truth: [items, k], the same items in the same order.
+
+    Returns:
+        A number in -1..1; 1 where both order all pairs alike, near 0 for unrelated sets, NaN where
+        all distances of a set are equal or one is not finite. Invariant to rotation and scale.
+        Distances within 1e-13 of the largest tie, and ties get their mean rank.
+
+    References:
+        C. Spearman, "The proof and measurement of association between two things", 1904.
+
+    Example:
+        >>> round(distance_spearman([[0.0], [1.0], [3.0]], [[0.0], [2.0], [3.0]]), 9)
+        0.5
+    """
+    distances = [np.sqrt(squared_distances(points)) for points in (embedding, truth)]
+    return rank_correlation(distances[0], unit_ranks(distances[1]))
+
+
+def squared_distances(points: ArrayLike) -> NDArray[np.float64]:
+    """The squared distances of points [items, dim], [pairs] in the order of `truth.all_pairs`."""
+    return pdist(np.asarray(points, np.float64), "sqeuclidean")
+
+
+def unit_ranks(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ranks of distances [N], centred and of unit length.
+
+    NaN where all distances are equal or one is not finite.
+    """
+    rank = np.full(len(distances), np.nan)
+    if np.isfinite(distances).all():
+        order, starts = sorted_places(distances)
+        rank[order] = _unit(mid_ranks(starts, len(order)))
+    return rank
+
+
+def rank_correlation(distances: NDArray[np.float64], ranks: NDArray[np.float64]) -> float:
+    """Spearman's correlation of distances [N] with the `unit_ranks` of others."""
+    if not np.isfinite(distances).all():
+        return float("nan")
+    order, starts = sorted_places(distances)
+    # Both sides stay in sorted order: no rank has to be carried back to its pair.
+    correlation = inner(_unit(mid_ranks(starts, len(order))), ranks[order])
+    return float(np.clip(correlation, -1, 1))  # rounding may pass 1
+
+
+def _unit(rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks less their mean, scaled to unit length; NaN where all are equal."""
+    rank = rank - rank.mean() if len(rank) else rank
+    scale = np.sqrt(inner(rank, rank))
+    return rank / scale if scale > 0 else np.full_like(rank, np.nan)
+
+
+def procrustes_disparity(embedding: ArrayLike, truth: ArrayLike) -> float:
+    """The share of the truth's variance that no similarity transform of the embedding matches.
+
+    Both sets are centred and scaled to unit sum of squares; with s the singular values of their
+    cross product, the best rotation, reflection and scaling leave 1 - (sum s)^2. The narrower set
+    is padded with zeros, so that a 2-D embedding of a 3-D truth leaves at least what the truth's
+    best plane leaves.
+
+    Args:
+        embedding: [items, dim].
+        truth: [items, k], the same items in the same order.
+
+    Returns:
+        A number in 0..1: 0 for the same shape; 1 for no shared shape. NaN where a set is one point
+        or not finite.
+
+    References:
+        J. C. Gower, "Generalized Procrustes analysis", Psychometrika 40, 1975;
+        `scipy.spatial.procrustes` computes the same.
+
+    Example:
+        >>> square = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
+        >>> round(procrustes_disparity(square[:, :1], square), 6)
+        0.5
+    """
+    sets = [np.asarray(points, np.float64) for points in (embedding, truth)]
+    sets = [points - points.mean(axis=0) for points in sets]
+    norms = [np.linalg.norm(points) for points in sets]
+    if not all(0 < norm < np.inf for norm in norms):  # NaN is refused too
+        return float("nan")
+    # Columns of zeros add only zero singular values, so they need not be written down.
+    cross = (sets[0] / norms[0]).T @ (sets[1] / norms[1])
+    return float(1 - np.linalg.svd(cross, compute_uv=False).sum() ** 2)
+
+
+def linear_map_disparity(embedding: ArrayLike, truth: ArrayLike) -> float:
+    """The share of the truth's variance that no linear map of the embedding predicts: 1 - R^2.
+
+    The items fall into 10 folds, the same for every member. For each fold the least-squares map
+    from embedding to truth, both centred, is fitted on the other items (the one of least norm,
+    where columns are linearly dependent) and predicts the fold. The squared errors of all folds are
+    divided by those of predicting the mean of the other items. Cross-validation does not reward
+    columns that carry no colour, as the fit on all items would.
+
+    It asks for less than `procrustes_disparity`: a linear map may also shear and may ignore
+    directions. So it is the measure for embeddings of more than 3 columns, whose further columns
+    Procrustes analysis would charge for. Values of the two must not be compared with each other.
+
+    Args:
+        embedding: [items, dim]. Columns of zeros change nothing.
+        truth: [items, k], the same items in the same order.
+
+    Returns:
+        0 for a linear image of the truth; 1 for no better than the mean, and above 1 for worse,
+        which an embedding unrelated to the truth is by about dim / items. NaN for fewer than 10
+        items or where the truth is one point. The folds go by the items' order, so that renumbering
+        the items changes the value a little.
+
+    References:
+        M. Stone, "Cross-validatory choice and assessment of statistical predictions", 1974.
+
+    Example:
+        >>> truth = np.random.default_rng(0).random((40, 3))
+        >>> round(linear_map_disparity(truth @ [[1.0, 2, 0], [0, 1, 0], [0, 0, 9]], truth), 6)
+        0.0
+    """
+    embedding, truth = np.asarray(embedding, np.float64), np.asarray(truth, np.float64)
+    items = len(truth)
+    if items < FOLDS:
+        return float("nan")
+    fold = np.random.default_rng(_FOLD_SEED).permutation(items) % FOLDS
+    error = baseline = 0.0
+    for held_out in fold == np.arange(FOLDS)[:, None]:
+        means = [points[~held_out].mean(axis=0) for points in (embedding, truth)]
+        source, target = embedding - means[0], truth - means[1]
+        linear_map = np.linalg.lstsq(source[~held_out], target[~held_out], rcond=None)[0]
+        error += np.sum((target[held_out] - source[held_out] @ linear_map) ** 2)
+        baseline += np.sum(target[held_out] ** 2)
+    return float(error / baseline) if baseline > 0 else float("nan")
+
+
+def cross_seed_procrustes(embeddings: ArrayLike) -> NDArray[np.float64]:
+    """The Procrustes disparity of every two members: whether seeds come to the same shape.
+
+    Args:
+        embeddings: [members, items, dim]; narrower members padded with columns of zeros.
+
+    Returns:
+        float64 [members, members], symmetric, of `procrustes_disparity`, with 0 on the diagonal.
+        The rows and columns of members that are not finite, or a single point, are NaN.
+
+    Example:
+        >>> square = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
+        >>> cross_seed_procrustes([square, 1 - 2 * square]).round(6).tolist()
+        [[0.0, 0.0], [0.0, 0.0]]
+    """
+    embeddings = np.asarray(embeddings, np.float64)
+    members, items, dim = embeddings.shape
+    valid = np.isfinite(embeddings).all(axis=(1, 2))
+    centred = np.where(valid[:, None, None], embeddings, 0)
+    centred = centred - centred.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(centred, axis=(1, 2))
+    valid &= norms > 0
+    centred /= np.where(valid, norms, 1)[:, None, None]
+
+    columns = centred.transpose(0, 2, 1).reshape(members * dim, items)
+    disparity = np.full((members, members), np.nan)
+    # A block of rows at a time: all cross products at once may not fit, a row each is slow.
+    for begin in range(0, members, _MEMBER_BLOCK):
+        end = min(begin + _MEMBER_BLOCK, members)
+        cross = columns[begin * dim : end * dim] @ columns[begin * dim :].T
+        cross = cross.reshape(end - begin, dim, members - begin, dim).transpose(0, 2, 1, 3)
+        block = 1 - np.linalg.svd(cross, compute_uv=False).sum(axis=-1) ** 2
+        disparity[begin:end, begin:] = np.maximum(block, 0)
+    # The lower triangle is a copy, so that rounding can't make the two differ.
+    lower = np.tril_indices(members, -1)
+    disparity[lower] = disparity.T[lower]
+    np.fill_diagonal(disparity, 0)
+    disparity[~valid] = np.nan
+    disparity[:, ~valid] = np.nan
+    return disparity
+
+
+# --------------------------------------------------------------------------------------------------
+# Neighbourhoods
+
+
+def trustworthiness(embedding: ArrayLike, truth: ArrayLike, neighbours: int = NEIGHBOURS) -> float:
+    """How far the embedding's nearest neighbours are neighbours in truth.
+
+    1 - 2 / (n k (2 n - 3 k - 1)) * sum over items i and i's k nearest j in the embedding of
+    max(0, r(i, j) - k), with r(i, j) the rank of j among i's neighbours in truth. A wrong neighbour
+    costs as many ranks as it lies outside the true neighbourhood.
+
+    Ties: the mean over all ways of breaking them, independently in both spaces. Squared distances
+    that differ by less than about 1e-12 of the largest count as tied. RGB is a grid, with 77
+    coinciding pairs and many equal distances, so that even the true RGB stays below 1, at 0.99998
+    for the tutorial's table. scikit-learn breaks ties by the items' order, and else does the same.
+
+    Args:
+        embedding: [items, dim].
+        truth: [items, k], the same items in the same order.
+        neighbours: k, below half the number of items.
+
+    Returns:
+        A number in 0..1, about 0.5 for an unrelated or collapsed embedding; NaN where there are not
+        more than 2 k items. Only neighbours count: a map of correct, misplaced pieces scores high.
+
+    References:
+        J. Venna and S. Kaski, "Neighborhood preservation in nonlinear projection methods: an
+        experimental study", 2001.
+
+    Example:
+        >>> line = np.arange(8.0)[:, None]
+        >>> trustworthiness(-2 * line, line, neighbours=2)
+        1.0
+    """
+    return _neighbour_measures(embedding, truth, neighbours).trustworthiness
+
+
+def continuity(embedding: ArrayLike, truth: ArrayLike, neighbours: int = NEIGHBOURS) -> float:
+    """How far the true nearest neighbours stay neighbours in the embedding.
+
+    `trustworthiness` with the two spaces swapped; see there for arguments, range and ties. Here it
+    costs where the embedding separates true neighbours.
+
+    References:
+        J. Venna and S. Kaski, "Neighborhood preservation in nonlinear projection methods: an
+        experimental study", 2001.
+
+    Example:
+        >>> line = np.arange(8.0)[:, None]
+        >>> continuity(-2 * line, line, neighbours=2)
+        1.0
+    """
+    return _neighbour_measures(embedding, truth, neighbours).continuity
+
+
+def knn_overlap(embedding: ArrayLike, truth: ArrayLike, neighbours: int = NEIGHBOURS) -> float:
+    """The mean share of an item's k nearest in the embedding that are among its k nearest in truth.
+
+    Ties are treated as in `trustworthiness`. They lower the value of the true RGB itself, which is
+    the ceiling, to 0.992 for the tutorial's table.
+
+    Args:
+        embedding: [items, dim].
+        truth: [items, k], the same items in the same order.
+        neighbours: k, below the number of items.
+
+    Returns:
+        A number in 0..1, k / (items - 1) by chance; NaN where there are not more than k items.
+
+    References:
+        J. A. Lee and M. Verleysen, "Quality assessment of dimensionality reduction: rank-based
+        criteria", 2009, whose Q_NX(k) this is.
+
+    Example:
+        >>> knn_overlap([[0.0], [1.0], [3.0]], [[0.0], [2.5], [3.0]], neighbours=1)
+        0.6666666666666666
+    """
+    return _neighbour_measures(embedding, truth, neighbours).knn_overlap
+
+
+class NeighbourMeasures(NamedTuple):
+    """The measures of the functions of the same names."""
+
+    trustworthiness: float
+    continuity: float
+    knn_overlap: float
+
+
+def _neighbour_measures(
+    embedding: ArrayLike, truth: ArrayLike, neighbours: int
+) -> NeighbourMeasures:
+    squared = [squared_distances(points) for points in (embedding, truth)]
+    if not all(np.isfinite(one).all() for one in squared):
+        return NeighbourMeasures(*[float("nan")] * 3)
+    return compare_neighbourhoods(squared[0], *neighbourhoods(squared[1], neighbours), neighbours)
+
+
+def compare_neighbourhoods(
+    squared: NDArray[np.float64],
+    near: NDArray[np.float64],
+    beyond: NDArray[np.float64],
+    neighbours: int = NEIGHBOURS,
+) -> NeighbourMeasures:
+    """The measures of squared distances [pairs] against the truth's `neighbourhoods`."""
+    items = len(near)
+    place, own_near, own_beyond = _sorted_neighbourhoods(squared, neighbours)
+    # Without ties the embedding's nearest stand in the first columns, and the rest is all zeros.
+    width = np.flatnonzero(own_near.any(axis=0))[-1] + 1
+    own_near = own_near[:, :width]
+    near, beyond = near.ravel().take(place), beyond.ravel().take(place[:, :width])
+    intruders = np.einsum("ij,ij->", own_near, beyond)
+    missing = np.einsum("ij,ij->", near, own_beyond)
+    shared = np.einsum("ij,ij->", near[:, :width], own_near)
+
+    nan = float("nan")
+    overlap = float(shared / (items * neighbours)) if neighbours < items else nan
+    if 2 * neighbours >= items:
+        return NeighbourMeasures(nan, nan, overlap)
+    scale = 2 / (items * neighbours * (2 * items - 3 * neighbours - 1))
+    return NeighbourMeasures(float(1 - scale * intruders), float(1 - scale * missing), overlap)
+
+
+def neighbourhoods(
+    squared: NDArray[np.float64], neighbours: int = NEIGHBOURS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`near` and `beyond` as in `truth.Truth`, [items, items], of squared distances [pairs]."""
+    place, sorted_near, sorted_beyond = _sorted_neighbourhoods(squared, neighbours)
+    near, beyond = np.zeros((2, len(place), len(place)))
+    near.flat[place] = sorted_near
+    beyond.flat[place] = sorted_beyond
+    return near, beyond
+
+
+def _sorted_neighbourhoods(
+    squared: NDArray[np.float64], neighbours: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each item the others in order of distance, and in that order their `near` and `beyond`.
+
+    Args:
+        squared: [pairs], squared distances.
+        neighbours: k.
+
+    Returns:
+        place [items, items - 1], the flat positions in an array [items, items]; near and beyond of
+        that shape, or [1, items - 1] without ties.
+        With an item's rank uniform over the ranks first..last that its tie takes up, near is the
+        probability of a rank up to k, and beyond the mean of max(0, rank - k).
+    """
+    # One integer holds distance and item, as in `sorted_places`. Rounding to 40 bits of the largest
+    # merges ties that arithmetic split: RGB values are whole numbers divided by 255.
+    key = squareform(whole_numbers(squared, 40), checks=False)
+    items = len(key)
+    item_bits = items.bit_length()
+    key <<= item_bits
+    np.fill_diagonal(key, (2 ** (63 - item_bits) - 1) << item_bits)
+    key |= np.arange(items)
+    key.sort(axis=1)
+    key = key[:, :-1]  # the item itself comes last
+    place = key & (2**item_bits - 1)
+    place += (np.arange(items) * items)[:, None]
+    key >>= item_bits
+
+    new = key[:, 1:] != key[:, :-1]
+    first = last = np.arange(1, items, dtype=np.float64)[None]
+    if not new.all():
+        edge = np.ones((items, 1), bool)
+        begins, ends = np.hstack([edge, new]), np.hstack([new, edge])
+        first = np.maximum.accumulate(np.where(begins, first, 0), axis=1)
+        last = np.minimum.accumulate(np.where(ends, last, items)[:, ::-1], axis=1)[:, ::-1]
+    size = last - first + 1
+    near = np.clip((neighbours - first + 1) / size, 0, 1)
+    low, high = np.maximum(first - neighbours, 1), np.maximum(last - neighbours, 0)
+    # The sum of low..high, which is 0 where high is 0 and low 1.
+    beyond = (high * (high + 1) - low * (low - 1)) / (2 * size)
+    return place, near, beyond
+
+
+def nearest(
+    vectors: ArrayLike, places: ArrayLike, count: int = 5, *, dot: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The nearest other items of some items, by Euclidean distance or by dot product.
+
+    At most 2^20 distances, or those of one item, are in memory at a time.
+
+    Args:
+        vectors: [items, dim], finite.
+        places: int [P], the items asked about.
+        count: How many neighbours; fewer where there are fewer other items.
+        dot: Compare by the dot product, largest first.
+
+    Returns:
+        int64 [P, count], the neighbours, nearest first, of equals the earlier item first; and
+        float64 [P, count], their distances, or dot products.
+
+    Example:
+        >>> places, distances = nearest([[0.0], [1.0], [3.0]], [0], count=2)
+        >>> places.tolist(), distances.tolist()
+        ([[1, 2]], [[1.0, 3.0]])
+    """
+    vectors, places = np.asarray(vectors, np.float64), np.asarray(places, np.int64)
+    count = min(count, len(vectors) - 1)
+    found, values = np.zeros((len(places), count), np.int64), np.zeros((len(places), count))
+    rows = max(1, _DISTANCES // len(vectors))
+    for begin in range(0, len(places), rows):
+        part = places[begin : begin + rows]
+        far = -(vectors[part] @ vectors.T) if dot else cdist(vectors[part], vectors)
+        far[np.arange(len(part)), part] = np.inf
+        for row, one in enumerate(far, begin):
+            found[row] = smallest(one, count)
+            values[row] = one[found[row]]
+    return found, -values if dot else values
+
+
+def smallest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """The places of the smallest values in ascending order; of equals the earlier ones."""
+    count = min(count, len(values))
+    if count == 0:
+        return np.zeros(0, np.int64)
+    limit = np.partition(values, count - 1)[count - 1]
+    chosen = np.flatnonzero(values <= limit)
+    return chosen[np.argsort(values[chosen], kind="stable")][:count]
+
+
+# --------------------------------------------------------------------------------------------------
+# Checks
+
+
 def _sets(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Return `values` as float64 [..., items, dim], or raise a ValueError that names it."""
+    """`values` as float64 [..., items, dim], checked; a ValueError names it."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim < 2 or 0 in values.shape[-2:]:
         raise ValueError(
@@ -127,11 +588,11 @@ def _sets(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _widen(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Return `values` with columns of zeros added on the right, up to `width`."""
+    """`values` with columns of zeros added on the right, up to `width`."""
     missing = max(0, width - values.shape[-1])
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
 
 
 def _or_one(size: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return sizes to divide by: 1 in place of 0, so that a set that is one point stays one."""
+    """Sizes to divide by: 1 in place of 0, so that a set that is one point stays one."""
     return np.where(size > 0, size, 1.0)

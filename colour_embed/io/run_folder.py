@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import ctypes
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -15,14 +15,18 @@ import subprocess
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from colour_embed.config import InputError
+from colour_embed.config import Config, InputError
 from colour_embed.data import BUILT_IN, Colours, load_colours
+from colour_embed.runs import Fit, SweepResult, concatenated
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARKER = "config.json"
 """Every run folder holds this file; its "experiment" says which program may replace the folder."""
@@ -103,8 +107,8 @@ def replacing(folder: Path, experiment: str) -> Iterator[Path]:
         yield partial
         if not folder.exists():
             partial.rename(folder)
-        elif not _exchange(partial, folder):
-            # No exchange here: the old folder steps aside for the moment between two renames.
+        else:
+            # The old folder steps aside for the moment between two renames.
             aside = _beside(folder)
             folder.rename(aside / folder.name)
             partial.rename(folder)
@@ -161,16 +165,6 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
-
-
-def _exchange(first: Path, second: Path) -> bool:
-    """Swap two folders in one step, where the system can (Linux: renameat2); False where not."""
-    here, exchange = -100, 2
-    try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError, TypeError):
-        return False
-    return renameat2(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -315,6 +309,146 @@ def read_colours(folder: Path) -> Colours:
             f"{folder}: {COLOURS}, which holds {source}, is missing; make the run again"
         )
     return load_colours(own if own.exists() else source)
+
+
+def load_run(folder: str | os.PathLike[str], name: str | None = None) -> Fit:
+    """One training of a folder that `experiments.tutorial` wrote.
+
+    Args:
+        folder: The run folder.
+        name: Which of its trainings, such as "2d"; not needed where there is one.
+
+    Returns:
+        The training. Snapshots are in half precision; `mse` is NaN but for the last epoch, and
+        `params` is None, since the folder does not hold them.
+
+    Raises:
+        InputError: a file is missing or damaged, or the name chooses no training.
+
+    Example:
+        >>> import colour_embed as ce
+        >>> ce.load_run("results/tutorial", "2d").embedding.shape
+        (646, 2)
+    """
+    folder = Path(folder)
+    runs = read_json(folder / MARKER, ["runs"])["runs"]
+    if name is None and len(runs) == 1:
+        (name,) = runs
+    if name not in runs:
+        given = "holds several trainings" if name is None else f"has no training {name!r}"
+        raise InputError(f"{folder}: {given}; give one of {', '.join(runs)}")
+    entry = read_json(folder / "metrics.json", [name])[name]
+    colours = read_colours(folder)
+    kept = read_snapshots(folder / f"snapshots_{name}.npz")
+    with reading(folder / MARKER):
+        config = Config(**runs[name])
+    mse = np.full(len(kept.loss), np.nan, np.float32)
+    mse[-1:] = np.nan if entry["mse"] is None else entry["mse"]
+    diverged = len(kept.loss) + 1 if entry["status"] == "diverged" else None
+    return Fit(
+        config=config,
+        embedding=read_embedding(folder / f"embedding_{name}.csv", colours.names),
+        kernel=entry["kernel"],
+        bias=entry["bias"],
+        loss=kept.loss,
+        mse=mse,
+        epoch=kept.epoch,
+        snapshots=kept.embedding.astype(np.float32),
+        status=entry["status"],
+        diverged_epoch=diverged,
+    )
+
+
+def write_sweep(folder: Path, results: Mapping[str, SweepResult]) -> None:
+    """Write the arrays of a sweep: curves.npz and embeddings.npz; `load_sweep` reads them.
+
+    Args:
+        folder: The run folder.
+        results: The members of each program, by the program's name in config.json.
+    """
+    curves, embeddings = {}, {}
+    for name, result in results.items():
+        curves[f"{name}_loss"], curves[f"{name}_mse"] = result.loss, result.mse
+        dims = np.array([member.dim for member in result.members])
+        for dim in np.unique(dims):
+            vectors = result.embedding[dims == dim, :, :dim]
+            embeddings[f"{name}_d{dim}"] = vectors.astype(np.float16)
+        if len(result.snapshots):
+            embeddings[f"{name}_epoch"] = result.epoch
+            embeddings[f"{name}_snapshots"] = result.snapshots.astype(np.float16)
+    np.savez_compressed(folder / "curves.npz", **curves)
+    np.savez_compressed(folder / "embeddings.npz", **embeddings)
+
+
+def load_sweep(folder: str | os.PathLike[str]) -> SweepResult:
+    """All members of a folder that `experiments.sweep` wrote, of all its programs.
+
+    Returns:
+        The members, program by program, in the order of runs.csv. Vectors and snapshots are in half
+        precision, snapshots those of the first program, and `params` is None.
+
+    Raises:
+        InputError: the sweep is not finished, or a file is missing or damaged.
+
+    Example:
+        >>> import colour_embed as ce
+        >>> ce.load_sweep("results/sweep").member(head="free", seed=7, dim=2).embedding.shape
+        (646, 2)
+    """
+    import pandas as pd
+
+    folder = Path(folder)
+    about = read_json(folder / MARKER, ["finished", "programs", "axes"])
+    if not about["finished"]:
+        raise InputError(f"{folder}: the sweep is not finished; run it again with --resume")
+    with reading(folder / "runs.csv"):
+        runs = pd.read_csv(folder / "runs.csv")
+    with reading(folder):
+        programs = about["programs"]
+        count = len(runs) // len(programs)
+        tables = [runs[first : first + count] for first in range(0, len(runs), count)]
+        parts = [
+            _read_program(folder, name, program, table, list(about["axes"]))
+            for (name, program), table in zip(programs.items(), tables)
+        ]
+    return concatenated(parts)
+
+
+def _read_program(
+    folder: Path, name: str, program: Mapping[str, Any], runs: pd.DataFrame, axes: list[str]
+) -> SweepResult:
+    """The members of one program, whose rows of runs.csv are `runs`."""
+    shared = Config(**program)
+    members = [
+        dataclasses.replace(
+            shared, seed=int(row["seed"]), dim=int(row["dim"]), **{axis: row[axis] for axis in axes}
+        )
+        for row in runs.to_dict("records")
+    ]
+    dims = runs["dim"].to_numpy()
+    curves = read_arrays(folder / "curves.npz", [f"{name}_loss", f"{name}_mse"])
+    vectors = read_arrays(folder / "embeddings.npz", [f"{name}_d{dim}" for dim in np.unique(dims)])
+    items = next(iter(vectors.values())).shape[1]
+    embedding = np.zeros((len(members), items, max(dims)), np.float32)
+    for dim in np.unique(dims):
+        embedding[dims == dim, :, :dim] = vectors[f"{name}_d{dim}"]
+    epoch, snapshots = np.zeros(0, np.int32), np.zeros((0, 0, items, max(dims)), np.float32)
+    with (folder / "embeddings.npz").open("rb") as file, np.load(file) as arrays:
+        if f"{name}_snapshots" in arrays:
+            epoch, snapshots = arrays[f"{name}_epoch"], arrays[f"{name}_snapshots"]
+    return SweepResult(
+        config=shared,
+        members=members,
+        embedding=embedding,
+        kernel=runs["kernel"].to_numpy(np.float32),
+        bias=runs["bias"].to_numpy(np.float32),
+        initial_kernel=runs["kernel_init"].to_numpy(np.float32),
+        loss=curves[f"{name}_loss"],
+        mse=curves[f"{name}_mse"],
+        diverged=runs["diverged"].to_numpy(np.int32),
+        epoch=epoch,
+        snapshots=snapshots.astype(np.float32),
+    )
 
 
 def environment(device: str, data_hash: str) -> dict[str, Any]:

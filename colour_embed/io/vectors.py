@@ -1,14 +1,13 @@
-"""Files that other tools read: named vectors as tables, word vectors, for TensorBoard and Keras.
+"""Named vectors in files that other tools read: tables, word vectors, TensorBoard, Keras and Flax.
 
 `write` chooses the format by the file's suffix or by name; `FORMATS` lists them all. Every file and
-folder appears whole or not at all. Names are data: they never become a path, a formula or a second
-cell, and what a format cannot hold in a name is escaped in a way that can be undone.
+folder is written whole or not at all. A name never becomes a path, a formula or a second cell, and
+characters that a format cannot hold in a name are escaped in a way that can be undone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import re
@@ -16,12 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import numpy as np
 
 from colour_embed.config import InputError
 from colour_embed.io import run_folder
+from colour_embed.io.faults import Faults, fault_at
+from colour_embed.io.tables import number, open_table, table_records
 
 UNKNOWN = "[UNK]"
 """The first entry of a table's vocabulary, which Keras's StringLookup gives to unknown names."""
@@ -96,7 +96,7 @@ class Vectors:
 
 
 def _check_text(name: Any, said: str) -> None:
-    """Refuse what is no text, or has no UTF-8, which all these formats are written in."""
+    """Raise an InputError for what is no text, or has no UTF-8, which all these formats use."""
     if not isinstance(name, str):
         raise InputError(f"{said} {name!r}: give names as text")
     try:
@@ -108,12 +108,12 @@ def _check_text(name: Any, said: str) -> None:
 
 
 def escape_name(name: str) -> str:
-    """A name as one word, for formats whose readers split at spaces: word2vec.
+    """Return a name as one word, for formats whose readers split at spaces: word2vec.
 
     A space becomes "_", as word2vec's own phrases have it. Other white space, control characters,
     U+FEFF, "_" and "%" become the percent signs and hexadecimal digits of their UTF-8, as in web
-    addresses: "50%_grey" becomes "50%25%5Fgrey". The empty name becomes "%". All else stays, commas
-    and quotes too. `unescape_name` is the inverse.
+    addresses: "50%_grey" becomes "50%25%5Fgrey". All else stays, commas and quotes too. The inverse
+    is `urllib.parse.unquote(word.replace("_", " "))`. The empty name becomes "%" alone.
 
     Raises:
         InputError: the name is no text or holds a lone surrogate.
@@ -121,35 +121,17 @@ def escape_name(name: str) -> str:
     return _escaped(_IN_TOKENS, name).replace("%20", "_")
 
 
-def unescape_name(token: str) -> str:
-    """The name that `escape_name` turned into this word.
-
-    Raises:
-        InputError: `escape_name` makes no such word.
-    """
-    return _unescaped(token, token.replace("_", " "), escape_name)
-
-
 def escape_label(name: str) -> str:
-    """A name as one cell of tab-separated text that stays readable: the projector's metadata.
+    """Return a name as one readable cell of tab-separated text: the projector's metadata.
 
     As `escape_name`, but "_" stays, and so does a space between other characters. At the start,
-    = + - @ and their full-width forms are escaped too: a spreadsheet would run them.
-    `unescape_label` is the inverse.
+    = + - @ and their full-width forms are escaped too: a spreadsheet would run them. The inverse is
+    `urllib.parse.unquote`.
 
     Raises:
         InputError: the name is no text or holds a lone surrogate.
     """
     return _escaped(_IN_LABELS, name)
-
-
-def unescape_label(label: str) -> str:
-    """The name that `escape_label` turned into this cell.
-
-    Raises:
-        InputError: `escape_label` makes no such cell.
-    """
-    return _unescaped(label, label, escape_label)
 
 
 def _escaped(pattern: re.Pattern[str], name: str) -> str:
@@ -161,16 +143,6 @@ def _percent(found: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in found[0].encode())
 
 
-def _unescaped(escaped: str, quoted: str, escape: Callable[[str], str]) -> str:
-    try:
-        name = "" if escaped == _EMPTY else unquote(quoted, errors="strict")
-        if escape(name) == escaped:
-            return name
-    except ValueError:
-        pass
-    raise InputError(f"{escaped!a} is no escaped name: write a '%' as %25 and a '_' as %5F")
-
-
 def write_npz(path: str | os.PathLike, named: Vectors) -> None:
     """Write NumPy's archive: items, Unicode text [items], and vectors, float32 [items, dim].
 
@@ -180,24 +152,15 @@ def write_npz(path: str | os.PathLike, named: Vectors) -> None:
         np.savez(file, items=np.array(named.items, np.str_), vectors=named.vectors)
 
 
-def read_npz(path: str | os.PathLike) -> Vectors:
-    """Read what `write_npz` wrote; errors as `read`."""
-    with _reading(path) as path, path.open("rb") as file, np.load(file) as arrays:
-        items = arrays["items"]
-        if items.dtype.kind != "U" or items.ndim != 1:
-            raise ValueError("its items are no list of texts")
-        return Vectors(items.tolist(), arrays["vectors"])
-
-
 def write_csv(path: str | os.PathLike, named: Vectors) -> None:
     """Write comma-separated text: item, x0, x1, ..., a row per item, UTF-8.
 
     Numbers have the nine digits that give the same float32 back. Names are safe to open in a
     spreadsheet: each stands in quotes, so that no separator in it begins another cell; and an
     apostrophe is put before a name that begins with an apostrophe, a tab or a line break, or with =
-    + - @ or their full-width forms, white space and control characters before them not counted. So
-    exactly one apostrophe is to be taken off wherever a cell begins with one: `read_csv` does so,
-    and so does `names.str.removeprefix("'")` in pandas.
+    + - @ or their full-width forms, white space and control characters before them not counted. A
+    reader takes off one apostrophe wherever a cell begins with one: `read_csv` does so, and so does
+    `names.str.removeprefix("'")` in pandas.
 
     References:
         OWASP, "CSV Injection".
@@ -210,14 +173,23 @@ def write_csv(path: str | os.PathLike, named: Vectors) -> None:
 
 
 def read_csv(path: str | os.PathLike) -> Vectors:
-    """Read what `write_csv` wrote, also after a spreadsheet saved it anew; errors as `read`."""
-    with _reading(path) as path, path.open(newline="", encoding="utf-8-sig") as file:
-        header, *rows = csv.reader(file, strict=True)
-        _check_columns(header)
-        for place, row in enumerate(rows):
-            _check_length(row[1:], len(header) - 1, f"row {place + 2}")
-        items = [row[0].removeprefix("'") for row in rows]
-        return Vectors(items, _numbers(row[1:] for row in rows))
+    """Read what `write_csv` wrote, also after a spreadsheet saved it anew.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    table = open_table(path)
+    columns = ["item", *_columns(len(table.header) - 1)]
+    if table.header != columns:
+        raise fault_at(table.file, "its columns are not item, x0, x1, ...; export it again", 1)
+    faults = Faults(table.file)
+    rows = [cells for _, cells in table_records(table, range(len(columns)), faults)]
+    faults.raise_first()
+    try:
+        vectors = np.array([list(map(number, cells)) for _, *cells in rows])
+        return Vectors([item.removeprefix("'") for item, *_ in rows], vectors)
+    except InputError as error:
+        raise InputError(f"{table.file}: {error}") from None
 
 
 def write_parquet(path: str | os.PathLike, named: Vectors) -> None:
@@ -229,18 +201,6 @@ def write_parquet(path: str | os.PathLike, named: Vectors) -> None:
     table = pa.table({"item": pa.array(named.items, pa.string())} | columns)
     with _placing(path) as passing, passing.open("wb") as file:
         pq.write_table(table, file)
-
-
-def read_parquet(path: str | os.PathLike) -> Vectors:
-    """Read what `write_parquet` wrote; errors as `read`."""
-    import pyarrow.parquet as pq
-
-    # By its open file: from a path, Arrow would make columns out of folders called "seed=3".
-    with _reading(path) as path, path.open("rb") as file:
-        table = pq.ParquetFile(file).read()
-        _check_columns(table.column_names)
-        columns = [column.to_numpy() for column in table.columns[1:]]
-        return Vectors(table["item"].to_pylist(), np.stack(columns, axis=1))
 
 
 def write_word2vec(path: str | os.PathLike, named: Vectors) -> None:
@@ -258,20 +218,6 @@ def write_word2vec(path: str | os.PathLike, named: Vectors) -> None:
             file.write(" ".join([escape_name(item), *map(_decimal, row)]) + "\n")
 
 
-def read_word2vec(path: str | os.PathLike) -> Vectors:
-    """Read what `write_word2vec` wrote; errors as `read`."""
-    with _reading(path) as path:
-        header, *lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        count, dim = _counts(header)
-        if len(lines) != count:
-            raise ValueError(f"its first line says {count} items, but {len(lines)} lines follow")
-        words = [line.rstrip(" \r").split(" ") for line in lines]
-        for place, (_, *numbers) in enumerate(words):
-            _check_length(numbers, dim, f"line {place + 2}")
-        items = [unescape_name(token) for token, *_ in words]
-        return Vectors(items, _numbers(numbers for _, *numbers in words))
-
-
 def write_word2vec_binary(path: str | os.PathLike, named: Vectors) -> None:
     """Write word2vec's binary: a line of the two counts, then name, space, numbers, line break.
 
@@ -284,26 +230,6 @@ def write_word2vec_binary(path: str | os.PathLike, named: Vectors) -> None:
         file.write(b"%d %d\n" % named.vectors.shape)
         for item, row in zip(named.items, named.vectors.astype("<f4"), strict=True):
             file.write(b"%b %b\n" % (escape_name(item).encode(), row.tobytes()))
-
-
-def read_word2vec_binary(path: str | os.PathLike) -> Vectors:
-    """Read what `write_word2vec_binary` wrote, or gensim, which leaves the line breaks out."""
-    with _reading(path) as path:
-        content = path.read_bytes()
-        header, _, _ = content.partition(b"\n")
-        count, dim = _counts(header.decode())
-        items, vectors, place = [], [], len(header) + 1
-        for number in range(count):
-            space = content.find(b" ", place)
-            end = space + 1 + 4 * dim
-            if space < 0 or end > len(content):
-                raise ValueError(f"its first line says {count} items, but it ends after {number}")
-            items.append(unescape_name(content[place:space].lstrip(b"\n").decode()))
-            vectors.append(np.frombuffer(content, "<f4", dim, space + 1))
-            place = end
-        if content[place:].strip(b"\n"):
-            raise ValueError(f"its first line says {count} items, but more follow")
-        return Vectors(items, np.stack(vectors))
 
 
 def write_safetensors(path: str | os.PathLike, named: Vectors) -> None:
@@ -319,19 +245,6 @@ def write_safetensors(path: str | os.PathLike, named: Vectors) -> None:
     content = save({"embedding": named.vectors}, metadata={"items": json.dumps(named.items)})
     with _placing(path) as passing:
         passing.write_bytes(content)
-
-
-def read_safetensors(path: str | os.PathLike) -> Vectors:
-    """Read what `write_safetensors` wrote; errors as `read`."""
-    from safetensors import safe_open
-
-    with _reading(path) as path:
-        with safe_open(path, framework="numpy") as file:
-            metadata, vectors = file.metadata() or {}, file.get_tensor("embedding")
-        items = json.loads(metadata["items"])
-        if not isinstance(items, list):
-            raise ValueError("its items are no list")
-        return Vectors(items, vectors)
 
 
 def write_projector(
@@ -416,22 +329,21 @@ def write_table(folder: str | os.PathLike, named: Vectors) -> None:
 
 
 class Format(NamedTuple):
-    """How a format is written and read, and by which suffixes it is known; a folder has none."""
+    """The function that writes a format, and its suffixes; a folder has none."""
 
     write: Callable[..., None]
-    read: Callable[[str | os.PathLike], Vectors] | None
     suffixes: tuple[str, ...]
 
 
 FORMATS: Mapping[str, Format] = {
-    "npz": Format(write_npz, read_npz, (".npz",)),
-    "csv": Format(write_csv, read_csv, (".csv",)),
-    "parquet": Format(write_parquet, read_parquet, (".parquet",)),
-    "word2vec": Format(write_word2vec, read_word2vec, (".txt", ".vec")),
-    "word2vec_binary": Format(write_word2vec_binary, read_word2vec_binary, (".bin",)),
-    "safetensors": Format(write_safetensors, read_safetensors, (".safetensors",)),
-    "projector": Format(write_projector, None, ()),
-    "table": Format(write_table, None, ()),
+    "npz": Format(write_npz, (".npz",)),
+    "csv": Format(write_csv, (".csv",)),
+    "parquet": Format(write_parquet, (".parquet",)),
+    "word2vec": Format(write_word2vec, (".txt", ".vec")),
+    "word2vec_binary": Format(write_word2vec_binary, (".bin",)),
+    "safetensors": Format(write_safetensors, (".safetensors",)),
+    "projector": Format(write_projector, ()),
+    "table": Format(write_table, ()),
 }
 """The formats by name."""
 
@@ -464,23 +376,6 @@ def write(
         FORMATS[form].write(path, named)
     else:
         raise InputError(f"{path}: {form} has no place for extra columns: leave extra out")
-
-
-def read(path: str | os.PathLike, *, form: str | None = None) -> Vectors:
-    """Read named vectors that `write` wrote, their names as they were.
-
-    Args:
-        path: The file.
-        form: A name in `FORMATS`; None goes by the suffix of the path.
-
-    Raises:
-        InputError: the format is not known or not read here, or the file is missing or damaged.
-    """
-    form = _form(path, form)
-    reader = FORMATS[form].read
-    if reader is None:
-        raise InputError(f"{path}: {form} is for other tools to read; read a file instead")
-    return reader(path)
 
 
 def _form(path: str | os.PathLike, form: str | None) -> str:
@@ -521,49 +416,8 @@ def _replacing(folder: str | os.PathLike, form: str) -> Iterator[Path]:
         yield partial
 
 
-@contextlib.contextmanager
-def _reading(path: str | os.PathLike) -> Iterator[Path]:
-    """As `run_folder.reading`, for files of any origin: all that a parser raises is damage."""
-    path = Path(path)
-    with run_folder.reading(path):
-        try:
-            yield path
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        except (OSError, ValueError):
-            raise
-        except Exception as error:
-            # Parsers raise classes of their own, of which some descend from Exception alone.
-            raise ValueError(f"{type(error).__name__}: {error}") from None
-
-
 def _columns(dim: int) -> list[str]:
     return [f"x{column}" for column in range(dim)]
-
-
-def _check_columns(header: Sequence[str]) -> None:
-    dim = len(header) - 1
-    if dim < 1 or list(header) != ["item", *_columns(dim)]:
-        raise ValueError("its columns are not item, x0, x1, ...")
-
-
-def _check_length(numbers: Sequence[str], dim: int, where: str) -> None:
-    if len(numbers) != dim:
-        raise ValueError(f"{where} has {len(numbers)} numbers, not {dim}")
-
-
-def _counts(header: str) -> tuple[int, int]:
-    """The number of items and of coordinates, of word2vec's first line."""
-    if not re.fullmatch(r"[0-9]{1,18} [0-9]{1,18}\s*", header, re.ASCII):
-        raise ValueError("its first line is no two counts, of items and of coordinates")
-    count, dim = map(int, header.split())
-    if not count or not dim:
-        raise ValueError("its first line says that it is empty")
-    return count, dim
-
-
-def _numbers(rows: Iterable[Sequence[str]]) -> np.ndarray:
-    return np.array([[float(text) for text in row] for row in rows], np.float64)
 
 
 def _decimal(value: float) -> str:

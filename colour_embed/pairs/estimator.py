@@ -38,13 +38,17 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from colour_embed import heads
 from colour_embed.config import Config, InputError
-from colour_embed.data import WeightedPairs
+from colour_embed.data import Pairs
+from colour_embed.engine.optimizers import KERAS_ADAM, LAZY_ADAM
+from colour_embed.engine.state import member_keys
+from colour_embed.evaluate.geometry import nearest
+from colour_embed.evaluate.scores import cross_entropies, cross_entropy
+from colour_embed.heads import HEADS
 from colour_embed.model import Params, init_params
-from colour_embed.pairs.fit import LAZY, PairFit, PairProgress, Stopping, fit_pairs
+from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs
 from colour_embed.pairs.sampling import HELD_OUT_FROM, HELD_OUT_SHARE, split_held_out
-from colour_embed.train import VALUE_BY_VALUE, member_keys
+from colour_embed.runs import Progress
 
 _CANDIDATES = 256  # old items' places at which a new item is tried
 _JITTER = 0.01  # of the old items' spread: two new items at one place would never part
@@ -170,9 +174,9 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         items = _items_in(values, None if before is None else before.items)
         if config.dim > len(items):
             raise InputError(f"dim is {config.dim} for {len(items)} items: give at most as many")
-        pairs = WeightedPairs(_rows(items, values), labels, weights)
+        pairs = Pairs(_rows(items, values), labels, weights)
         apart = self._held_out(pairs.index, len(items), seed)
-        training = _chosen(pairs, ~apart)
+        training = pairs.take(~apart)
         if before is not None:
             before.check(config)
             initial = before.extended(len(items), training, seed)
@@ -182,7 +186,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             config,
             len(items),
             training,
-            held_out=_chosen(pairs, apart),
+            held_out=pairs.take(apart),
             restarts=_plain(self.restarts),
             stopping=self._stopping(),
             initial=initial,
@@ -233,9 +237,9 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             raise InputError("no pair has a new item: give pairs of new items, or use warm_start")
         index = _rows(items, values)
         moving = (index >= old).any(axis=1)
-        further = _chosen(WeightedPairs(index, labels, weights), moving)
+        further = Pairs(index, labels, weights).take(moving)
         seed = _seed(self.random_state)
-        optimizer = VALUE_BY_VALUE if self.optimizer == LAZY else self.optimizer
+        optimizer = KERAS_ADAM if self.optimizer == LAZY_ADAM else self.optimizer
         config = dataclasses.replace(self._config(seed), optimizer=optimizer)
         before.check(config)
         fit = fit_pairs(
@@ -265,9 +269,9 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             InputError: an item is not known; the message offers the nearest one.
         """
         index = self._known_pairs(X)
-        relation = self._relation(index, heads.uses_dot_product(self._fitted.head))
-        config = self._fitted
-        return heads.logits(config.head, config.smoothing, self.kernel_, self.bias_, relation, np)
+        head = HEADS[self._fitted.head]
+        feature = self._feature(index, head.feature == "dot_product")
+        return head.logit(feature, self.kernel_, self.bias_, self._fitted.smoothing, np)
 
     def predict_proba(self, X):
         """The probabilities of the labels 0 and 1, float64 [N, 2]; see `decision_function`."""
@@ -285,7 +289,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         With the head "dot", which reads the dot product, only normalised vectors are the closer the
         likelier they are similar.
         """
-        return np.sqrt(self._relation(self._known_pairs(pairs), dot=False))
+        return np.sqrt(self._feature(self._known_pairs(pairs), dot=False))
 
     def score(self, X, y, sample_weight=None):
         """The mean log-likelihood of labels in nats per pair: 0 at best, higher is better.
@@ -302,7 +306,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         weights = _weights(sample_weight, labels)
         check_consistent_length(X, labels)
         logits = self.decision_function(X)
-        return -float(np.average(_cross_entropy(logits, labels), weights=weights))
+        return -cross_entropy(logits, labels, weights)
 
     def transform(self, items):
         """The vectors of items, float32 [..., dim].
@@ -341,17 +345,8 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             rows = np.atleast_1d(self._known(_item_values(items)))
         if rows.ndim != 1:
             raise InputError(f"items have the shape {rows.shape}: give a list of them")
-        table = self.embedding_.astype(np.float64)
-        distance, nearest = np.empty((len(rows), count)), np.empty((len(rows), count), int)
-        size = max(1, _BLOCK * 16 // len(table))
-        for start in range(0, len(rows), size):
-            part = slice(start, start + size)
-            all_distances = cdist(table[rows[part]], table)
-            all_distances[np.arange(len(all_distances)), rows[part]] = np.inf
-            order = np.argsort(all_distances, axis=1, kind="stable")[:, :count]
-            distance[part] = np.take_along_axis(all_distances, order, axis=1)
-            nearest[part] = order
-        found = self.items_[nearest]
+        places, distance = nearest(self.embedding_, rows, count)
+        found = self.items_[places]
         return (distance, found) if return_distance else found
 
     # What the methods share
@@ -405,7 +400,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self._known(self._read_pairs(X, reset=False))
 
-    def _relation(self, index: np.ndarray, dot: bool) -> np.ndarray:
+    def _feature(self, index: np.ndarray, dot: bool) -> np.ndarray:
         """Squared distances, or dot products, of pairs of rows: float64 [N]."""
         found = np.empty(len(index))
         table = self.embedding_.astype(np.float64)
@@ -484,7 +479,7 @@ class _Before:
                     "leave it, or fit without warm_start"
                 )
 
-    def extended(self, count: int, pairs: WeightedPairs, seed: int) -> Params:
+    def extended(self, count: int, pairs: Pairs, seed: int) -> Params:
         """The parameters with rows for new items, each at the likeliest old item's place."""
         old = len(self.items)
         if count == old:
@@ -498,10 +493,10 @@ class _Before:
         new += _JITTER * self.embedding.std(axis=0).max() * random.standard_normal(new.shape)
         return {**self.params, "embedding": {"embedding": _joined(self.table, new)}}
 
-    def _loss_at(self, places: np.ndarray, count: int, pairs: WeightedPairs) -> np.ndarray:
+    def _loss_at(self, places: np.ndarray, count: int, pairs: Pairs) -> np.ndarray:
         """The loss [new items, places] of each new item's pairs with old ones, at each place."""
-        old, head = len(self.items), self.config.head
-        relation = (lambda a, b: a @ b.T) if heads.uses_dot_product(head) else _squared
+        old, head = len(self.items), HEADS[self.config.head]
+        feature = (lambda a, b: a @ b.T) if head.feature == "dot_product" else _squared
         mixed = (pairs.index >= old).sum(axis=1) == 1
         new, anchor = pairs.index[mixed].max(axis=1) - old, pairs.index[mixed].min(axis=1)
         label, weight = pairs.label[mixed, None], pairs.weight[mixed, None]
@@ -509,15 +504,10 @@ class _Before:
         size = max(1, _BLOCK * 16 // len(places))
         for start in range(0, len(new), size):
             part = slice(start, start + size)
-            there = relation(self.embedding[anchor[part]].astype(np.float64), places)
-            smoothing = self.config.smoothing
-            logits = heads.logits(head, smoothing, self.kernel, self.bias, there, np)
-            np.add.at(loss, new[part], weight[part] * _cross_entropy(logits, label[part]))
+            there = feature(self.embedding[anchor[part]].astype(np.float64), places)
+            logits = head.logit(there, self.kernel, self.bias, self.config.smoothing, np)
+            np.add.at(loss, new[part], weight[part] * cross_entropies(logits, label[part]))
         return loss
-
-
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return np.logaddexp(0, logits) - labels * logits
 
 
 def _squared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -540,13 +530,9 @@ def _seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _print_progress(progress: PairProgress) -> None:
-    steps = f"step {progress.steps} of at most {progress.max_steps}"
-    print(f"{steps}: loss {progress.loss:.4f}, rate lowered {progress.falls} times")
-
-
-def _chosen(pairs: WeightedPairs, which: np.ndarray) -> WeightedPairs:
-    return WeightedPairs(pairs.index[which], pairs.label[which], pairs.weight[which])
+def _print_progress(progress: Progress) -> None:
+    steps = f"step {progress.done} of at most {progress.total}"
+    print(f"{steps}: loss {progress.loss:.4f}, {progress.drops} learning-rate drops")
 
 
 def _labels(y: Any) -> np.ndarray:

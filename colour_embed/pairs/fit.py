@@ -1,14 +1,14 @@
-"""People's own pairs, trained until nothing more is gained: restarts, a plateau, held-out pairs.
+"""Own pairs trained until nothing more is gained: restarts, early stopping, learning-rate drops.
 
 The tutorial trains for a fixed number of epochs, which for 50 pairs is far too short and for ten
-million far too long. Here length is set in steps, several restarts train as one, the learning rate
-falls where they stand still, and the best restart at its best moment is what is kept.
+million far too long. Here the length is set in steps, several restarts train as one, the learning
+rate drops where the loss stands still, and the best restart at its best evaluation is kept.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,31 +19,21 @@ import optax
 from jax import Array
 
 from colour_embed.config import Config, InputError
-from colour_embed.data import WeightedPairs
-from colour_embed.engine.layouts import run_stacked_epochs
-from colour_embed.engine.lazy import run_lazy_epochs, start_lazy_training, start_memory
-from colour_embed.model import Params, item_vectors, logits
-from colour_embed.train import (
-    VALUE_BY_VALUE,
-    WIDE_VECTORS,
-    DevicePairs,
-    PackedPairs,
-    Trained,
-    Training,
-    TrainState,
-    can_pack,
-    cross_entropy,
-    device_pairs,
-    make_optimizer,
-    member_keys,
-    run_epochs,
-    start_training,
-)
+from colour_embed.data import Pairs
+from colour_embed.engine.batches import DevicePairs, device_pairs, packed_where_possible
+from colour_embed.engine.compilation import ONE_TRAINING
+from colour_embed.engine.driver import drive
+from colour_embed.engine.layouts import layout_of, members_last
+from colour_embed.engine.loss import cross_entropy
+from colour_embed.engine.optimizers import KERAS_ADAM, LAZY_ADAM, make_optimizer
+from colour_embed.engine.start import init_training, training_from
+from colour_embed.engine.state import member_keys
+from colour_embed.heads import HEADS
+from colour_embed.model import Params, embedding_vectors, logits
+from colour_embed.runs import Progress
+from colour_embed.train import make_step, train_epochs
 
-LAZY = "lazy_adam"
-"""The optimiser of `lazy`; every other one is `train.make_optimizer`'s."""
-
-_PARTS = 2  # snapshots between two looks: the map moves most before the first
+_PARTS = 2  # snapshots between two evaluations: the map moves most before the first
 _SNAPSHOT_BYTES = 2**28
 _EVALUATED = 2**16  # pairs at a time, so that memory does not grow with them
 
@@ -53,24 +43,24 @@ class Stopping:
     """When a training has come to its end.
 
     Attributes:
-        max_steps: The most steps, to the nearest whole epoch; the last look lies within them.
-        look: Steps between two looks at the loss; at least an epoch.
-        tolerance: Nats per pair; what a look must gain on the best one before to count as better.
-        patience: Looks without a gain until the learning rate is lowered, or the training ends.
-        falls: How often the rate is lowered, to a tenth, before the training ends.
+        max_steps: The most steps, to the nearest whole epoch; the last evaluation lies within them.
+        evaluate_every: Steps between two evaluations of the loss; at least an epoch.
+        tolerance: Nats per pair; the gain on the best evaluation before that counts as better.
+        patience: Evaluations without a gain until the learning rate drops, or the training ends.
+        drops: How often the learning rate drops, to a tenth, before the training ends.
 
     Raises:
         InputError: a value is out of range.
     """
 
     max_steps: int = 50_000
-    look: int = 200
+    evaluate_every: int = 200
     tolerance: float = 1e-4
     patience: int = 10
-    falls: int = 1
+    drops: int = 1
 
     def __post_init__(self):  # noqa: D105
-        for name, least in (("max_steps", 1), ("look", 1), ("patience", 1), ("falls", 0)):
+        for name, least in (("max_steps", 1), ("evaluate_every", 1), ("patience", 1), ("drops", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}: give a whole number of at least {least}")
@@ -78,27 +68,23 @@ class Stopping:
             raise InputError(f"tolerance is {self.tolerance!r}: give a finite number of 0 or more")
 
 
-class PairProgress(NamedTuple):
-    """What `fit_pairs` reports: steps done and at most to do, the best loss, how often it fell."""
-
-    steps: int
-    max_steps: int
-    loss: float
-    falls: int
-
-
 @dataclass(frozen=True, eq=False)
-class PairFit(Trained):
-    """A training on people's own pairs, as NumPy arrays.
+class PairFit:
+    """A training on own pairs, as NumPy arrays.
 
     Attributes:
         config: What was asked for.
-        params: The parameters of the best restart at its best look; see `model.Params`.
-        step: int [L], the steps done at each look.
-        loss: float32 [L, restarts], the mean training loss since the look before, nats per pair.
-        heldout_loss: float32 [L, restarts], of the held-out pairs at each look; None without any.
+        params: The parameters of the best restart at its best evaluation; see `model.Params`.
+        embedding: float32 [items, dim], its vectors: rows of unit length where the config
+            normalises.
+        kernel: The effective weight of the head, such as that of the squared distance.
+        bias: The logit where the feature is zero.
+        step: int [L], the steps done at each evaluation.
+        loss: float32 [L, restarts], the mean training loss since the evaluation before, nats per
+            pair.
+        heldout_loss: float32 [L, restarts], of the held-out pairs; None without any.
         restart_loss: float32 [restarts], by which restarts are compared: of the held-out pairs, or
-            else of the training pairs, each restart at its best look.
+            else of the training pairs, each restart at its best evaluation.
         best: Which restart was kept.
         best_step: The steps after which it was at its best.
         stopped: "plateau", "steps", "interrupted" or "diverged".
@@ -109,6 +95,9 @@ class PairFit(Trained):
 
     config: Config
     params: Params
+    embedding: np.ndarray
+    kernel: float
+    bias: float
     step: np.ndarray
     loss: np.ndarray
     heldout_loss: np.ndarray | None
@@ -118,6 +107,11 @@ class PairFit(Trained):
     stopped: str
     snapshot_step: np.ndarray
     snapshots: np.ndarray
+
+    @property
+    def trapped(self) -> bool:
+        """Whether the head's weight pushes similar items apart: the sign trap."""
+        return not bool(HEADS[self.config.head].attracts(self.kernel))
 
 
 def pair_logits(config: Config, params: Params, index: np.ndarray) -> np.ndarray:
@@ -141,29 +135,30 @@ def _logits(config, params, first, second):
 def fit_pairs(
     config: Config,
     items: int,
-    pairs: WeightedPairs,
+    pairs: Pairs,
     *,
-    held_out: WeightedPairs | None = None,
+    held_out: Pairs | None = None,
     restarts: int = 8,
     stopping: Stopping | None = None,
     initial: Params | None = None,
     frozen: np.ndarray | None = None,
-    report: Callable[[PairProgress], None] | None = None,
+    report: Callable[[Progress], None] | None = None,
 ) -> PairFit:
-    """Train an embedding of people's own items; the best of several restarts.
+    """Train an embedding of own items; the best of several restarts is kept.
 
     Ctrl-C ends the training; the best so far is returned.
 
     Args:
-        config: The run; its epochs are not used. The optimiser may be `LAZY`.
+        config: The run; its epochs are not used.
         items: Number of items.
         pairs: The training pairs.
-        held_out: Pairs to compare restarts and moments by; else the training loss is.
+        held_out: Pairs by which restarts and evaluations are compared; else the training loss is
+            used.
         restarts: Trainings from different initial values, in the same order of pairs.
         stopping: When to end.
         initial: Parameters to start from, in place of drawn ones; then there is one restart.
         frozen: bool [items], rows that stay as they are, and with them the head; needs `initial`.
-        report: Called after each look.
+        report: Called after each evaluation.
 
     Returns:
         The training; see `PairFit`.
@@ -174,16 +169,14 @@ def fit_pairs(
     stopping = stopping or Stopping()
     if isinstance(restarts, bool) or not isinstance(restarts, int) or restarts < 1:
         raise InputError(f"restarts is {restarts!r}: give a whole number of at least 1")
-    if frozen is not None and (initial is None or config.optimizer == LAZY):
+    if frozen is not None and (initial is None or config.optimizer == LAZY_ADAM):
         raise InputError("frozen rows need the vectors they have, and no lazy optimiser")
     if frozen is not None and np.shape(frozen) != (items,):
         raise InputError(f"frozen has the shape {np.shape(frozen)}: give one bool for each item")
     run = _Run(config, items, pairs, held_out, restarts, stopping, initial, frozen)
     try:
-        while run.stopped is None:
-            run.look()
-            if report is not None:
-                report(run.progress())
+        for _ in drive(_Run.advance, run, run.schedule(), progress=_Run.progress, report=report):
+            pass
     except KeyboardInterrupt:
         run.stopped = "interrupted"
     return run.result()
@@ -199,53 +192,55 @@ class _Program(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames="program")
-def _start(program: _Program, seed, numbers):
+def _start(program: _Program, seed, hyperparams):
     keys = member_keys(seed)
 
     def one(restart):
         # Restart 0 is the training that the seed alone starts.
         own = jnp.where(restart == 0, *_key_data(keys.init, restart))
         own_keys = keys._replace(init=jax.random.wrap_key_data(own))
-        if program.config.optimizer == LAZY:
-            return start_lazy_training(program.config, program.items, own_keys, numbers)
-        return start_training(program.config, program.items, own_keys, numbers)
+        return init_training(program.config, program.items, own_keys, hyperparams)
 
     return keys, jax.vmap(one)(jnp.arange(program.restarts))
 
 
 @functools.partial(jax.jit, static_argnames="program")
-def _start_from(program: _Program, params, numbers):
-    """The trainings that start from these parameters [restarts, ...]; their memory is empty."""
-    start = start_memory
-    if program.config.optimizer != LAZY:
-        start = make_optimizer(program.config, numbers).init
-    state = TrainState(params, jax.vmap(start)(params))
-    return Training(state, jnp.zeros(program.restarts, jnp.int32))
+def _start_from(program: _Program, params, hyperparams):
+    """The trainings that start from these parameters [restarts, ...]."""
+    return jax.vmap(lambda one: training_from(program.config, one, hyperparams))(params)
 
 
 def _key_data(key: Array, restart: Array) -> tuple[Array, Array]:
     return jax.random.key_data(key), jax.random.key_data(jax.random.fold_in(key, restart))
 
 
-@functools.partial(jax.jit, static_argnames="program", compiler_options=WIDE_VECTORS)
-def _advance(program: _Program, training, keys, numbers, pairs, epochs, frozen):
+@functools.partial(jax.jit, static_argnames="program", compiler_options=ONE_TRAINING)
+def _train(program: _Program, training, keys, hyperparams, pairs, epochs, frozen):
     """Train all restarts for these epochs: the training, and their losses [restarts, epochs]."""
     config = program.config
+    optimizer = None
+    if program.masked:
+        optimizer = _masked(make_optimizer(config, hyperparams), frozen)
 
-    def transform(training, metrics):
-        return metrics.loss
+    def train(training, layout):
+        step = make_step(config, hyperparams, layout, optimizer)
+        return train_epochs(
+            step,
+            layout,
+            training,
+            keys,
+            pairs,
+            epochs,
+            batch_size=config.batch_size,
+            transform=lambda training, metrics: metrics.loss,
+        )
 
-    arguments = (keys, numbers, pairs, epochs)
-    if program.restarts > 1 and config.optimizer == VALUE_BY_VALUE and not program.masked:
-        return run_stacked_epochs(config, training, *arguments, transform=transform)
+    if program.restarts > 1 and config.optimizer == KERAS_ADAM and optimizer is None:
+        return train(training, members_last(training.state))
 
     def one(training):
-        if config.optimizer == LAZY:
-            return run_lazy_epochs(config, training, *arguments, transform=transform)
-        optimizer = None
-        if program.masked:
-            optimizer = _masked(make_optimizer(config, numbers), frozen)
-        return run_epochs(config, training, *arguments, transform=transform, optimizer=optimizer)
+        layout = layout_of(config, training.state, own_optimizer=optimizer is not None)
+        return train(training, layout)
 
     return jax.lax.map(one, training)
 
@@ -294,38 +289,36 @@ def _in_parts(pairs: DevicePairs) -> tuple[DevicePairs, Array]:
 
 
 class _Run:
-    """A training under way, driven look by look from the host."""
+    """A training under way, driven from evaluation to evaluation."""
 
     def __init__(self, config, items, pairs, held_out, restarts, stopping, initial, frozen):
         restarts = 1 if initial is not None else restarts
         self.stopping, self.config = stopping, config
         self.program = _Program(config.static(), items, restarts, frozen is not None)
-        self.numbers = config.numbers()
+        self.hyperparams = config.hyperparams()
         unpacked = device_pairs(pairs, items)
         self.frozen = None if frozen is None else jnp.asarray(frozen, bool)
-        packed = unpacked.weight is None and can_pack(items, pairs.label)
-        self.pairs = PackedPairs.of(unpacked) if packed else unpacked
+        self.pairs = packed_where_possible(unpacked, items, pairs.label)
         self.is_held_out = held_out is not None and len(held_out) > 0
         self.evaluated = _in_parts(device_pairs(held_out, items) if self.is_held_out else unpacked)
         self.steps_per_epoch = -(-self.pairs.count // config.batch_size)
         self.max_epochs = max(1, round(stopping.max_steps / self.steps_per_epoch))
         # All parts are of one length, so that one program serves them all.
-        wanted = stopping.look / self.steps_per_epoch / _PARTS
+        wanted = stopping.evaluate_every / self.steps_per_epoch / _PARTS
         self.part = max(1, min(round(wanted), self.max_epochs // _PARTS))
-        parts = round(stopping.look / self.steps_per_epoch / self.part)
+        parts = round(stopping.evaluate_every / self.steps_per_epoch / self.part)
         self.parts = max(1, min(_PARTS, parts, self.max_epochs // self.part))
-        self.keys, self.training = _start(self.program, np.uint32(config.seed), self.numbers)
+        self.keys, self.training = _start(self.program, np.uint32(config.seed), self.hyperparams)
         if initial is not None:
             params = _checked_start(initial, self.training.state.params)
-            self.training = _start_from(self.program, params, self.numbers)
+            self.training = _start_from(self.program, params, self.hyperparams)
         self.best = self.training.state.params
         self.best_loss = np.full(restarts, np.inf, np.float32)
         self.best_step = np.zeros(restarts, int)
-        self.mark, self.waited, self.falls = np.inf, 0, 0
+        self.mark, self.waited, self.drops = np.inf, 0, 0
         self.epoch, self.stopped = 0, None
         self.history: list[tuple[int, np.ndarray, np.ndarray | None]] = []
-        looks = -(-self.max_epochs // self.part)
-        taken = looks * restarts * items * config.dim * 4
+        taken = -(-self.max_epochs // self.part) * restarts * items * config.dim * 4
         self.snapshots: list[tuple[int, np.ndarray]] | None = None
         if taken <= _SNAPSHOT_BYTES:
             self.snapshots = []
@@ -335,16 +328,21 @@ class _Run:
     def steps(self) -> int:
         return self.epoch * self.steps_per_epoch
 
-    def look(self) -> None:
-        """Train up to the next look, and decide whether to go on."""
+    def schedule(self) -> Iterator[int]:
+        """The epochs of each part up to the next evaluation, until the training has stopped."""
+        while self.stopped is None:
+            yield self.parts
+
+    def advance(self, parts: int) -> tuple[_Run, None]:
+        """Train up to the next evaluation, evaluate, and decide whether to go on."""
         losses = []
-        for _ in range(self.parts):
+        for _ in range(parts):
             epochs = np.arange(self.epoch + 1, self.epoch + self.part + 1, dtype=np.int32)
-            self.training, loss = _advance(
+            self.training, loss = _train(
                 self.program,
                 self.training,
                 self.keys,
-                self.numbers,
+                self.hyperparams,
                 self.pairs,
                 epochs,
                 self.frozen,
@@ -355,7 +353,7 @@ class _Run:
         params = self.training.state.params
         value = np.asarray(_mean_losses(self.program.config, params, *self.evaluated))
         diverged = np.asarray(self.training.diverged) > 0
-        # What is no number is no gain, and shall not hide that of another restart.
+        # NaN is no gain, and must not hide the gain of another restart.
         value = np.where(diverged | np.isnan(value), np.float32(np.inf), value)
         mean = np.concatenate(losses, axis=1).mean(axis=1)
         self.history.append((self.steps, mean, value if self.is_held_out else None))
@@ -368,6 +366,7 @@ class _Run:
             self.mark, self.waited = float(value.min()), 0
         else:
             self._wait()
+        return self, None
 
     def _keep_best(self, value: np.ndarray) -> None:
         better = value < self.best_loss
@@ -382,28 +381,29 @@ class _Run:
         self.best_step = np.where(better, self.steps, self.best_step)
 
     def _wait(self) -> None:
-        """A look without a gain: after some, go back to the best with a lower rate, or end."""
+        """An evaluation without a gain: after some the learning rate drops or training ends."""
         self.waited += 1
         if self.waited < self.stopping.patience:
             return
-        if self.falls == self.stopping.falls:
+        if self.drops == self.stopping.drops:
             self.stopped = "plateau"
             return
-        self.falls, self.waited = self.falls + 1, 0
-        self.numbers = {**self.numbers, "learning_rate": self.numbers["learning_rate"] / 10}
-        # With an empty memory: restarts that were at their best at different looks have taken
-        # different numbers of steps, and trained as one they have but one count.
-        self.training = _start_from(self.program, self.best, self.numbers)
+        self.drops, self.waited = self.drops + 1, 0
+        lower = self.hyperparams.learning_rate / 10
+        self.hyperparams = self.hyperparams._replace(learning_rate=lower)
+        # The optimiser starts anew: restarts that were at their best at different evaluations have
+        # taken different numbers of steps, and trained as one they have one count.
+        self.training = _start_from(self.program, self.best, self.hyperparams)
 
     def _snapshot(self) -> None:
         if self.snapshots is not None:
-            vectors = jax.vmap(functools.partial(item_vectors, self.program.config))
+            vectors = jax.vmap(functools.partial(embedding_vectors, self.program.config))
             taken = np.asarray(vectors(self.training.state.params))
             self.snapshots.append((self.steps, taken))
 
-    def progress(self) -> PairProgress:
+    def progress(self, _) -> Progress:
         most = self.max_epochs * self.steps_per_epoch
-        return PairProgress(self.steps, most, float(self.best_loss.min()), self.falls)
+        return Progress(self.steps, most, float(self.best_loss.min()), drops=self.drops)
 
     def result(self) -> PairFit:
         best = int(np.argmin(self.best_loss))
@@ -411,15 +411,18 @@ class _Run:
         snapshots = self.snapshots or []
         shape = (0, *params["embedding"]["embedding"].shape)
 
-        def looks(values):
+        def evaluations(values):
             return np.array(values, np.float32).reshape(-1, self.program.restarts)
 
         return PairFit(
             config=self.config,
             params=params,
+            embedding=np.asarray(embedding_vectors(self.config, params)),
+            kernel=float(HEADS[self.config.head].weight(params["dense"]["kernel"], jnp)[0, 0]),
+            bias=float(params["dense"]["bias"][0]),
             step=np.array([step for step, _, _ in self.history], int),
-            loss=looks([loss for _, loss, _ in self.history]),
-            heldout_loss=looks([value for _, _, value in self.history])
+            loss=evaluations([loss for _, loss, _ in self.history]),
+            heldout_loss=evaluations([value for _, _, value in self.history])
             if self.is_held_out
             else None,
             restart_loss=self.best_loss,

@@ -1,9 +1,9 @@
-"""People's own items and labelled pairs, read from files and checked as a whole before any use.
+"""Reads items and labelled pairs from files, and checks them as a whole before any use.
 
 A table of pairs is CSV, TSV, gzip of these, or Parquet (see `io.tables`), with a row per pair:
 two columns that name the items, and one that says how similar they are, from 0 to 1.
 
-Columns are taken as they are asked for, else by their names, else by their place:
+Columns are chosen by the arguments, else by their names, else by their position:
     the two items   first and second, item1 and item2, a and b, source and target, left and right,
                     name_x and name_y, i and j; else the first two columns that are nothing else
     the label       label, similar, y, target_label, positive
@@ -19,26 +19,24 @@ What a cell may hold:
     weights         finite numbers, 0 or more, not all 0
     counts          finite numbers above 0; a pair's weight is multiplied by it
 
-What is odd is handled by these rules, and said in `PairTable.warnings`:
-    all labels alike      trained all the same, though there is nothing to tell apart
-    self-pairs            dropped: an item is no distance away from itself, whatever its label says
+Five things are handled by a rule, and each adds a line to `PairTable.warnings`:
+    all labels alike      the pairs are kept; a model of them has nothing to tell apart
+    self-pairs            dropped: an item's distance to itself is 0, whatever the label
     contradictions        the same pair, in either order, with labels that differ: kept; the model
-                          learns the mean of the labels, weighted
-    groups apart          kept: how groups that no chain of pairs ties lie to each other means
-                          nothing
-    untied items          items that no pair names are kept: where they lie means nothing
+                          learns the weighted mean of the labels
+    separate groups       kept: the position of a group relative to others that no chain of pairs
+                          connects to it is arbitrary
+    isolated items        items in no pair: kept; their positions are arbitrary
 
-Everything else is an `InputError`: one line with the file, the rows, the column, the fault and its
-mending.
+Everything else is an `InputError`: one line with the file, the rows, the column, the fault and a
+hint.
 """
 
 from __future__ import annotations
 
 import array
 import difflib
-import functools
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,30 +44,25 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from colour_embed.config import InputError
-from colour_embed.data import column_key, fault_at, quoted
+from colour_embed.io.faults import Faults, NotPlain, fault_at, quoted
 from colour_embed.io.tables import (
-    PIECE_BYTES,
-    NotPlain,
     TableFile,
+    column_key,
+    number,
     open_table,
     sample_table,
     table_pieces,
+    table_records,
     unchanged,
 )
+from colour_embed.io.text_tables import PIECE_BYTES
 from colour_embed.pairs.sampling import (
     contradictions,
     draw_negatives,
     group_sizes,
     split_held_out,
 )
-from colour_embed.pairs.vocabulary import (
-    NAME_BYTES,
-    Book,
-    Faults,
-    check_memory,
-    read_items,
-    sound_records,
-)
+from colour_embed.pairs.vocabulary import NAME_BYTES, Book, check_memory, read_items
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,9 +91,8 @@ LABEL_COLUMNS = ("label", "similar", "y", "target_label", "positive")
 WEIGHT_COLUMNS = ("weight", "w")
 COUNT_COLUMNS = ("count",)
 
-_CHUNK = 1 << 16  # rows that the exact reader hands on at a time
+_CHUNK = 1 << 16  # rows that the exact reader gathers before it makes arrays of them
 _LARGEST = float(np.finfo(np.float32).max)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +104,10 @@ class PairTable:
         index: int32 [N, 2], the ids of each pair's two items, which differ.
         label: float32 [N] in 0..1; all 1 where only positives were given.
         weight: float32 [N], finite, 0 or more, not all 0.
-        warnings: What was odd and how it was handled, a line each.
+        warnings: What the pairs have that a rule of this module handles, a line each.
         extra: The further columns of the items file, a row per item; None without any.
-        column_names: Which columns were taken: of "first", "second", "label", "weight", "count"
-            those there are. A count without a weight stands as both.
+        column_names: The columns that were read, by "first", "second", "label", "weight" and
+            "count". A count without a weight is both.
     """
 
     items: list[str]
@@ -132,7 +124,7 @@ class PairTable:
 
 
 class ReadProgress(NamedTuple):
-    """What `read_pairs` reports: rows read, and about how many there are."""
+    """What `read_pairs` reports: the rows read so far, and the number that is expected."""
 
     rows: int
     expected: int
@@ -154,8 +146,8 @@ def read_pairs(
 ) -> PairTable:
     """Read labelled pairs, and their items, by the rules of this module.
 
-    Memory goes with the arrays and the names, not with the text: ten million pairs take some 400 MB
-    at the most, and ten seconds.
+    Memory grows with the arrays and the names, not with the text: ten million pairs take some
+    400 MB at most, and ten seconds.
 
     Args:
         path: A table of pairs.
@@ -167,14 +159,15 @@ def read_pairs(
         item: The column of the items file that holds their names.
         ids: The pairs hold row numbers from 0 in place of names.
         positives_only: Every row is a similar pair; see `draw_negatives` for the others.
-        max_bytes: Refuse, before reading or while at it, what would take more memory.
+        max_bytes: The memory that reading may take; checked before and during it.
         report: Called after each piece.
 
     Returns:
         The pairs without those of an item with itself.
 
     Raises:
-        InputError: anything is wrong with either file or with what was asked for.
+        InputError: either file is at fault, the arguments contradict each other, or reading takes
+            more memory than it may.
     """
     if positives_only and label is not None:
         raise InputError(
@@ -213,12 +206,12 @@ def estimate_bytes(
     positives_only: bool = False,
     **columns: str | None,
 ) -> int:
-    """Say about how many bytes of memory `read_pairs` will take, from the first rows and the size.
+    """Return about how many bytes `read_pairs` will take, from the first rows and the file's size.
 
     Args:
-        path: This and all others as for `read_pairs`.
-        items: Its items are read for it.
-        item: Their column.
+        path: As for `read_pairs`, and so are all others.
+        items: The items file, which is read.
+        item: The column of the names in it.
         ids: Whether the pairs hold row numbers.
         positives_only: Whether every row is a similar pair.
         columns: Any of first, second, label and weight.
@@ -237,7 +230,7 @@ def estimate_bytes(
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where the columns stand that were taken, and what numbers in them may be."""
+    """The positions of the columns that are read, and the numbers that they may hold."""
 
     first: int
     second: int
@@ -247,12 +240,12 @@ class _Columns:
     positives_only: bool
 
     def numbers(self) -> dict[str, int]:
-        """The places of the columns of numbers that there are."""
+        """Return the positions of the columns of numbers."""
         places = {"label": self.label, "weight": self.weight, "count": self.count}
         return {role: place for role, place in places.items() if place is not None}
 
     def names(self, table: TableFile) -> dict[str, str]:
-        """What the columns are called, as `PairTable.column_names`."""
+        """Return the names of the columns, as `PairTable.column_names`."""
         places = {"first": self.first, "second": self.second, **self.numbers()}
         if self.positives_only:
             places.pop("label", None)
@@ -261,18 +254,18 @@ class _Columns:
         return {role: table.header[place] for role, place in places.items()}
 
     def rule(self, role: str) -> tuple[Callable, str]:
-        """Whether numbers, one or an array, are allowed in a column; and how to mend others."""
+        """Return a test of numbers, one or an array, and the problem of those that fail it."""
         if role == "label" and self.positives_only:
-            mend = "is not 1, but positives_only takes every row as similar; leave one of them out"
-            return (lambda value: value == 1), mend
+            problem = "is not 1, but positives_only takes every row as similar; leave one out"
+            return (lambda value: value == 1), problem
         if role == "label":
-            mend = "is no label; give numbers from 0 (dissimilar) to 1 (similar)"
-            return (lambda value: (value >= 0) & (value <= 1)), mend
+            problem = "is no label; give numbers from 0 (dissimilar) to 1 (similar)"
+            return (lambda value: (value >= 0) & (value <= 1)), problem
         if role == "weight":
-            mend = "is no weight; give finite numbers of 0 or more"
-            return (lambda value: (value >= 0) & (value <= _LARGEST)), mend
-        mend = "is no count; give finite numbers above 0"
-        return (lambda value: (value > 0) & (value <= _LARGEST)), mend
+            problem = "is no weight; give finite numbers of 0 or more"
+            return (lambda value: (value >= 0) & (value <= _LARGEST)), problem
+        problem = "is no count; give finite numbers above 0"
+        return (lambda value: (value > 0) & (value <= _LARGEST)), problem
 
 
 def _choose_columns(
@@ -317,10 +310,9 @@ def _choose_columns(
         free = [key for place, key in enumerate(keys) if place not in taken.values()]
         near = [name for key in free for name in difflib.get_close_matches(key, LABEL_COLUMNS, 1)]
         hint = f"did you mean {quoted(near[0])}? " if near else ""
-        mend = "name it, or give positives_only where every row is a similar pair"
+        hint += "name it, or give positives_only where every row is a similar pair"
         looked_for = ", ".join(LABEL_COLUMNS)
-        problem = f"no column holds labels ({looked_for}); {hint}{mend}"
-        raise fault_at(table.file, problem, 1)
+        raise fault_at(table.file, f"no column holds labels ({looked_for}); {hint}", 1)
     places = [taken.get(role) for role in ("first", "second", "label", "weight", "count")]
     return _Columns(*places, positives_only)
 
@@ -329,7 +321,7 @@ def _choose_columns(
 
 
 class _Gathered:
-    """The pairs as they are read, in compact arrays."""
+    """The pairs that were read so far, in compact arrays."""
 
     def __init__(
         self,
@@ -349,7 +341,7 @@ class _Gathered:
 
         Raises:
             NotPlain: a number is not allowed.
-            InputError: there is more than fits in the memory that may be taken.
+            InputError: the pairs take more memory than they may.
         """
         for role, values in numbers.items():
             if not self.columns.rule(role)[0](values).all():
@@ -372,7 +364,7 @@ class _Gathered:
             self._report(ReadProgress(self.rows, max(self.rows, self._expected)))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Index, label and weight of all pairs; what was gathered is given up for them.
+        """Return index, label and weight of all pairs; frees the parts that were gathered.
 
         Raises:
             InputError: there are no pairs, or all weights are 0.
@@ -393,7 +385,7 @@ class _Gathered:
 
 
 def _gather_pieces(gathered: _Gathered, book: Book) -> None:
-    """Read the pairs the fast way."""
+    """Read the pairs with the fast reader, or raise NotPlain."""
     columns = gathered.columns
     roles = columns.numbers()
     for piece in table_pieces(
@@ -406,7 +398,7 @@ def _gather_pieces(gathered: _Gathered, book: Book) -> None:
 
 
 def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
-    """Return int32 [n, 2]; names that the book lacks are added in the order of their appearance."""
+    """Return ids, int32 [n, 2]; names that the book lacks are added in the order of the rows."""
     codes = [column.indices.to_numpy(zero_copy_only=False) for column in names]
     # A dictionary of Parquet may hold names that no row uses.
     used = [
@@ -417,7 +409,7 @@ def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
     if any(cell not in book.ids for side in cells for cell in side):
         found = []
         for side in (0, 1):
-            # Written from the last row to the first, so that the first stays.
+            # The rows are written in reverse, so that the first row of each name remains.
             first = np.empty(len(names[side].dictionary), np.int64)
             first[codes[side][::-1]] = np.arange(len(codes[side]))[::-1]
             found += zip((2 * first[used[side]] + side).tolist(), cells[side])
@@ -435,20 +427,13 @@ def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
     return index
 
 
-@functools.lru_cache(1 << 12)
-def _number(cell: str) -> float:
-    """The number in a cell; NaN where it holds none."""
-    cell = cell.strip()
-    return float(cell) if _NUMBER.fullmatch(cell) else float("nan")
-
-
 def _gather_records(gathered: _Gathered, book: Book) -> None:
-    """Read the pairs row by row, or raise on their faults."""
+    """Read the pairs with the exact reader, or raise on their faults."""
     table, columns = gathered.table, gathered.columns
     roles = columns.numbers()
     rules = {role: columns.rule(role) for role in roles}
     named = [table.header[place] for place in (columns.first, columns.second)]
-    faults = Faults(table, book)
+    faults = Faults(table.file, {book.unknown: book.nearest})
     index = array.array("i")
     numbers = {role: array.array("d") for role in roles}
 
@@ -459,29 +444,25 @@ def _gather_records(gathered: _Gathered, book: Book) -> None:
             del column[:]
 
     places = [columns.first, columns.second, *roles.values()]
-    sound = True
-    for row, cells in sound_records(table, places, faults):
+    for row, cells in table_records(table, places, faults):
         for column, cell in zip(named, cells):
             problem = None if cell in book.ids else book.problem(cell)
             if problem:
                 faults.add(problem, row, column, cell)
-                sound = False
             else:
                 index.append(book.ids[cell] if cell in book.ids else book.add(cell))
         product = 1.0
-        for (role, (allowed, mend)), cell in zip(rules.items(), cells[2:]):
-            value = _number(cell)
+        for (role, (allowed, problem)), cell in zip(rules.items(), cells[2:]):
+            value = number(cell)
             numbers[role].append(value)
             if role != "label":
                 product *= value
                 if product > _LARGEST and value <= _LARGEST:
-                    mend = "times its weight is too large; give smaller counts"
-                    faults.add(mend, row, table.header[roles[role]], cell)
-                    sound = False
+                    too_large = "times its weight is too large; give smaller counts"
+                    faults.add(too_large, row, table.header[roles[role]], cell)
             if not allowed(value):
-                faults.add(mend, row, table.header[roles[role]], cell)
-                sound = False
-        if sound and len(index) >= 2 * _CHUNK:
+                faults.add(problem, row, table.header[roles[role]], cell)
+        if not faults and len(index) >= 2 * _CHUNK:
             hand_on()
     faults.raise_first()
     if index:
@@ -491,14 +472,14 @@ def _gather_records(gathered: _Gathered, book: Book) -> None:
 # Memory
 
 _ROW_BYTES = 32
-"""Of a pair: its arrays, and what finds repeats and groups among them."""
+"""Memory of a pair: its arrays, and those that find repeats and groups."""
 
 _PIECE_COPIES = 12
-"""A piece of text, its parts, and the columns made of it, in pieces."""
+"""Memory of a piece of text, its parts and its columns, in sizes of the piece."""
 
 
 def _estimate(table: TableFile, columns: _Columns, book: Book) -> tuple[int, int]:
-    """About how many rows there are, and how many bytes reading them takes."""
+    """Return about how many rows a table has, and how many bytes reading them takes."""
     sample = sample_table(table, [columns.first, columns.second])
     cells = [cell for pair in sample.rows for cell in pair]
     needed = sample.expected * _ROW_BYTES
@@ -510,9 +491,9 @@ def _estimate(table: TableFile, columns: _Columns, book: Book) -> tuple[int, int
 
 
 def _expected_distinct(distinct: int, drawn: int, total: int) -> float:
-    """About how many different names `total` cells hold, of which `drawn` held `distinct`.
+    """Return about how many different names `total` cells hold, if `drawn` cells hold `distinct`.
 
-    As if all names were equally frequent: of n names N cells hold about `n (1 - exp(-N / n))`.
+    The estimate assumes equally frequent names: N cells hold about `n (1 - exp(-N / n))` of n.
     """
     if distinct >= drawn:
         return float(total)
@@ -527,7 +508,7 @@ def _expected_distinct(distinct: int, drawn: int, total: int) -> float:
     return expected(high, total)
 
 
-# Oddities
+# Warnings
 
 
 def _warnings(
@@ -540,8 +521,8 @@ def _warnings(
     warnings = []
     if gathered.self_pairs:
         warnings.append(
-            f"{_counted(gathered.self_pairs, 'pair')} of an item with itself: dropped, as an item "
-            "is no distance away from itself"
+            f"{_counted(gathered.self_pairs, 'pair')} of an item with itself: dropped, as the "
+            "distance of an item to itself is 0"
         )
     if not positives_only and label.min() == label.max():
         value = f"{label[0]:g}"
@@ -549,8 +530,8 @@ def _warnings(
         if value == "1":
             hint = "; where only similar pairs are known, positives_only draws dissimilar ones"
         warnings.append(
-            f"all {_counted(len(label), 'label')} are {value}: trained all the same, though there "
-            f"is nothing to tell apart{hint}"
+            f"all {_counted(len(label), 'label')} are {value}: kept, but there is nothing to tell "
+            f"apart{hint}"
         )
     against = contradictions(index, label)
     if against.pairs:
@@ -559,16 +540,16 @@ def _warnings(
             f"{_counted(against.pairs, 'pair')} in {against.rows:,} rows with labels that differ, "
             f"such as {example}: kept, and the model learns their mean"
         )
-    sizes, untied = group_sizes(index, len(names))
+    sizes, isolated = group_sizes(index, len(names))
     if len(sizes) > 1:
         warnings.append(
-            f"{len(sizes):,} groups of items that no pairs tie together, the largest of "
-            f"{sizes[0]:,} and the smallest of {sizes[-1]:,} items: kept, but how the groups lie "
-            "to each other means nothing"
+            f"{len(sizes):,} groups of items that no pairs connect, the largest of {sizes[0]:,} "
+            f"and the smallest of {sizes[-1]:,} items: kept, but the positions of the groups "
+            "relative to each other are arbitrary"
         )
-    if untied:
+    if isolated:
         warnings.append(
-            f"{_counted(untied, 'item')} in no pair: kept, but where they lie means nothing"
+            f"{_counted(isolated, 'item')} in no pair: kept, but no pair determines the position"
         )
     return warnings
 

@@ -1,19 +1,20 @@
-"""The items of pairs: which one a cell names, the file of items, and faults with all their rows."""
+"""The items of pairs: the item that a cell names, the file of items, and the memory they take."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from colour_embed.config import InputError
-from colour_embed.data import column_key, fault_at, quoted
+from colour_embed.io.faults import Faults, fault_at, quoted
 from colour_embed.io.tables import (
-    LONGEST_NAME,
+    PARQUET,
     TableFile,
+    column_key,
     further_columns,
     open_table,
     sample_table,
@@ -26,32 +27,31 @@ if TYPE_CHECKING:
 
 NAME_COLUMNS = ("name", "item", "label", "title", "id")
 
-LISTED_ROWS = 20
-"""So many rows at fault are named in a message; the rest are counted."""
+LONGEST_NAME = 1000
+"""Characters that the name of an item may have."""
 
 NAME_BYTES = 180
-"""Of an item beside the characters of its name: a string, in a list and in a dictionary."""
+"""Memory of an item beside the characters of its name: a string, in a list and a dictionary."""
 
-_SEARCHED_NAMES = 20_000  # among which the nearest to an unknown one is looked for
+_SEARCHED_NAMES = 20_000  # in which the nearest to an unknown name is searched
 _WHOLE = re.compile(r"(\d{1,18})(\.0*)?", re.ASCII)
 
 _BLANK = "is no name; give every row the names it needs"
 _LONG = f"is longer than {LONGEST_NAME:,} characters, which is the limit of a name; shorten it"
 _NULL_BYTE = "holds a null byte; take it out"
 _TWICE = "stands there twice; give every item a name of its own"
-_UNKNOWN = "is no item of"
 
 
 @dataclass(eq=False)
 class Book:
-    """Which item a cell names.
+    """The mapping from cells to items.
 
     Attributes:
-        file: The items file; None where the pairs say what items there are.
-        names: Of the items; without an items file they come with the pairs.
+        file: The items file; None where the pairs define the items.
+        names: Of the items; without an items file, those that were read in the pairs so far.
         by_number: Whether cells hold row numbers.
-        ids: Of all cells that are known to name an item.
-        characters: How long all names are that came with the pairs.
+        ids: The item of every cell that was looked up and names one.
+        characters: The length of all names that were read in the pairs.
     """
 
     file: str | None
@@ -65,11 +65,11 @@ class Book:
             self.ids = {name: position for position, name in enumerate(self.names)}
 
     def fresh(self) -> Book:
-        """This book before any pair was read."""
+        """Return this book as it was before any pair was read."""
         return Book(self.file, self.names if self.file is not None else [], self.by_number)
 
     def problem(self, cell: str) -> str | None:
-        """Why a cell that is not among `ids` names no item; None if it names one."""
+        """Return why a cell that is not in `ids` names no item; None if it names one."""
         if self.by_number:
             whole = _WHOLE.fullmatch(cell.strip())
             most = len(self.names) - 1 if self.file is not None else 2**31 - 2
@@ -78,10 +78,15 @@ class Book:
             if int(whole[1]) > most:
                 return f"is out of range; give row numbers from 0 to {most:,}"
             return None
-        return _name_problem(cell) or (None if self.file is None else f"{_UNKNOWN} {self.file}")
+        return _name_problem(cell) or (None if self.file is None else self.unknown)
+
+    @property
+    def unknown(self) -> str:
+        """The problem of a name that the items file lacks."""
+        return f"is no item of {self.file}"
 
     def add(self, cell: str) -> int:
-        """Note a cell without a problem, and return the item's id."""
+        """Add a cell without a problem, and return the item's id."""
         if self.by_number:
             self.ids[cell] = int(_WHOLE.fullmatch(cell.strip())[1])
         else:
@@ -91,7 +96,7 @@ class Book:
         return self.ids[cell]
 
     def nearest(self, cell: str) -> str:
-        """How to mend a cell that names no item: which one may have been meant."""
+        """Return the hint for an unknown name: the most similar name, if one is similar."""
         folded = cell.strip().casefold()
         near = [name for name in self.names if name.strip().casefold() == folded]
         if not near:
@@ -100,7 +105,7 @@ class Book:
         return f"did you mean {quoted(near[0])}?" if near else "add it there"
 
     def finished_names(self, table: TableFile, rows: int) -> list[str]:
-        """The names of all items, when all pairs are read."""
+        """Return the names of all items, after all pairs were read."""
         if self.file is not None or not self.by_number:
             return self.names
         count = max(self.ids.values()) + 1
@@ -113,7 +118,7 @@ class Book:
         return [str(number) for number in range(count)]
 
     def held_bytes(self) -> int:
-        """About how much memory what came with the pairs takes."""
+        """Return about how much memory the names take that were read in the pairs."""
         return len(self.ids) * NAME_BYTES + self.characters
 
 
@@ -137,7 +142,7 @@ def read_items(
         max_bytes: See `check_memory`.
 
     Returns:
-        What says which item a cell names, and the further columns, a row per item.
+        The mapping from cells to items, and the further columns, a row per item.
 
     Raises:
         InputError: the file can't be read, or a name is blank, too long or there twice.
@@ -159,7 +164,7 @@ def read_items(
             sample = sample_table(table, [name_place])
             check_memory(table, sample.expected * NAME_BYTES * (1 + len(others)), max_bytes)
         # The other columns of Parquet are read with their types, by themselves.
-        places = [name_place] if table.separator is None else [name_place, *others]
+        places = [name_place] if table.separator is PARQUET else [name_place, *others]
         columns = _item_columns(table, places)
         if not others:
             return Book(table.file, columns[0], ids), None
@@ -171,9 +176,9 @@ def read_items(
 def _item_columns(table: TableFile, places: Sequence[int]) -> list[list[str]]:
     """Return the cells of these columns, of which the first holds names."""
     columns = [[] for _ in places]
-    faults, seen = Faults(table), set()
+    faults, seen = Faults(table.file), set()
     name_column = table.header[places[0]]
-    for row, cells in sound_records(table, places, faults):
+    for row, cells in table_records(table, places, faults):
         problem = _name_problem(cells[0]) or (_TWICE if cells[0] in seen else None)
         if problem:
             faults.add(problem, row, name_column, cells[0])
@@ -186,72 +191,11 @@ def _item_columns(table: TableFile, places: Sequence[int]) -> list[list[str]]:
     return columns
 
 
-# Faults, with all their rows
-
-
-class _Fault(NamedTuple):
-    """A kind of fault: the first rows that have it, how many do, and the first cell that does."""
-
-    rows: list[int]
-    cell: str
-    count: int
-
-
-class Faults:
-    """What is wrong in a table, by kind; the book offers what was meant by an unknown name."""
-
-    def __init__(self, table: TableFile, book: Book | None = None):  # noqa: D107
-        self._table, self._book = table, book
-        self._kinds: dict[tuple[str, str | None], _Fault] = {}
-
-    def add(self, problem: str, row: int, column: str | None, cell: str) -> None:
-        """Note a fault of a cell, or of a whole row, of which `cell` then says something."""
-        rows, cell, count = self._kinds.get((problem, column), _Fault([], cell, 0))
-        if count < LISTED_ROWS:
-            rows.append(row)
-        self._kinds[problem, column] = _Fault(rows, cell, count + 1)
-
-    def raise_first(self) -> None:
-        """Raise on the kind that comes first in the table, if any does."""
-        for (problem, column), fault in self._kinds.items():
-            shown = fault.cell
-            if column is not None:
-                shown = quoted(shown) if shown.strip() else "an empty cell"
-            if problem.startswith(_UNKNOWN):
-                problem = f"{problem}; {self._book.nearest(fault.cell)}"
-            raise fault_at(self._table.file, f"{shown} {problem}", _row_words(fault), column)
-
-
-def _row_words(fault: _Fault) -> str:
-    if fault.count == 1:
-        return f"row {fault.rows[0]}"
-    listed = ", ".join(map(str, fault.rows))
-    more = fault.count - len(fault.rows)
-    return f"rows {listed} and {more:,} more" if more else f"rows {listed}"
-
-
-def sound_records(
-    table: TableFile, places: Sequence[int], faults: Faults
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that have as many cells as the header, and note the others."""
-    separator = "tab" if table.separator == "\t" else "comma"
-    ragged = f"but the header has {len(table.header)}; put names that hold a {separator} in quotes"
-    try:
-        for row, cells in table_records(table, places):
-            if isinstance(cells, int):
-                faults.add(ragged, row, None, f"{cells} cell{'s' if cells > 1 else ''},")
-            else:
-                yield row, cells
-    except InputError:
-        faults.raise_first()
-        raise
-
-
 # Memory
 
 
 def check_memory(table: TableFile, needed: int, max_bytes: int | None) -> None:
-    """Refuse to take more bytes of memory than may be taken; None is any number."""
+    """Raise an InputError if more than `max_bytes` of memory are needed; None is no limit."""
     if max_bytes is not None and needed > max_bytes:
         raise fault_at(
             table.file,

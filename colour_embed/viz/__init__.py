@@ -1,1 +1,9 @@
-"""Figures, frames, videos and the page. Arrays in, files out; nothing is trained here."""
+"""Figures, frames of videos, and the page. Arrays in, files out; nothing is trained here.
+
+style: style sheet, panels, one legend a figure, reference lines, saving.
+embedding: items in their own colours or by group, with names.
+curves: losses against the epoch, and calibration.
+intervals: statistics with intervals, and counts of outcomes.
+raster, overlay, encode: points, text and encoder of a video, for `colour_embed.animation`.
+page: the interactive page of a run.
+"""

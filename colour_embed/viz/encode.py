@@ -1,6 +1,6 @@
-"""Frames -> a video file: MP4, WebM, GIF or APNG, by the ending of its name.
+"""Encode frames as a video file: MP4, WebM, GIF or APNG, by the ending of its name.
 
-Frames come a chunk at a time and go on to the encoder, so memory does not grow with the video.
+Frames are encoded chunk by chunk, so memory does not grow with the length of the video.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ FORMATS = {
 
 
 def check_path(path: str | os.PathLike) -> Path:
-    """The path, if a video can be written there.
+    """Return the path as a Path, once it is known that a video can be written there.
 
     Raises:
         InputError: an unknown ending, or no such folder.
@@ -86,7 +86,7 @@ def check_path(path: str | os.PathLike) -> Path:
 
 
 def poster_path(path: str | os.PathLike) -> Path:
-    """Where the still picture of a video stands: beside it, under its name, as a PNG."""
+    """Return the path of a video's still picture: beside it, under its name, as a PNG."""
     return Path(path).with_suffix(".png")
 
 
@@ -98,18 +98,18 @@ def encode(
     crf: int = 26,
     preset: str = "medium",
 ) -> int:
-    """Write frames as a video.
+    """Write frames as a video and return their number.
 
-    MP4 plays everywhere: H.264, yuv420p, BT.709, index at the front. WebM is VP9. A GIF has 256
-    colours, chosen from its first frame, in which every item is already there. The file appears
-    under its name only when it is complete; after a failure nothing is left.
+    MP4 is H.264, yuv420p, BT.709, with the index at the front. WebM is VP9. A GIF has 256 colours,
+    chosen from its first frame, which already shows every item. The file appears under its name
+    only when it is complete; after a failure no new file is left.
 
     Args:
         chunks: uint8 [any, height, width, 3] each, all of one even height and width.
         path: The file, in a folder that exists; its ending is one of `FORMATS`.
         fps: Frames per second. A GIF counts in hundredths of a second, so 30 becomes 33.
-        crf: Constant rate factor of H.264, 0 (lossless) to 51; WebM takes what looks alike.
-        preset: libx264's trade of time for size.
+        crf: Constant rate factor of H.264, 0 (lossless) to 51; WebM adds 8, which looks alike.
+        preset: libx264's preset, from "ultrafast" to "veryslow": slower makes smaller files.
 
     Returns:
         The number of frames written.
@@ -157,7 +157,7 @@ def _write(chunks, path: Path, form: Format, fps: int, crf: int, preset: str) ->
 
 
 def _describe_colours(codec: Any) -> None:
-    """Players guess when the colour space is not written down, and the colours are the data."""
+    """Write the colour space into the file: without it, players guess, and colours are the data."""
     from av.video.reformatter import ColorRange
 
     codec.colorspace = codec.color_primaries = codec.color_trc = 1  # BT.709 in all three lists
@@ -165,7 +165,7 @@ def _describe_colours(codec: Any) -> None:
 
 
 def _converter(pixels: str, first: NDArray[np.uint8]) -> Callable:
-    """A function from a picture to a frame in the encoder's pixel format."""
+    """Return a function from a picture to a frame in the encoder's pixel format."""
     from av import VideoFrame
     from av.video.reformatter import ColorRange, Colorspace
 
@@ -179,7 +179,7 @@ def _converter(pixels: str, first: NDArray[np.uint8]) -> Callable:
 
 
 def _palette_converter(first: NDArray[np.uint8]) -> Callable:
-    """To 256 colours, without dithering: noise around each point would hide it and cost bytes."""
+    """Return a function to 256 colours, without dithering: its noise would hide points."""
     from av import VideoFrame
     from PIL import Image
 

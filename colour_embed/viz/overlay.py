@@ -1,6 +1,6 @@
-"""Words in the pictures of a video: laid out once by matplotlib, put together by NumPy.
+"""Text in the frames of a video: each letter is laid out once by matplotlib, then copied by NumPy.
 
-Laying out a line costs matplotlib two milliseconds, which is more than all points of a frame.
+Laying out a line takes matplotlib two milliseconds, more than all points of a frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RC = {"axes.labelsize": 12, "xtick.labelsize": 9, "ytick.labelsize": 9, "font.s
 
 
 def _counter(epoch: NDArray, loss: NDArray | None) -> list[tuple[str, list[str]]]:
-    """Return what the counter says: a label and each frame's value, padded to one length."""
+    """Return the text of the counter: a label and each frame's value, padded to one length."""
     parts = [("epoch", [str(number) for number in epoch])]
     if loss is not None:
         # Epoch 0 is the start, which has no loss yet.
@@ -33,7 +33,7 @@ def _counter(epoch: NDArray, loss: NDArray | None) -> list[tuple[str, list[str]]
 
 
 def new_canvas(width: int, height: int):
-    """An empty figure of so many pixels, and its canvas."""
+    """Return an empty figure of so many pixels, and its canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -42,13 +42,13 @@ def new_canvas(width: int, height: int):
 
 
 def picture_of(canvas) -> NDArray[np.uint8]:
-    """What is drawn on a canvas: uint8 [height, width, 3]."""
+    """Return what is drawn on a canvas: uint8 [height, width, 3]."""
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
 def strips_of(texts: Iterable[str], points: float) -> list[NDArray[np.uint8]]:
-    """Draw each text, black on white: grey levels [height, its width], all on one baseline."""
+    """Return each text, black on white: grey levels [height, its width], all on one baseline."""
     figure, canvas = new_canvas(200, round(points * DPI / 72 * 2))
     line = figure.text(0.5, _STRIP_BASELINE, "", fontsize=points, ha="center")
     strips = []
@@ -56,7 +56,7 @@ def strips_of(texts: Iterable[str], points: float) -> list[NDArray[np.uint8]]:
         line.set_text(text * 2)
         width = line.get_window_extent().width
         line.set_text(text)
-        # What a repetition adds is the advance; the ink alone would crowd a 1 and a full stop.
+        # A repetition adds the advance width; the ink alone would crowd a 1 and a full stop.
         width = int(np.ceil(max(width - line.get_window_extent().width, 1)))
         left = (200 - width) // 2
         strips.append(picture_of(canvas)[:, left : left + width, 0])
@@ -64,9 +64,9 @@ def strips_of(texts: Iterable[str], points: float) -> list[NDArray[np.uint8]]:
 
 
 def _counter_strips(parts: list[tuple[str, list[str]]], points: float) -> NDArray[np.uint8]:
-    """Draw the counter of every frame [F, height, width], grey, from letters drawn once.
+    """Return the counter of every frame [F, height, width], grey, from letters drawn once.
 
-    Every place keeps its width, so that nothing jumps when a digit changes.
+    Each place has the width of its widest letter, so that no digit moves when another changes.
     """
     columns = []
     for label, values in parts:
@@ -88,7 +88,7 @@ def _counter_strips(parts: list[tuple[str, list[str]]], points: float) -> NDArra
 
 
 class Counters(NamedTuple):
-    """The counters: one strip per frame and its top left pixel."""
+    """The counters of all frames: a strip each, and its top left pixel."""
 
     strips: NDArray[np.uint8]  # [F, strip height, strip width], grey
     row: int
@@ -102,7 +102,7 @@ class Counters(NamedTuple):
 
 
 def counters(frames: NDArray, loss: NDArray | None, right: int) -> Counters:
-    """The counters of the frames' epochs, which end at the column `right`."""
+    """Return the counters of the frames' epochs, with their right end at the column `right`."""
     with styled():
         strips = _counter_strips(_counter(np.floor(frames).astype(int), loss), 11)
     row = BASELINE - round(strips.shape[1] * (1 - _STRIP_BASELINE))
@@ -111,10 +111,10 @@ def counters(frames: NDArray, loss: NDArray | None, right: int) -> Counters:
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """The house's style at the size of a video."""
+    """Put this package's style in force, with the font sizes of a video."""
     import matplotlib as mpl
 
-    from colour_embed.viz.plots import style
+    from colour_embed.viz.style import style
 
     with style(), mpl.rc_context(_RC):
         yield

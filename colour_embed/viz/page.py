@@ -31,7 +31,7 @@ from colour_embed.io.run_folder import read_colours, reading, replacing_file
 
 __all__ = ["Run", "Training", "check_page", "page", "read_run", "write_page"]
 
-MARKER = b'<meta name="generator" content="colour_embed.viz.page">'
+MARKER = b'<meta name="generator" content="colour_embed.page">'
 """Stands near the top of every page; a file without it is not replaced."""
 
 MAX_BYTES = {"tutorial": 4_000_000, "sweep": 20_000_000}

@@ -1,16 +1,15 @@
 """How long the work takes here and elsewhere: the same training, the same tutorial, timed.
 
 Every peer is a process of its own, starts from the same parameters and pairs, and takes turns with
-the others, so that a drift of the machine hits all alike. A training's time counts only if it comes
-to the loss that ours comes to by the same epoch. All but the accelerator's part runs on the
-processor. Writes benchmark.json (seconds; medians, null where a peer was skipped), the same as a
-table, benchmark.md, what was tried to make it faster, levers.md, and figures.
+the others, so that a drift of the machine affects all alike. A training's time counts only if it
+comes to the loss that ours comes to by the same epoch. All but the accelerator's part runs on the
+CPU. Writes benchmark.json (seconds; medians, null where a peer was skipped), the same as a table,
+benchmark.md, and figures.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import os
 import shutil
 import sys
@@ -22,9 +21,8 @@ from absl import flags
 
 from colour_embed.config import InputError
 from experiments import _cli
-from experiments.benchmark import sweep
-from experiments.benchmark.common import Setting
-from experiments.benchmark.kinds import KINDS, draw
+from experiments.benchmark.harness import Setting
+from experiments.benchmark.kinds import FIGURES, KINDS, draw
 from experiments.benchmark.record import describe_machine, markdown
 
 _OUT = _cli.define_out("benchmark")
@@ -53,10 +51,62 @@ _PYTHON_TORCH = flags.DEFINE_string(
     None,
     "The Python that has PyTorch. By default $COLOUR_EMBED_PYTHON_TORCH, or else this one.",
 )
-
+_LEAST = ((_REPEATS, 1), (_EPOCHS, 2), (_KERAS_EPOCHS, 1), (_SEED, 0), (_SWEEP_MEMBERS, 1))
 
 SAME_MACHINE = ("processor", "cores", "memory_bytes", "system")
 """What must agree for two records to stand in one table."""
+
+BY_PART = ("ratios", "details", "environment")
+"""What a record holds for each part, beside the part's seconds under its own name."""
+
+
+def main() -> None:
+    for flag, least in _LEAST:
+        if flag.value < least:
+            raise InputError(f"--{flag.name} is {flag.value}: give at least {least}")
+    for name in _ONLY.value or ():
+        if name not in KINDS:
+            raise InputError(f"--only: no part is called {name!r}; give some of {', '.join(KINDS)}")
+    pythons = {
+        flag.name: _python(flag, f"COLOUR_EMBED_{flag.name.upper()}")
+        for flag in (_PYTHON_TF, _PYTHON_TORCH)
+    }
+    out = Path(_OUT.value)
+    earlier = _earlier_record(out) if _UPDATE.value else {}
+
+    import jax
+
+    from colour_embed import data
+    from colour_embed.io import run_folder
+
+    jax.config.update("jax_platforms", "cpu")  # of this process: a peer's is in its environment
+    with (
+        run_folder.replacing(out, "benchmark") as folder,
+        tempfile.TemporaryDirectory() as scratch,
+        _cli.progress() as add,
+    ):
+        if earlier:
+            shutil.copytree(out, folder, dirs_exist_ok=True)
+        colours = data.load_colours()
+        data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
+        environment = run_folder.environment("cpu", data_hash)
+        asked = {flag.name: flag.value for flag, _ in _LEAST}
+        # A peer that is missing is missing in 2-D and in 3-D, and said to be once.
+        say = functools.cache(print)
+        setting = Setting(**asked, **pythons, scratch=Path(scratch), add=add, say=say)
+        names = [name for name in KINDS if not _ONLY.value or name in _ONLY.value]
+        record = run_parts(names, setting, environment, earlier)
+        config = {"experiment": "benchmark", "parts": list(record["details"]), **asked}
+        run_folder.write_json(folder / run_folder.MARKER, config)
+        run_folder.write_json(folder / "env.json", environment)
+        run_folder.write_json(folder / "benchmark.json", record)
+        draw(folder, folder)
+        figures = {part: f"{name}.png" for part, (name, _) in FIGURES.items()}
+        tables = {name: kind.table for name, kind in KINDS.items()}
+        table = markdown(record, tables, figures)
+        (folder / "benchmark.md").write_text(table, encoding="utf-8")
+    print(table)
+    print(f"results in {out}")
 
 
 def run_parts(
@@ -66,119 +116,51 @@ def run_parts(
 
     Args:
         names: Which parts.
-        setting: What every part is told.
+        setting: What every part is given.
         environment: Versions and commit, which are kept for each part.
         earlier: The record of an earlier run, whose other parts are kept; may be empty.
 
     Returns:
         What benchmark.json holds.
     """
-    machine = describe_machine()
-    record = {**earlier, "unit": "seconds, medians", "machine": machine}
-    for key in ("ratios", "details", "environment"):
+    record = {**earlier, "unit": "seconds, medians", "machine": describe_machine()}
+    for key in BY_PART:
         record[key] = dict(earlier.get(key, {}))
     for name in names:
         part = KINDS[name].run(setting)
         record[name] = part.seconds
-        record["ratios"][name], record["details"][name] = part.ratios, part.details
-        record["environment"][name] = environment
-    for key in ("ratios", "details", "environment"):
-        record[key] = {name: record[key][name] for name in KINDS if name in record[key]}
+        device = part.details.get("device", environment)["device"]
+        about = {**environment, "device": device or environment["device"]}
+        for key, value in zip(BY_PART, (part.ratios, part.details, about)):
+            record[key][name] = value
     return record
 
 
 def _earlier_record(folder: Path) -> dict[str, Any]:
-    """What an earlier run on this machine left.
+    """The record of an earlier run on this machine.
 
     Raises:
         InputError: there is nothing to update, or it was measured on another machine.
     """
+    from colour_embed.io import run_folder
+
     path = folder / "benchmark.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = run_folder.read_json(path, ["machine", *BY_PART])
         same = all(found["machine"][key] == describe_machine()[key] for key in SAME_MACHINE)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, LookupError, TypeError):
         raise InputError(f"--update: {path} holds no earlier run: leave the flag out") from None
     if not same:
         raise InputError(f"--update: {path} was measured on another machine: leave the flag out")
     return found
 
 
-def _python(given: str | None, variable: str, flag: str) -> str:
+def _python(flag: flags.FlagHolder, variable: str) -> str:
     """The Python of a peer: from its flag, its environment variable, or this one."""
-    chosen = given or os.environ.get(variable) or sys.executable
+    chosen = flag.value or os.environ.get(variable) or sys.executable
     if shutil.which(chosen) is None:
-        raise InputError(f"--{flag}: {chosen!r} is no program; give the path of a Python")
+        raise InputError(f"--{flag.name}: {chosen!r} is no program; give the path of a Python")
     return chosen
-
-
-def _chosen_parts(only: list[str] | None) -> list[str]:
-    for name in only or ():
-        if name not in KINDS:
-            raise InputError(f"--only: no part is called {name!r}; give some of {', '.join(KINDS)}")
-    return [name for name in KINDS if not only or name in only]
-
-
-def main() -> None:
-    for flag, least in (
-        (_REPEATS, 1),
-        (_EPOCHS, 2),
-        (_KERAS_EPOCHS, 1),
-        (_SEED, 0),
-        (_SWEEP_MEMBERS, 1),
-    ):
-        if flag.value < least:
-            raise InputError(f"--{flag.name} is {flag.value}: give at least {least}")
-    names = _chosen_parts(_ONLY.value)
-    python_tf = _python(_PYTHON_TF.value, "COLOUR_EMBED_PYTHON_TF", "python_tf")
-    python_torch = _python(_PYTHON_TORCH.value, "COLOUR_EMBED_PYTHON_TORCH", "python_torch")
-    out = Path(_OUT.value)
-    earlier = _earlier_record(out) if _UPDATE.value else {}
-
-    from colour_embed import data
-    from colour_embed.io import run_folder
-
-    with (
-        run_folder.replacing(out, "benchmark") as folder,
-        tempfile.TemporaryDirectory() as scratch,
-    ):
-        colours = data.load_colours()
-        data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
-        environment = run_folder.environment("cpu", data_hash)
-        asked = {
-            "epochs": _EPOCHS.value,
-            "keras_epochs": _KERAS_EPOCHS.value,
-            "repeats": _REPEATS.value,
-            "seed": _SEED.value,
-            "sweep_members": _SWEEP_MEMBERS.value,
-        }
-        # A peer that is missing is missing in 2-D and in 3-D, and said to be once.
-        say = functools.cache(print)
-        with _cli.progress() as add:
-            setting = Setting(
-                **asked,
-                sweep_widths=sweep.WIDTHS,
-                python_tf=python_tf,
-                python_torch=python_torch,
-                scratch=Path(scratch),
-                add=add,
-                say=say,
-            )
-            record = run_parts(names, setting, environment, earlier)
-        run_folder.write_json(
-            folder / "config.json",
-            {"experiment": "benchmark", "parts": list(record["details"]), **asked},
-        )
-        run_folder.write_json(folder / "env.json", environment)
-        run_folder.write_json(folder / "benchmark.json", record)
-        for name, details in record["details"].items():
-            if KINDS[name].page is not None:
-                page = KINDS[name].page(details)
-                (folder / f"{name}.md").write_text(page, encoding="utf-8")
-        table = markdown(record, KINDS, draw(folder, folder))
-        (folder / "benchmark.md").write_text(table, encoding="utf-8")
-    print(table)
-    print(f"results in {out}")
 
 
 if __name__ == "__main__":

@@ -1,37 +1,41 @@
 """Our training on a GPU or TPU, where JAX sees one: sweeps by width, and the floor below them.
 
+One command for a machine that has an accelerator, bare Python with jax, flax, optax, pandas,
+matplotlib and absl-py, and no network:
+
+    python -m experiments.benchmark --only accelerator --out results/accelerator
+
 On an accelerator a small training is bound by the launches of its steps and not by their work. So
-its floor is a loop of as many steps that do nothing.
+its floor is a loop of as many steps that do nothing. What has not begun within `Sizes.budget`
+seconds is left out.
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
+import time
 from typing import Any, NamedTuple
 
-from experiments.benchmark.common import (
-    BATCH_SIZE,
-    ON_PROCESSOR,
-    PEERS,
-    Part,
-    Setting,
-    counted,
-    missing,
-    noting,
-    own_code,
-    summary,
-)
-from experiments.benchmark.peers import process
+from experiments.benchmark import harness
+from experiments.benchmark.harness import BATCH_SIZE, ON_CPU, PEERS, Part, Peer, Setting, counted
 from experiments.benchmark.record import peer_table
+from experiments.benchmark.training import write_problem
 
 NO_ACCELERATOR = "JAX sees no GPU or TPU here"
+TOO_LATE = "the time for the accelerator was over"
 
-DETERMINISTIC = "deterministic_ops"
-ENVIRONMENTS = {"default": {}, DETERMINISTIC: {"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}}
-"""How the peer is started: as it comes, and told to give the same bits every time."""
+DETERMINISTIC = {"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
+ENVIRONMENTS = {"default": {}, "deterministic_ops": DETERMINISTIC, "cpu": ON_CPU}
+"""How processes are started; the losses of "cpu" are the reference of the others'."""
 
-Question = dict[str, Any]
+PROGRAMS = {
+    "separate order, members first": {"order": "separate", "layout": "first"},
+    "shared order, members first": {"order": "shared", "layout": "first"},
+    "shared order, members last": {"order": "shared", "layout": "last"},
+}
+AGREES = 0.5e-3
+"""How far a member's loss may lie from the CPU's: the two agree to 3 decimals."""
 
 
 class Sizes(NamedTuple):
@@ -39,162 +43,178 @@ class Sizes(NamedTuple):
 
     Attributes:
         pairs: How many of the tutorial's rule.
-        dims: Of the single trainings.
+        dims: Of the single trainings; the sweeps have the first.
         widths: Members of the sweeps, ascending.
-        sweep_dim: Their dimension.
-        narrow_share: All widths but the last are timed over this part of the epochs.
-        small_epochs: Of the training that is repeated in both environments.
+        chunk: Epochs of one run of a sweep's program.
+        seconds: How long each sweep's program is run again.
+        repeated: Members and epochs of the sweep that is run twice in each environment.
+        torch_steps: Steps of the plain loop in PyTorch; its seconds are scaled to all epochs.
+        budget: Seconds after which nothing new begins.
     """
 
     pairs: int = 100_000
     dims: tuple[int, ...] = (2, 3)
-    widths: tuple[int, ...] = (1, 16, 64, 256, 1024)
-    sweep_dim: int = 3
-    narrow_share: int = 5
-    small_epochs: int = 20
+    widths: tuple[int, ...] = (1, 64, 1024, 4096)
+    chunk: int = 2
+    seconds: float = 2.0
+    repeated: tuple[int, int] = (64, 20)
+    torch_steps: int = 2000
+    budget: float = 210.0
 
 
 SIZES = Sizes()
 
 
-def accelerator(setting: Setting, sizes: Sizes = SIZES, on_processor: bool = False) -> Part:
-    """Seconds per run on the accelerator, of one training and of sweeps; all warm.
+class Question(NamedTuple):
+    """What a process in one of `ENVIRONMENTS` is asked, and the place of its entry."""
 
-    Args:
-        setting: As for every part.
-        sizes: How much is run.
-        on_processor: Run on the processor instead, to try the part itself.
-    """
-    asked = questions(setting.epochs, sizes)
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    device, reasons = {}, {}
-    report = setting.add("accelerator", setting.repeats * sum(map(len, asked.values())))
-    with noting("accelerator", reasons, setting.say):
-        # One after the other, because a process takes most of an accelerator's memory for itself.
-        for name, environment in ENVIRONMENTS.items():
-            platform = ON_PROCESSOR if on_processor else {}
-            environment = {**platform, **own_code(), **environment}
-            arguments = [str(PEERS / "accelerator_training.py"), setting.seed, sizes.pairs]
-            command = [sys.executable, *map(str, arguments)]
-            with process.Conversation(command, environment) as peer:
-                device = peer.answer()
-                if device["backend"] == "cpu" and not on_processor:
-                    raise process.Unavailable(NO_ACCELERATOR)
-                for _ in range(setting.repeats):
-                    for key, question in _of_environment(name, asked):
-                        report(sum(map(len, found.values())), " ".join(key))
-                        answer = {**peer.run(question), "peak_memory_bytes": peer.peak_memory()}
-                        found.setdefault(key, []).append(answer)
-    report(setting.repeats * sum(map(len, asked.values())))
-    details: dict[str, Any] = {
-        group: {
-            name: missing(reasons["accelerator"])
-            if reasons
-            else _entry(group, question, found[group, name], setting.epochs)
-            for name, question in by_name.items()
-        }
-        for group, by_name in asked.items()
-    }
-    seconds = {
-        group: {name: counted(entry) for name, entry in entries.items()}
-        for group, entries in details.items()
-    }
-    ratios = {"widest_sweep_over_empty_scan": None}
-    if not reasons:
-        widest = found["sweep", str(sizes.widths[-1])]
-        rounds = zip(widest, found["floor", "empty_scan"])
-        ratios = {
-            name: statistics.median(above["seconds"] / below["seconds"] for above, below in rounds)
-            for name in ratios
-        }
-    details["device"] = {key: device.get(key) for key in ("backend", "device", "versions")}
-    return Part(seconds, details, ratios)
+    environment: str
+    group: str
+    name: str
+    asked: dict[str, Any]
 
 
-def questions(epochs: int, sizes: Sizes) -> dict[str, dict[str, Question]]:
-    """What the peer is asked for, by group and name.
+def questions(epochs: int, sizes: Sizes) -> list[Question]:
+    """All that is asked, in the order in which it is.
 
     Args:
         epochs: Of a whole training.
         sizes: How much is run.
     """
-    narrow = max(1, epochs // sizes.narrow_share)
-    small = {"what": "training", "dim": sizes.dims[0], "epochs": sizes.small_epochs}
-    return {
-        "training": {
-            f"{dim}d": {"what": "training", "dim": dim, "epochs": epochs} for dim in sizes.dims
-        },
-        "sweep": {
-            str(width): {
-                "what": "sweep",
-                "members": width,
-                "dim": sizes.sweep_dim,
-                "epochs": epochs if width == sizes.widths[-1] else narrow,
-            }
-            for width in sizes.widths
-        },
-        "floor": {"empty_scan": {"what": "floor", "steps": epochs * -(-sizes.pairs // BATCH_SIZE)}},
-        "repeated": {name: small for name in ENVIRONMENTS},
-    }
-
-
-def _of_environment(
-    environment: str, asked: dict[str, dict[str, Question]]
-) -> list[tuple[tuple[str, str], Question]]:
-    """The questions that are asked in one environment: in the default one, all but the other's."""
+    steps = epochs * -(-sizes.pairs // BATCH_SIZE)
+    members, few = sizes.repeated
+    base = {"seed": 0, "pairs": sizes.pairs, "dim": sizes.dims[0]}
+    again = {"what": "repeated", **base, "members": members, "epochs": few}
+    swept = {"what": "sweep", **base, "epochs": sizes.chunk, "seconds": sizes.seconds}
+    single = {"what": "training", **base, "epochs": epochs}
     return [
-        ((group, name), question)
-        for group, by_name in asked.items()
-        for name, question in by_name.items()
-        if (name == DETERMINISTIC) == (environment == DETERMINISTIC)
+        *(Question("default", "training", f"{d}d", {**single, "dim": d}) for d in sizes.dims),
+        Question("default", "floor", "empty_scan", {"what": "floor", "steps": steps}),
+        Question("default", "repeated", "default", again),
+        *(
+            Question("default", "sweep", f"{width}, {name}", {**swept, **how, "members": width})
+            for width in sizes.widths
+            for name, how in PROGRAMS.items()
+        ),
+        Question("deterministic_ops", "repeated", "deterministic_ops", again),
+        Question("cpu", "repeated", "cpu", again),
     ]
 
 
-def _entry(
-    group: str, question: Question, answers: list[dict[str, Any]], epochs: int
-) -> dict[str, Any]:
+def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) -> Part:
+    """Seconds per run on the accelerator, of one training and of sweeps; all warm.
+
+    Args:
+        setting: As for every part; each question is asked once.
+        sizes: How much is run.
+        on_cpu: Run on the CPU instead, to try the part itself.
+    """
+    deadline = time.perf_counter() + sizes.budget
+    platform = ON_CPU if on_cpu else {}
+    asked = questions(setting.epochs, sizes)
+    answers: dict[tuple[str, str], dict[str, Any]] = {}
+    device: dict[str, Any] = {}
+    reasons: dict[Any, str] = {}
+    report = setting.add("accelerator", len(asked) + 1)
+    # One after the other, because a process takes most of an accelerator's memory for itself.
+    for environment, variables in ENVIRONMENTS.items():
+        command = [sys.executable, PEERS / "accelerator.py"]
+        with (
+            harness.noting("accelerator", reasons, setting.say),
+            Peer(command, {**harness.own_code(), **platform, **variables}) as peer,
+        ):
+            about = peer.answer()
+            device = device or about
+            if device["backend"] == "cpu" and not on_cpu:
+                raise harness.Unavailable(NO_ACCELERATOR)
+            for _, group, name, question in (q for q in asked if q.environment == environment):
+                report(len(answers), f"{group} {name}")
+                if time.perf_counter() < deadline:
+                    with harness.noting(f"{group} {name}", reasons, setting.say):
+                        answers[group, name] = peer.run(**question)
+        if "accelerator" in reasons:
+            break
+    details: dict[str, Any] = {"training": {}, "floor": {}, "sweep": {}, "repeated": {}}
+    for _, group, name, question in asked:
+        reason = reasons.get(f"{group} {name}") or reasons.get("accelerator", TOO_LATE)
+        details[group][name] = (
+            _entry(question, answers[group, name], setting.epochs)
+            if (group, name) in answers
+            else harness.missing(reason)
+        )
+    _compare(details["repeated"], answers)
+    if "accelerator" not in reasons:
+        late = time.perf_counter() > deadline
+        details["torch"] = {f"{sizes.dims[0]}d": _torch(setting, sizes, platform, late)}
+    report(len(asked) + 1)
+    seconds = counted(details)
+    single, floor = seconds["training"][f"{sizes.dims[0]}d"], seconds["floor"]["empty_scan"]
+    ratio = single / floor if single and floor else None
+    details["device"] = {key: device.get(key) for key in ("backend", "device", "versions")}
+    return Part(seconds, details, {"one_training_over_empty_scan": ratio})
+
+
+def _entry(question: dict[str, Any], answer: dict[str, Any], epochs: int) -> dict[str, Any]:
     """The entry of one question; trainings and sweeps in seconds per run of all epochs."""
-    members, share = question.get("members", 1), 1.0
-    more = {}
-    if "epochs" in question:
-        more["epochs_run"] = question["epochs"]
-    if group in ("training", "sweep"):
-        share = question["epochs"] / epochs
-        more |= {"members": members, "scaled": share != 1}
-    return summary(
-        [answer["seconds"] / members / share for answer in answers],
-        **more,
-        same_bits=all(answer["same"] for answer in answers),
-        peak_memory_bytes=answers[-1]["peak_memory_bytes"],
-        device_memory_bytes=answers[-1]["device_memory_bytes"],
-    )
+    answer, members, share = dict(answer), question.get("members", 1), 1.0
+    if question["what"] in ("training", "sweep"):
+        share = answer["epochs_run"] / epochs
+    seconds = [each / members / share for each in answer.pop("seconds")]
+    if answer.get("program_bytes"):
+        answer["bytes_per_member"] = answer["program_bytes"] / members
+    if "losses" in answer:
+        answer["loss"] = statistics.median(answer["losses"])
+    return harness.summary(seconds, **answer, members=members, scaled=share != 1)
 
 
-# --------------------------------------------------------------------------------------------------
-# How it is shown
+def _compare(entries: dict[str, Any], answers: dict[tuple[str, str], dict[str, Any]]) -> None:
+    """How far the losses of the repeated sweeps lie from those on the CPU, member by member."""
+    for name, entry in entries.items():
+        pair = answers.get(("repeated", name)), answers.get(("repeated", "cpu"))
+        if name != "cpu" and None not in pair:
+            differences = (abs(a - b) for a, b in zip(*(each["losses"] for each in pair)))
+            entry["from_cpu"] = max(differences)
+            entry["agrees"] = entry["from_cpu"] < AGREES
+
+
+def _torch(setting: Setting, sizes: Sizes, platform: dict[str, str], late: bool) -> dict[str, Any]:
+    """The entry of the plain loop in PyTorch: a few steps of it, scaled to all epochs."""
+    path, reasons = setting.folder() / "few.npz", {}
+    epochs = -(-sizes.torch_steps // -(-sizes.pairs // BATCH_SIZE))
+    with harness.noting("torch", reasons, setting.say):
+        if late:
+            raise harness.Unavailable(TOO_LATE)
+        write_problem(path, sizes.dims[0], setting, run_epochs=epochs, pairs=sizes.pairs)
+        with Peer([setting.python_torch, PEERS / "torch_training.py", path], platform) as peer:
+            about = peer.answer()
+            peer.run()  # a warm-up
+            answer = peer.run()
+            seconds = answer.pop("seconds") * setting.epochs / epochs
+            return harness.summary([seconds], **answer, **about, scaled=epochs != setting.epochs)
+    return harness.missing(reasons["torch"])
 
 
 def table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
-    """Seconds per run, runs per second by width, and what came out the same bit by bit."""
-    entries = {group: by_name for group, by_name in details.items() if group != "device"}
-    reason = entries["floor"]["empty_scan"]["reason"]
-    if reason:
-        return f"Not measured: {reason}.\n"
+    """Seconds per run, with memory and compilation; what repeats bit by bit."""
+    floor = details["floor"]["empty_scan"]
+    if floor["reason"]:
+        return f"Not measured: {floor['reason']}.\n"
+    device = details["device"]
+    entries = {group: found for group, found in details.items() if group != "device"}
     lines = [
-        f"On one {details['device']['device']} ({details['device']['backend']}). Seconds per run "
-        "of all epochs; the empty scan has as many steps as one of them.",
+        f"On one {device['device']} ({device['backend']}). Seconds per run of all epochs; sweeps "
+        "by their members. The empty scan has as many steps as one run.",
         "",
-        peer_table(entries, ratios).rstrip("\n"),
+        peer_table(entries, ratios),
         "",
-        "| members | runs per second | device memory, MiB |",
-        "|---|---|---|",
     ]
-    for width, entry in entries["sweep"].items():
-        memory = entry["device_memory_bytes"]
-        shown = f"{memory / 2**20:.0f}" if memory else "–"
-        lines.append(f"| {width} | {1 / entry['median']:.3g} | {shown} |")
-    lines.append("")
-    for name, entry in entries["repeated"].items():
-        said = "the same bits" if entry["same_bits"] else "other bits"
-        lines.append(f"- {name.replace('_', ' ')}: the same training again gives {said}")
+    for name, entry in details["repeated"].items():
+        if not entry["reason"]:
+            line = f"- {name.replace('_', ' ')}: the same sweep again gives "
+            line += "the same bits" if entry["same_bits"] else "other bits"
+            if "from_cpu" in entry:
+                agrees = "agree" if entry["agrees"] else "do not agree"
+                line += f"; its losses lie up to {entry['from_cpu']:.1e} from the CPU's: they "
+                line += f"{agrees} to 3 decimals"
+            lines.append(line)
     return "\n".join(lines) + "\n"

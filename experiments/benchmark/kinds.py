@@ -1,43 +1,58 @@
-"""All parts of the benchmark, and the figures of those that have one."""
+"""All parts of the benchmark: how each is measured, shown as a table, and drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from colour_embed.io import run_folder
-from experiments.benchmark import accelerator, growth, growth_shown, large, levers, steps, sweep
+from experiments.benchmark import accelerator, record, scaling, sweep
 from experiments.benchmark.animation import animation
-from experiments.benchmark.common import Kind
-from experiments.benchmark.startup import startup
+from experiments.benchmark.harness import Part, Setting
 from experiments.benchmark.training import training
 from experiments.benchmark.tutorial import tutorial
+
+
+class Kind(NamedTuple):
+    """How a part is measured and shown.
+
+    Attributes:
+        run: Measures it.
+        table: (details, ratios) -> its section as Markdown, without the heading.
+    """
+
+    run: Callable[[Setting], Part]
+    table: Callable[[dict[str, Any], dict[str, Any]], str] = record.peer_table
+
 
 KINDS: dict[str, Kind] = {
     "training": Kind(training),
     "tutorial": Kind(tutorial),
-    "steps": Kind(steps.steps, steps.table, steps.draw),
-    "levers": Kind(levers.levers, levers.table, page=levers.page),
     "animation": Kind(animation),
-    "sweep": Kind(sweep.sweep, sweep.table, sweep.draw),
-    "growth": Kind(growth.growth, growth_shown.table, growth_shown.draw),
-    "large": Kind(large.large, large.table, large.draw),
-    "startup": Kind(startup),
+    "sweep": Kind(sweep.sweep, sweep.table),
+    "scaling": Kind(scaling.scaling, scaling.table),
     "accelerator": Kind(accelerator.accelerator, accelerator.table),
 }
 
+FIGURES: dict[str, tuple[str, Callable[[dict[str, Any], Path], None]]] = {
+    "sweep": ("sweep_widths", sweep.draw),
+    "scaling": ("scaling", scaling.draw),
+    # What scaling was until 2026-11, in two parts.
+    "growth": ("growth", scaling.draw),
+    "large": ("large", scaling.draw),
+}
+"""The figure of a part: its name, and (details, path without suffix), which draws it."""
 
-def draw(folder: Path, out: Path) -> dict[str, list[str]]:
+
+def draw(folder: Path, out: Path) -> None:
     """Draw the figures of the parts that benchmark.json in `folder` holds, into `out`.
-
-    Returns:
-        The names of each part's figures, of the parts that have any.
 
     Raises:
         InputError: benchmark.json is missing or damaged.
     """
     details = run_folder.read_json(folder / "benchmark.json", ["details"])["details"]
-    return {
-        name: KINDS[name].draw(details[name], out)
-        for name in details
-        if KINDS[name].draw is not None
-    }
+    for part in details:
+        if part in FIGURES:
+            name, draw_part = FIGURES[part]
+            draw_part(details[part], out / name)

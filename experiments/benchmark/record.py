@@ -6,25 +6,20 @@ import contextlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from experiments.benchmark.common import Kind
+Table = Callable[[dict[str, Any], dict[str, Any]], str]
 
 
 def describe_machine() -> dict[str, Any]:
     """The machine, as far as it bears on time; no name and no path."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "cores_usable": usable,
         "memory_bytes": _memory(),
-        "load_before": load,
         "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
         "gcc": _gcc_version(),
     }
 
@@ -52,15 +47,13 @@ def _gcc_version() -> str | None:
     return told.stdout.strip() or None
 
 
-def markdown(
-    record: dict[str, Any], kinds: dict[str, Kind], figures: dict[str, list[str]] | None = None
-) -> str:
-    """The record of `run_parts` as tables for people.
+def markdown(record: dict[str, Any], tables: dict[str, Table], figures: dict[str, str]) -> str:
+    """The record of a run as tables for people.
 
     Args:
         record: What benchmark.json holds.
-        kinds: The kind of each part.
-        figures: File names of each part's figures.
+        tables: (details, ratios) -> the section of each part. Parts without one are left out.
+        figures: The name of a part's figure, of the parts that have one.
     """
     machine = record["machine"]
     memory = machine["memory_bytes"]
@@ -69,13 +62,15 @@ def markdown(
         "# Benchmark",
         "",
         f"{machine['processor']}, {machine['cores']} cores{size}, {machine['system']}. "
-        "Seconds; medians, with the least and the most.",
+        "Seconds; medians, with the least and the most. `limit` is the baseline: the same "
+        "training written by hand in C.",
     ]
-    for part, details in record["details"].items():
-        table = kinds[part].table or peer_table
-        lines += ["", f"## {part}", "", table(details, record["ratios"][part]).rstrip("\n")]
-        for name in (figures or {}).get(part, ()):
-            lines += ["", f"![{part}]({name})"]
+    for part, table in tables.items():
+        if part in record["details"]:
+            section = table(record["details"][part], record["ratios"][part])
+            lines += ["", f"## {part}", "", section.rstrip("\n")]
+            if part in figures:
+                lines += ["", f"![{part}]({figures[part]})"]
     return "\n".join(lines) + "\n"
 
 
@@ -99,8 +94,10 @@ def _rows(details: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]
             notes.append("scaled to all epochs")
         if "threads" in entry:
             notes.append(f"{entry['threads']} thread" + "s" * (entry["threads"] != 1))
-        if "encoder" in entry:
-            notes.append(f"encoded by {entry['encoder']}")
+        if "compile_seconds" in entry:
+            notes.append(f"compiled in {entry['compile_seconds']:.1f} s")
+        if entry.get("bytes_per_member"):
+            notes.append(f"{entry['bytes_per_member'] / 2**10:,.0f} KiB per member")
         memory = entry.get("peak_memory_bytes")
         yield (
             label,
@@ -116,7 +113,7 @@ def _rows(details: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def _ratio_lines(ratios: dict[str, Any], prefix: str = "") -> Iterator[str]:

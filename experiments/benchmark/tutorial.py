@@ -6,22 +6,11 @@ import functools
 import json
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from experiments.benchmark.common import (
-    ON_PROCESSOR,
-    PEERS,
-    Part,
-    Setting,
-    Timed,
-    counted,
-    empty_cache,
-    own_code,
-    round_ratios,
-    take_turns,
-)
-from experiments.benchmark.peers import process
+from experiments.benchmark import harness
+from experiments.benchmark.harness import ON_CPU, PEERS, Part, Setting
 
 
 def tutorial(setting: Setting) -> Part:
@@ -29,40 +18,32 @@ def tutorial(setting: Setting) -> Part:
     table = setting.scratch / "colours.csv"
     _write_download(table)
     runs = {
-        name: functools.partial(_run_and_clear, run, setting, table)
-        for name, run in (("ours", _run_ours), ("script", _run_script))
+        "ours": functools.partial(_run_ours, setting),
+        "script": functools.partial(_run_script, setting, table),
     }
-    details = take_turns(setting, "tutorial", runs, {})
-    seconds = {name: counted(entry) for name, entry in details.items()}
-    return Part(seconds, details, round_ratios(details, [("script", "ours")]))
+    details = harness.take_turns(setting, "tutorial", runs, {})
+    ratios = harness.round_ratios(details, [("script", "ours")])
+    return Part(harness.counted(details), details, ratios)
 
 
-def _run_and_clear(run: Callable[..., Timed], setting: Setting, table: Path) -> Timed:
-    """Run a program into a folder that goes with it."""
-    with tempfile.TemporaryDirectory(dir=setting.scratch) as out:
-        return run(setting, table, Path(out))
+def _run_ours(setting: Setting) -> dict[str, Any]:
+    with harness.empty_cache() as cache, tempfile.TemporaryDirectory(dir=setting.scratch) as out:
+        command = [sys.executable, "-m", "experiments.tutorial"]
+        command += [f"--out={out}", f"--epochs={setting.epochs}"]
+        done = harness.run_program(command, {**ON_CPU, **harness.own_code(), **cache})
+    about = {"epochs_run": setting.epochs, "scaled": False}
+    return {**about, "seconds": done.seconds, "peak_memory_bytes": done.peak_memory}
 
 
-def _run_ours(setting: Setting, table: Path, out: Path) -> Timed:
-    command = [sys.executable, "-m", "experiments.tutorial"]
-    command += [f"--out={out}", f"--epochs={setting.epochs}"]
-    with empty_cache() as cache:
-        done = process.run_program(command, {**ON_PROCESSOR, **own_code(), **cache})
-    return done.seconds, {
-        "epochs_run": setting.epochs,
-        "scaled": False,
-        "peak_memory_bytes": done.peak_memory,
-    }
-
-
-def _run_script(setting: Setting, table: Path, out: Path) -> Timed:
+def _run_script(setting: Setting, table: Path) -> dict[str, Any]:
     run_epochs = setting.keras_run_epochs
-    command = [setting.python_tf, str(PEERS / "tutorial_script.py"), str(table), str(out)]
-    command += [f"--epochs={setting.epochs}", f"--run_epochs={run_epochs}"]
-    done = process.run_program(command, ON_PROCESSOR)
+    with tempfile.TemporaryDirectory(dir=setting.scratch) as out:
+        command = [setting.python_tf, PEERS / "tutorial_script.py", table, out]
+        command += [f"--epochs={setting.epochs}", f"--run_epochs={run_epochs}"]
+        done = harness.run_program(command, ON_CPU)
     said = json.loads(done.last_line)
     if "skipped" in said:
-        raise process.Unavailable(said["skipped"])
+        raise harness.Unavailable(said["skipped"])
     ends = [0.0, *said["stages"].values()]
     stages = {name: end - start for name, start, end in zip(said["stages"], ends, ends[1:])}
     # Only the epochs after the first are scaled: the first traces and compiles, once per training.
@@ -72,15 +53,12 @@ def _run_script(setting: Setting, table: Path, out: Path) -> Timed:
     }
     for name, seconds in more.items():
         stages[f"fit_{name}"] += seconds
-    return done.seconds + sum(more.values()), {
+    return {
+        "seconds": done.seconds + sum(more.values()),
         "stages": stages,
         "epochs_run": run_epochs,
         "scaled": run_epochs != setting.epochs,
-        "frames": said["frames"],
-        "colours": said["colours"],
-        "positive": said["positive"],
-        "encoder": said["encoder"],
-        "versions": said["versions"],
+        **{key: said[key] for key in ("frames", "colours", "positive", "versions")},
         "peak_memory_bytes": done.peak_memory,
     }
 

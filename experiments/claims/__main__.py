@@ -29,11 +29,11 @@ _SEEDS = flags.DEFINE_integer(
     "seeds", 32, "Seeds of a cell; studies with many cells take a half or an eighth."
 )
 _EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs.")
-_PAIRS = flags.DEFINE_integer("pairs", 100_000, "How many pairs of colours to draw.")
+_NUM_PAIRS = flags.DEFINE_integer("num_pairs", 100_000, "How many pairs of colours to draw.")
 
 
 def main() -> None:
-    for flag, least in ((_SEEDS, 2), (_EPOCHS, 1), (_PAIRS, 1000)):
+    for flag, least in ((_SEEDS, 2), (_EPOCHS, 1), (_NUM_PAIRS, 1000)):
         if flag.value < least:
             raise InputError(f"--{flag.name} is {flag.value}: give at least {least}")
 
@@ -51,7 +51,7 @@ def main() -> None:
                 f"--only: no study is called {name!r}; give some of {', '.join(STUDIES)}"
             )
     out = Path(_OUT.value)
-    sizes = {"seeds": _SEEDS.value, "epochs": _EPOCHS.value, "pairs": _PAIRS.value}
+    sizes = {"seeds": _SEEDS.value, "epochs": _EPOCHS.value, "pairs": _NUM_PAIRS.value}
     chosen = [name for name in STUDIES if not _ONLY.value or name in _ONLY.value]
     earlier = {}
     if _TABLES.value:

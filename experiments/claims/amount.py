@@ -7,8 +7,9 @@ import pandas as pd
 
 from colour_embed import data
 from colour_embed.config import Config
-from colour_embed.evaluate import scores
-from colour_embed.viz import comparisons
+from colour_embed.evaluate.truth import best_loss, make_truth, probability_similar
+from colour_embed.viz.intervals import plot_lines
+from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -51,7 +52,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         )
         found.runs.insert(0, "pairs", count)
         found.runs["steps"] = config.epochs * -(-len(pairs) // config.batch_size)
-        floor = scores.make_truth(rgb, config.label_constant).floor
+        floor = make_truth(rgb, config.label_constant).floor
         found.runs["fresh_loss"] = floor + found.runs["excess_kl"]
         found.runs["floor"] = floor
         found.runs["own_floor"] = own_floors(setting, found, pairs)
@@ -72,15 +73,14 @@ def epochs_for(pairs: int, setting: Setting) -> int:
 
 def own_floors(setting: Setting, found, pairs: data.Pairs) -> np.ndarray:
     """The expected loss of whoever knows the truth on each member's own pairs, [members]."""
-    from colour_embed.sweeps import SweepData, training_index
+    from colour_embed.sweeps import training_pairs
 
     rgb = setting.colours.rgb
-    swept = SweepData(len(rgb), pairs, rgb)
     floors = []
     for member in found.result.members:
-        index = training_index(swept, member, ("pairs",))
+        index = training_pairs(len(rgb), pairs, member, ("pairs",))
         diff = data.pair_diff(index, rgb)
-        floors.append(data.best_loss(data.probability_similar(diff)))
+        floors.append(best_loss(probability_similar(diff)))
     return np.array(floors)
 
 
@@ -127,7 +127,7 @@ def judge(tables: Tables) -> Finding:
 
 def draw(tables: Tables):
     summary = tables["summary"]
-    figure, axes = comparisons.panels(1, 2, height=3.0)
+    figure, axes = panels(1, 2, height=3.0)
     losses = {
         "training pairs": "train_loss",
         "fresh labels of all pairs": "fresh_loss",
@@ -135,7 +135,7 @@ def draw(tables: Tables):
     }
     ticks = [1_000, 10_000, 100_000, 1_000_000]
     labels = [f"{count:,}" for count in ticks]
-    comparisons.plot_lines(
+    plot_lines(
         {name: line(rows_where(summary, measure=key), "pairs") for name, key in losses.items()},
         axes[0, 0],
         xlabel="pairs",
@@ -146,7 +146,7 @@ def draw(tables: Tables):
         tick_labels=labels,
     )
     geometry = {"Spearman with true distances": "spearman", "Procrustes disparity": "procrustes"}
-    comparisons.plot_lines(
+    plot_lines(
         {name: line(rows_where(summary, measure=key), "pairs") for name, key in geometry.items()},
         axes[0, 1],
         xlabel="pairs",
@@ -155,7 +155,7 @@ def draw(tables: Tables):
         ticks=ticks,
         tick_labels=labels,
     )
-    comparisons.letter(axes.ravel())
+    letter(axes.ravel())
     return figure
 
 

@@ -12,8 +12,10 @@ import pandas as pd
 
 from colour_embed import data
 from colour_embed.config import Config
-from colour_embed.evaluate import scores
-from colour_embed.viz import comparisons
+from colour_embed.evaluate.intervals import bootstrap_interval, interquartile_mean, wilson_interval
+from colour_embed.evaluate.truth import Truth
+from colour_embed.viz.intervals import Interval, Line
+from experiments import _cli
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,7 +151,7 @@ def train(
     axes: Mapping[str, Sequence[float]] | None = None,
     vary: Sequence[str] = ("init", "order"),
     snapshots: Sequence[int] | None = None,
-    known: tuple[scores.Truth, data.Pairs] | None = None,
+    known: tuple[Truth, data.Pairs] | None = None,
 ) -> Trained:
     """Train a grid and measure it.
 
@@ -169,37 +171,32 @@ def train(
             follow from the label rule.
     """
     from colour_embed.evaluate import tables
-    from colour_embed.sweeps import SweepData, grid, sweep
+    from colour_embed.sweeps import grid, sweep, training_pairs
 
     colours = colours or setting.colours
     pairs = pairs or setting.tutorial_pairs
-    swept = SweepData(len(colours), pairs, colours.rgb if truth is None else truth)
-    count = len(grid(seeds, dims, axes))
-    tell = setting.add(label, count * config.epochs)
+    truth = colours.rgb if truth is None else truth
+    count = len(grid(config, seeds, dims, axes))
+    bar = setting.add(label, count * config.epochs)
     result = sweep(
         config,
-        swept,
+        len(colours),
+        pairs,
         seeds,
         dims,
+        truth=truth,
         axes=axes,
         vary=vary,
         snapshots=0 if snapshots is None else count,
         schedule=snapshots or "none",
-        report=lambda event: tell(event.done, f"loss {event.loss:.4f}", event.seconds_left),
+        report=lambda event: _cli.tell(event, bar),
     )
-    if known is None:
-        measures = tables.measure(result, swept, vary)
-    else:
-        measures = scores.measure_members(
-            result.embedding,
-            np.array([member.dim for member in result.members]),
-            result.kernel,
-            result.bias,
-            *known,
-            head=config.head,
-            smoothing=config.smoothing,
-        )
-    return Trained(result, tables.member_table(result, measures))
+    known_truth, held_out = known or (truth, None)
+    index = pairs
+    if "pairs" in vary:
+        index = lambda member: training_pairs(len(colours), pairs, member, vary)  # noqa: E731
+    measures = tables.evaluate_members(result, known_truth, index, held_out=held_out)
+    return Trained(result, tables.member_table(result, measures, axes=tuple(axes or ())))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -230,13 +227,13 @@ def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
     for values, members in _groups(runs, by):
         for measure in measures:
             found = members[measure].dropna().to_numpy(float)
-            low, high = scores.bootstrap_interval(found, scores.interquartile_mean)
+            low, high = bootstrap_interval(found, interquartile_mean)
             rows.append(
                 {
                     **values,
                     "measure": measure,
                     "members": len(found),
-                    "value": scores.interquartile_mean(found) if len(found) else np.nan,
+                    "value": interquartile_mean(found) if len(found) else np.nan,
                     "low": low,
                     "high": high,
                 }
@@ -249,7 +246,7 @@ def shares(runs: pd.DataFrame, by: Sequence[str], column: str = "recovered") -> 
     rows = []
     for values, members in _groups(runs, by):
         successes = int(members[column].sum())
-        low, high = scores.wilson_interval(successes, len(members))
+        low, high = wilson_interval(successes, len(members))
         rows.append(
             {
                 **values,
@@ -289,11 +286,11 @@ def evidence(what: str, row: pd.Series) -> Evidence:
     return Evidence(what, float(row["value"]), float(row["low"]), float(row["high"]))
 
 
-def line(rows: pd.DataFrame, x: str) -> comparisons.Line:
+def line(rows: pd.DataFrame, x: str) -> Line:
     """Rows of `intervals` or `shares` as a line over the column x."""
-    return comparisons.Line(rows[x].to_numpy(float), interval(rows))
+    return Line(rows[x].to_numpy(float), interval(rows))
 
 
-def interval(rows: pd.DataFrame) -> comparisons.Interval:
+def interval(rows: pd.DataFrame) -> Interval:
     """Rows of `intervals` or `shares` as values with their intervals."""
-    return comparisons.Interval(*(rows[name].to_numpy(float) for name in ("value", "low", "high")))
+    return Interval(*(rows[name].to_numpy(float) for name in ("value", "low", "high")))

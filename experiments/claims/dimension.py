@@ -5,8 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from colour_embed.config import Config
-from colour_embed.evaluate import scores
-from colour_embed.viz import comparisons
+from colour_embed.evaluate.geometry import linear_map_disparity, procrustes_disparity
+from colour_embed.evaluate.intervals import select_dimension
+from colour_embed.evaluate.truth import make_truth
+from colour_embed.viz.intervals import plot_lines
+from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -40,12 +43,12 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
     for member in range(len(runs)):
         vectors = found.vectors(member)
         for place, name in enumerate(CHANNEL_MEASURES):
-            told = 1 - scores.linear_map_disparity(vectors, rgb[:, place : place + 1])
+            told = 1 - linear_map_disparity(vectors, rgb[:, place : place + 1])
             runs.loc[member, name] = told
         # The member table's own column is another measure from 4 dimensions on.
-        runs.loc[member, "procrustes"] = scores.procrustes_disparity(vectors, rgb)
+        runs.loc[member, "procrustes"] = procrustes_disparity(vectors, rgb)
     runs["least_r2"] = runs[list(CHANNEL_MEASURES)].min(axis=1)
-    floor = scores.make_truth(rgb, config.label_constant).floor
+    floor = make_truth(rgb, config.label_constant).floor
     measures = ("train_loss", "heldout_loss", "excess_kl", "spearman", "procrustes")
     by_dim = runs.groupby("dim")["heldout_loss"].agg(["mean", "sem"]).reset_index()
     lowest = runs.loc[runs.groupby("seed")["heldout_loss"].idxmin(), ["seed", "dim"]]
@@ -55,7 +58,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         "summary": intervals(runs, ["dim"], [*measures, *CHANNEL_MEASURES, "least_r2"]),
         "selection": by_dim.assign(
             selected=by_dim["dim"]
-            == scores.select_dimension(by_dim["dim"], by_dim["mean"], by_dim["sem"]),
+            == select_dimension(by_dim["dim"], by_dim["mean"], by_dim["sem"]),
             floor=floor,
         ),
         "lowest": shares(lowest, [], "is_true"),
@@ -111,9 +114,9 @@ def judge(tables: Tables) -> Finding:
 
 def draw(tables: Tables):
     summary = tables["summary"]
-    figure, axes = comparisons.panels(1, 3, height=2.9)
+    figure, axes = panels(1, 3, height=2.9)
     losses = {"training": "train_loss", "held-out pairs": "heldout_loss"}
-    comparisons.plot_lines(
+    plot_lines(
         {name: line(rows_where(summary, measure=key), "dim") for name, key in losses.items()},
         axes[0, 0],
         xlabel="dimension $d$",
@@ -121,21 +124,22 @@ def draw(tables: Tables):
         references={"best possible": float(tables["selection"]["floor"].iloc[0])},
         ticks=DIMS,
     )
-    comparisons.plot_lines(
+    plot_lines(
         {name: line(rows_where(summary, measure=f"r2_{name}"), "dim") for name in CHANNELS},
         axes[0, 1],
         xlabel="dimension $d$",
         ylabel="$R^2$ of the channel",
         ticks=DIMS,
+        colours={"red": "#d7191c", "green": "#1a9641", "blue": "#2c4bff"},
     )
-    comparisons.plot_lines(
-        {"to RGB": line(rows_where(summary, measure="procrustes"), "dim")},
+    plot_lines(
+        {"all channels": line(rows_where(summary, measure="procrustes"), "dim")},
         axes[0, 2],
         xlabel="dimension $d$",
-        ylabel="Procrustes disparity",
+        ylabel="Procrustes disparity to RGB",
         ticks=DIMS,
     )
-    comparisons.letter(axes.ravel())
+    letter(axes.ravel())
     return figure
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from colour_embed.config import InputError
 from colour_embed.io import run_folder
-from colour_embed.viz import plots
+from colour_embed.viz.style import save_figure
 from experiments.claims.common import Study
 from experiments.claims.studies import STUDIES
 
@@ -80,5 +80,5 @@ def draw(folder: Path, out: Path) -> list[Path]:
         tables = read_tables(folder, study)
         with run_folder.reading(folder / table_name(study, "*")):
             figure = study.draw(tables)
-        paths += plots.save_figure(figure, out / study.name)
+        paths += save_figure(figure, out / study.name)
     return paths

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from colour_embed.config import Config
-from colour_embed.evaluate import scores
-from colour_embed.viz import comparisons
+from colour_embed.evaluate.tables import spearman_of_members
+from colour_embed.evaluate.truth import make_truth
+from colour_embed.viz.intervals import Line, plot_lines
+from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -44,13 +46,9 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         axes={"learning_rate": RATES},
         snapshots=moments.tolist(),
     )
-    truth, snapshots = scores.make_truth(setting.colours.rgb), found.result.snapshots
-    dims = found.runs["dim"].to_numpy()
+    truth, snapshots = make_truth(setting.colours.rgb), found.result.snapshots
     spearman = np.stack(
-        [
-            scores.spearman_of_members(snapshots[:, place], dims, truth)
-            for place in range(len(moments))
-        ],
+        [spearman_of_members(snapshots[:, place], truth) for place in range(len(moments))],
         axis=1,
     )
     found.runs["epochs_to_most"] = [epochs_to(moments, row, MOST) for row in spearman]
@@ -124,21 +122,21 @@ def judge(tables: Tables) -> Finding:
 
 
 def draw(tables: Tables):
-    figure, axes = comparisons.panels(1, 2, height=2.9)
+    figure, axes = panels(1, 2, height=2.9)
     curves = rows_where(tables["curves"], learning_rate=TUTORIAL_RATE)
     bands = {}
     for dim in DIMS:
         rows = rows_where(curves, dim=dim)
-        bands[f"$d$ = {dim}"] = comparisons.Line(rows["epoch"].to_numpy(float) + 1, interval(rows))
-    comparisons.plot_bands(
+        bands[f"$d$ = {dim}"] = Line(rows["epoch"].to_numpy(float) + 1, interval(rows))
+    plot_lines(
         bands,
         axes[0, 0],
         xlabel="1 + epoch",
         ylabel="Spearman with true distances",
         log_x=True,
-        legend_columns=3,
+        bands=True,
     )
-    comparisons.plot_lines(
+    plot_lines(
         {
             f"$d$ = {dim}": line(rows_where(tables["summary"], dim=dim), "learning_rate")
             for dim in DIMS
@@ -148,9 +146,8 @@ def draw(tables: Tables):
         ylabel="epochs to 90 % of the final order",
         log_x=True,
         log_y=True,
-        legend_columns=3,
     )
-    comparisons.letter(axes.ravel())
+    letter(axes.ravel())
     return figure
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from colour_embed.config import Config
-from colour_embed.evaluate import geometry, scores
+from colour_embed.evaluate import geometry
 from colour_embed.evaluate.cielab import srgb_to_lab
-from colour_embed.viz import comparisons, plots
+from colour_embed.viz.embedding import plot_embedding
+from colour_embed.viz.intervals import Interval, plot_rows
+from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -76,11 +78,11 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         vectors = found.vectors(member)
         row = {}
         for name, values in coordinates.items():
-            row[f"r2_{name}"] = 1 - scores.linear_map_disparity(vectors, values[:, None])
+            row[f"r2_{name}"] = 1 - geometry.linear_map_disparity(vectors, values[:, None])
             # What lightness alone does not tell of a primary.
             rest = values - grey @ np.linalg.lstsq(grey, values, rcond=None)[0]
             if name != "lightness":
-                apart = 1 - scores.linear_map_disparity(vectors, rest[:, None])
+                apart = 1 - geometry.linear_map_disparity(vectors, rest[:, None])
                 row[f"r2_{name}_beyond_lightness"] = apart
         turned.append(sides(vectors, lightness, rgb))
         for name, chosen in groups(rgb).items():
@@ -158,8 +160,8 @@ def judge(tables: Tables) -> Finding:
 
 def draw(tables: Tables):
     summary, places = tables["summary"], tables["map"]
-    figure, axes = comparisons.panels(1, 3, height=3.0)
-    plots.plot_embedding(
+    figure, axes = panels(1, 3, height=3.0)
+    plot_embedding(
         places[["across", "along"]].to_numpy(),
         places[list(HUES)].to_numpy(),
         axes[0, 0],
@@ -174,8 +176,8 @@ def draw(tables: Tables):
 
     # Lightness tells all of itself: no second mark in its row.
     beyond = column("r2_{}_beyond_lightness", HUES)
-    padded = comparisons.Interval(*(np.append(np.nan, part) for part in beyond))
-    comparisons.plot_rows(
+    padded = Interval(*(np.append(np.nan, part) for part in beyond))
+    plot_rows(
         list(READ),
         {"read linearly": column("r2_{}", READ), "beyond lightness": padded},
         axes[0, 1],
@@ -183,14 +185,14 @@ def draw(tables: Tables):
         xlim=(-0.05, 1.05),
     )
     hues = (*HUES, "grey")
-    comparisons.plot_rows(
+    plot_rows(
         list(hues),
         {"mean of the group": column("across_{}", hues)},
         axes[0, 2],
         xlabel="where it lies across (radii)",
         references={"centre": 0.0},
     )
-    comparisons.letter(axes.ravel())
+    letter(axes.ravel())
     return figure
 
 

@@ -12,8 +12,16 @@ from scipy.special import expit
 
 from colour_embed import data
 from colour_embed.config import Config
-from colour_embed.evaluate import scores
-from colour_embed.viz import comparisons
+from colour_embed.evaluate.truth import (
+    Truth,
+    all_pairs,
+    best_loss,
+    held_out_pairs,
+    make_truth,
+    probability_similar,
+)
+from colour_embed.viz.intervals import plot_lines
+from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -53,7 +61,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         axes={"label_constant": list(constants)},
         vary=("init", "order", "labels"),
     )
-    truths = {constant: scores.make_truth(rgb, constant) for constant in constants}
+    truths = {constant: make_truth(rgb, constant) for constant in constants}
     own = [truths[constant] for constant in found.runs["label_constant"]]
     _describe(found, METHODS[0], [constants[value] for value in found.runs["label_constant"]], own)
     tables = [found.runs]
@@ -91,19 +99,17 @@ def _describe(found, method, share, truths) -> None:
 def constant_of(share: float, rgb: np.ndarray) -> float:
     """The label constant at which this share of pairs, drawn like the tutorial's, is positive."""
     items = len(rgb)
-    diff = data.pair_diff(data.all_pairs(items), rgb)
+    diff = data.pair_diff(all_pairs(items), rgb)
 
     def surplus(constant):
         # A drawn pair is one of an item with itself once in `items`, and then is positive.
-        other = data.probability_similar(diff, constant).mean()
+        other = probability_similar(diff, constant).mean()
         return 1 / items + (1 - 1 / items) * other - share
 
     return float(brentq(surplus, 1e-5, 100.0))
 
 
-def resampled(
-    share: float, rgb: np.ndarray, count: int
-) -> tuple[data.Pairs, data.Pairs, scores.Truth]:
+def resampled(share: float, rgb: np.ndarray, count: int) -> tuple[data.Pairs, data.Pairs, Truth]:
     """Pairs of the tutorial's rule, of which negatives or positives are passed over at random.
 
     A positive is kept with probability a and a negative with b, one of them 1, so that P(label = 1)
@@ -120,27 +126,27 @@ def resampled(
     """
     random = np.random.default_rng([_SEED, round(share * 1000)])
     items = len(rgb)
-    base = (data.probability_similar(data.pair_diff(data.all_pairs(items), rgb))).mean()
+    base = (probability_similar(data.pair_diff(all_pairs(items), rgb))).mean()
     base = 1 / items + (1 - 1 / items) * base
     odds = share / (1 - share) / (base / (1 - base))
     keep = np.array([min(1, 1 / odds), min(1, odds)])  # of a negative, of a positive
     kept = []
     while sum(len(part) for part in kept) < count:
         index = random.integers(0, items, (count, 2)).astype(np.int32)
-        label, _ = data.label_pairs(index, rgb, data.LABEL_CONSTANT, random.random(count))
+        label = data.label_pairs(index, rgb, data.LABEL_CONSTANT, random.random(count))
         passed = random.random(count) < keep[label.astype(int)]
         kept.append(np.column_stack([index, label])[passed])
     table = np.concatenate(kept)[:count]
     index = table[:, :2].astype(np.int32)
-    pairs = data.Pairs(index, table[:, 2].astype(np.float32), data.pair_diff(index, rgb))
-    truth = scores.make_truth(rgb)
+    pairs = data.Pairs(index, table[:, 2].astype(np.float32))
+    truth = make_truth(rgb)
     probability = kept_probability(truth.probability, odds)
-    truth = dataclasses.replace(truth, probability=probability, floor=data.best_loss(probability))
+    truth = dataclasses.replace(truth, probability=probability, floor=best_loss(probability))
     # The held-out pairs of the library, labelled anew.
-    held_out = data.held_out_pairs(items, index, rgb, data.LABEL_CONSTANT, 0)
-    chance = kept_probability(data.probability_similar(held_out.diff), odds)
+    held_out = held_out_pairs(items, index, rgb, data.LABEL_CONSTANT, 0)
+    chance = kept_probability(probability_similar(data.pair_diff(held_out.index, rgb)), odds)
     label = (random.random(len(chance)) < chance).astype(np.float32)
-    return pairs, data.Pairs(held_out.index, label, held_out.diff), truth
+    return pairs, data.Pairs(held_out.index, label), truth
 
 
 def kept_probability(probability: np.ndarray, odds: float) -> np.ndarray:
@@ -197,7 +203,7 @@ def judge(tables: Tables) -> Finding:
 
 def draw(tables: Tables):
     summary = tables["summary"]
-    figure, axes = comparisons.panels(2, 2, height=5.4)
+    figure, axes = panels(2, 2, height=5.4)
     shown = (
         ("spearman", "Spearman with true distances"),
         ("procrustes", "Procrustes disparity to RGB"),
@@ -212,7 +218,7 @@ def draw(tables: Tables):
             for method in METHODS
             for dim in DIMS
         }
-        comparisons.plot_lines(
+        plot_lines(
             lines,
             ax,
             xlabel="share of positive pairs",
@@ -220,9 +226,8 @@ def draw(tables: Tables):
             log_x=True,
             ticks=SHARES,
             tick_labels=[percent(share) for share in SHARES],
-            legend_columns=2,
         )
-    comparisons.letter(axes.ravel())
+    letter(axes.ravel())
     return figure
 
 

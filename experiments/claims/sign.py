@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from colour_embed import data
 from colour_embed.config import Config
 from colour_embed.evaluate import geometry, scores
-from colour_embed.viz import comparisons
+from colour_embed.evaluate.intervals import bootstrap_interval
+from colour_embed.evaluate.truth import base_rate_loss
+from colour_embed.viz.intervals import Line, plot_lines, plot_outcomes, plot_rows
+from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -116,7 +118,7 @@ def _paths(setting: Setting, found) -> pd.DataFrame:
                 bias, loss = best_bias(here * squared, pairs.label, bias)
                 rows.append((seed, kind, share, here, bias, loss))
     names = ["seed", "path", "share", "weight", "bias", "loss"]
-    base_rate = data.base_rate_loss(pairs.label)
+    base_rate = base_rate_loss(pairs.label)
     return pd.DataFrame(rows, columns=names).assign(base_rate_loss=base_rate)
 
 
@@ -151,7 +153,7 @@ def judge(tables: Tables) -> Finding:
     zero = rows_where(path, path="through zero")
     stuck = zero[zero["share"] == 0]["loss"].to_numpy()
     barrier = np.array([group["loss"].max() for _, group in zero.groupby("seed")])
-    low, high = scores.bootstrap_interval(barrier - stuck, np.mean)
+    low, high = bootstrap_interval(barrier - stuck, np.mean)
     height = float(np.mean(barrier - stuck))
     found.append(Evidence("barrier between the signs, nats per pair", height, low, high))
     base_rate = float(path["base_rate_loss"].iloc[0])
@@ -185,7 +187,7 @@ def judge(tables: Tables) -> Finding:
 
 
 def draw(tables: Tables):
-    figure, axes = comparisons.panels(3, 2, height=7.6)
+    figure, axes = panels(3, 2, height=7.6)
     names = list(HEADS)
     by_start, quality = tables["shares_by_start"], tables["quality"]
 
@@ -193,7 +195,7 @@ def draw(tables: Tables):
         rows = rows_where(table, **wanted).set_index("name").reindex(names)
         return interval(rows.reset_index())
 
-    comparisons.plot_rows(
+    plot_rows(
         names,
         {
             f"starts {start}": in_order(by_start, dim=2, start=start)
@@ -201,10 +203,10 @@ def draw(tables: Tables):
         },
         axes[0, 0],
         xlabel="share of runs that recover, $d$ = 2",
-        statistic="share",
+        statistic="share and 95 % interval",
         xlim=(-0.05, 1.05),
     )
-    comparisons.plot_rows(
+    plot_rows(
         names,
         {f"$d$ = {dim}": in_order(quality, dim=dim, measure="excess_kl") for dim in DIMS},
         axes[0, 1],
@@ -217,7 +219,7 @@ def draw(tables: Tables):
             cells.pivot(index="setting", columns="initial_kernel", values=name).to_numpy(int)
             for name in ("successes", "members")
         ]
-        comparisons.plot_outcomes(
+        plot_outcomes(
             *grids,
             [f"{value:g}" for value in sorted(cells["setting"].unique())],
             [f"{value:g}" for value in sorted(cells["initial_kernel"].unique())],
@@ -230,14 +232,15 @@ def draw(tables: Tables):
     base_rate = float(path["base_rate_loss"].iloc[0])
     for ax, kind in zip(axes[2], ("straight", "through zero")):
         chosen = intervals(rows_where(path, path=kind), ["share"], ["loss"])
-        comparisons.plot_bands(
-            {kind: comparisons.Line(chosen["share"].to_numpy(float), interval(chosen))},
+        plot_lines(
+            {kind: Line(chosen["share"].to_numpy(float), interval(chosen))},
             ax,
             xlabel="way from stuck (0) to good (1)",
             ylabel="training loss (nats per pair)",
+            bands=True,
             references={"guessing the base rate": base_rate},
         )
-    comparisons.letter(axes.ravel())
+    letter(axes.ravel())
     return figure
 
 

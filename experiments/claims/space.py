@@ -8,9 +8,11 @@ from scipy.optimize import brentq
 
 from colour_embed import data
 from colour_embed.config import Config
-from colour_embed.evaluate import scores
 from colour_embed.evaluate.cielab import srgb_to_lab
-from colour_embed.viz import comparisons
+from colour_embed.evaluate.geometry import distance_spearman
+from colour_embed.evaluate.truth import all_pairs, probability_similar
+from colour_embed.viz.intervals import plot_rows
+from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -56,7 +58,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
             runs.insert(1, "made_from", made_from)
             for space in SPACES:
                 runs[f"spearman_{space}"] = [
-                    scores.distance_spearman(found.vectors(member), coordinates[space])
+                    distance_spearman(found.vectors(member), coordinates[space])
                     for member in range(len(runs))
                 ]
             other = SPACES[1 - SPACES.index(made_from)]
@@ -75,10 +77,10 @@ def spaces(rgb: np.ndarray) -> dict[str, np.ndarray]:
     """
     found = {}
     for name, points in (("RGB", rgb), ("CIELAB", srgb_to_lab(rgb) / 100)):
-        diff = data.pair_diff(data.all_pairs(len(points)), points)
+        diff = data.pair_diff(all_pairs(len(points)), points)
 
         def surplus(log_unit, diff=diff):
-            return data.probability_similar(diff * np.exp(2 * log_unit)).mean() - POSITIVES
+            return probability_similar(diff * np.exp(2 * log_unit)).mean() - POSITIVES
 
         found[name] = points * np.exp(brentq(surplus, -5, 5))
     return found
@@ -117,7 +119,7 @@ def judge(tables: Tables) -> Finding:
 
 def draw(tables: Tables):
     summary = tables["summary"]
-    figure, axes = comparisons.panels(1, 2, height=3.0)
+    figure, axes = panels(1, 2, height=3.0)
     rows = [(name, made_from) for name in LISTS for made_from in SPACES]
     labels = [f"{name}, labels from {made_from}" for name, made_from in rows]
 
@@ -128,20 +130,20 @@ def draw(tables: Tables):
         ]
         return interval(pd.DataFrame(found))
 
-    comparisons.plot_rows(
+    plot_rows(
         labels,
         {f"with {space} distances": column(f"spearman_{space}") for space in SPACES},
         axes[0, 0],
         xlabel="Spearman of the map's distances",
     )
-    comparisons.plot_rows(
+    plot_rows(
         labels,
         {"space of the labels less the other": column("lead")},
         axes[0, 1],
         xlabel="lead in Spearman",
-        references={"none": 0.0},
+        references={"no lead": 0.0},
     )
-    comparisons.letter(axes.ravel())
+    letter(axes.ravel())
     return figure
 
 

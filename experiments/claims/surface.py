@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from colour_embed.config import Config
-from colour_embed.evaluate import scores
-from colour_embed.viz import comparisons
+from colour_embed.evaluate.truth import make_truth
+from colour_embed.viz.intervals import plot_lines
+from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
@@ -49,7 +50,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         for seed, place in ((fewer - by_seed["normalised", dim]) / (fewer - as_many)).items():
             places.append((seed, dim, place))
     places = pd.DataFrame(places, columns=["seed", "dim", "place"])
-    floor = scores.make_truth(setting.colours.rgb, config.label_constant).floor
+    floor = make_truth(setting.colours.rgb, config.label_constant).floor
     return {
         "runs": runs,
         "summary": intervals(runs, ["rows", "dim", "ways"], MEASURES).assign(floor=floor),
@@ -94,7 +95,7 @@ def judge(tables: Tables) -> Finding:
 
 def draw(tables: Tables):
     summary = tables["summary"]
-    figure, axes = comparisons.panels(1, 3, height=2.8)
+    figure, axes = panels(1, 3, height=2.8)
     shown = (
         ("heldout_loss", "held-out loss (nats per pair)"),
         ("spearman", "Spearman with true distances"),
@@ -106,7 +107,7 @@ def draw(tables: Tables):
             for rows in ("plain", "normalised")
         }
         floor = {"best possible": float(summary["floor"].iloc[0])}
-        comparisons.plot_lines(
+        plot_lines(
             lines,
             ax,
             xlabel="dimensions of the surface",
@@ -114,7 +115,7 @@ def draw(tables: Tables):
             ticks=np.arange(1, 5),
             references=floor if measure == "heldout_loss" else None,
         )
-    comparisons.letter(axes.ravel())
+    letter(axes.ravel())
     return figure
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from colour_embed.config import Config
-from colour_embed.evaluate.scores import bootstrap_interval
-from colour_embed.pairs.report import nearest
+from colour_embed.evaluate.geometry import nearest
+from colour_embed.evaluate.intervals import bootstrap_interval
 from experiments._training import Plan
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from colour_embed import data
-from colour_embed.evaluate import scores
+from colour_embed.evaluate.geometry import distance_spearman
 from experiments.examples.common import Example, Finding, Made, plan
 
 PERMUTATIONS = 2000
@@ -90,10 +90,10 @@ def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
     """Whether names whose colours differ lie apart, against colours dealt out at random."""
     digits = dict(zip(made.items["name"], made.items["hex"]))
     rgb = np.array([list(bytes.fromhex(digits[name])) for name in names]) / 255
-    found = scores.distance_spearman(vectors, rgb)
+    found = distance_spearman(vectors, rgb)
     generator = np.random.default_rng(0)
     by_chance = [
-        scores.distance_spearman(vectors, rgb[generator.permutation(len(names))])
+        distance_spearman(vectors, rgb[generator.permutation(len(names))])
         for _ in range(PERMUTATIONS)
     ]
     low, high = np.quantile(by_chance, (0.025, 0.975))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from colour_embed.config import InputError
-from colour_embed.pairs.report import nearest
+from colour_embed.evaluate.geometry import nearest
 from experiments.examples.common import (
     Example,
     Finding,

@@ -1,23 +1,31 @@
 """Lazy Adam: plain Adam where all is touched, NumPy's where it is not, and stillness elsewhere."""
 
+import dataclasses
 import functools
 import operator
 
+import epochs
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
 
-from colour_embed import train
-from colour_embed.config import HEADS, Config, InputError
-from colour_embed.data import WeightedPairs
-from colour_embed.engine.lazy import LazyState, lazy_step, run_lazy_epochs, start_lazy_training
+from colour_embed.config import Config, InputError
+from colour_embed.data import Pairs
+from colour_embed.engine.batches import PackedPairs, device_pairs, epoch_order
+from colour_embed.engine.layouts import as_it_is
+from colour_embed.engine.lazy import LazyState
+from colour_embed.engine.optimizers import make_optimizer
+from colour_embed.engine.start import init_training
+from colour_embed.engine.state import Batch, member_keys
+from colour_embed.heads import HEADS
 from colour_embed.model import logits
-from colour_embed.train import Batch, PackedPairs, device_pairs, member_keys
+from colour_embed.train import make_step, train_step
 
 ITEMS, COUNT, BATCH = 30, 75, 16  # five steps an epoch, the last of 11 pairs
-CONFIG = Config(dim=3, batch_size=BATCH, learning_rate=0.01, initial_scale=0.3)
+LAZY = {"optimizer": "lazy_adam", "learning_rate": 0.01}
+CONFIG = Config(dim=3, batch_size=BATCH, initial_scale=0.3, **LAZY)
 
 
 def make_pairs(count=COUNT, items=ITEMS, seed=0, weighted=False):
@@ -25,17 +33,16 @@ def make_pairs(count=COUNT, items=ITEMS, seed=0, weighted=False):
     index = generator.integers(0, items, (count, 2), dtype=np.int32)
     label = generator.integers(0, 2, count).astype(np.float32)
     weight = generator.uniform(0, 2, count) if weighted else np.ones(count)
-    return WeightedPairs(index, label, weight.astype(np.float32))
+    return Pairs(index, label, weight.astype(np.float32))
 
 
 def start(config=CONFIG, items=ITEMS, seed=3):
     keys = member_keys(np.uint32(seed))
-    return keys, start_lazy_training(config, items, keys, config.numbers())
+    return keys, init_training(config, items, keys, config.hyperparams())
 
 
 def jit_step(config):
-    optimizer = train.make_optimizer(config, config.numbers())
-    return jax.jit(functools.partial(lazy_step, config, optimizer=optimizer))
+    return jax.jit(make_step(config, config.hyperparams(), as_it_is()))
 
 
 def some_batch(first, second, seed=0, weighted=False):
@@ -49,11 +56,11 @@ def some_batch(first, second, seed=0, weighted=False):
 
 @functools.partial(jax.jit, static_argnames="config")
 def _run(config, *arguments):
-    return run_lazy_epochs(config, *arguments, transform=lambda training, metrics: metrics)
+    return epochs.run_epochs(config, *arguments, transform=lambda training, metrics: metrics)
 
 
-def run_epochs(config, training, keys, pairs, epochs):
-    return _run(config, training, keys, config.numbers(), pairs, np.asarray(epochs, np.int32))
+def run_epochs(config, training, keys, pairs, numbers):
+    return _run(config, training, keys, pairs, np.asarray(numbers, np.int32))
 
 
 def assert_close(found, expected, tolerance):
@@ -67,12 +74,12 @@ def assert_close(found, expected, tolerance):
 @pytest.mark.parametrize(("head", "normalise"), [*((h, False) for h in HEADS), ("free", True)])
 def test_where_every_row_is_touched_it_is_adam(head, normalise):
     """Items come twice or more often, five pairs are of an item with itself, some have weights."""
-    config = Config(dim=3, head=head, normalise=normalise, learning_rate=0.01, initial_scale=0.5)
-    optimizer = train.make_optimizer(config, config.numbers())
+    config = Config(dim=3, head=head, normalise=normalise, initial_scale=0.5, **LAZY)
+    optimizer = make_optimizer(config, config.hyperparams())
     state = start(config)[1].state
-    dense = state._replace(optimizer_state=state.optimizer_state.adam)
+    dense = state._replace(opt_state=state.opt_state.adam)
     lazily, logits_fn = jit_step(config), functools.partial(logits, config)
-    densely = jax.jit(functools.partial(train.train_step, logits_fn=logits_fn, optimizer=optimizer))
+    densely = jax.jit(functools.partial(train_step, logits_fn=logits_fn, optimizer=optimizer))
     for step in range(60):
         order = np.random.default_rng(step).permutation(ITEMS)
         first, second = np.append(order, order[:5]), np.append(np.roll(order, 1), order[:5])
@@ -80,9 +87,9 @@ def test_where_every_row_is_touched_it_is_adam(head, normalise):
         state, metrics = lazily(state, batch)
         dense, expected = densely(dense, batch)
         np.testing.assert_allclose(metrics, expected, rtol=1e-4)
-    assert state.optimizer_state.adam.count == 60
-    lazy = state.params, state.optimizer_state.adam
-    assert_close(lazy, (dense.params, dense.optimizer_state), 1e-4)
+    assert state.opt_state.adam.count == 60
+    lazy = state.params, state.opt_state.adam
+    assert_close(lazy, (dense.params, dense.opt_state), 1e-4)
 
 
 def test_rows_that_no_pair_names_stay_bit_for_bit():
@@ -98,7 +105,7 @@ def test_rows_that_no_pair_names_stay_bit_for_bit():
     tables = [
         [np.asarray(tree["embedding"]["embedding"]) for tree in (state.params, *memory)]
         for state in (state, after)
-        for memory in [state.optimizer_state.adam[1:]]
+        for memory in [state.opt_state.adam[1:]]
     ]
     for before, now in zip(*tables):
         np.testing.assert_array_equal(now[~touched], before[~touched])
@@ -128,7 +135,7 @@ def test_epochs_are_those_of_the_formulas(packed, weighted):
         CONFIG, training, keys, PackedPairs.of(on_device) if packed else on_device, range(1, 7)
     )
     order = [
-        np.ravel(train.epoch_order(jax.random.fold_in(keys.order, number), COUNT, BATCH))[:COUNT]
+        np.ravel(epoch_order(jax.random.fold_in(keys.order, number), COUNT, BATCH))[:COUNT]
         for number in range(1, 7)
     ]
     params, loss, mse = reference.train(
@@ -154,15 +161,14 @@ def test_epochs_are_those_of_the_formulas(packed, weighted):
 def test_where_every_step_takes_all_pairs_it_is_the_dense_training():
     """A batch of all pairs, and more room than pairs; what fills it up has no weight."""
     pairs = make_pairs(count=60, items=10)
-    config = Config(dim=2, batch_size=64, learning_rate=0.01)
+    config = Config(dim=2, batch_size=64, **LAZY)
     on_device = device_pairs(pairs, 10)
     keys, training = start(config, items=10)
     after, metrics = run_epochs(config, training, keys, on_device, range(1, 101))
-    dense = train.start_training(config, 10, keys, config.numbers())
+    plain = dataclasses.replace(config, optimizer="keras_adam")
+    dense = init_training(plain, 10, keys, config.hyperparams())
     jax.tree.map(np.testing.assert_array_equal, training.state.params, dense.state.params)
-    expected, dense_metrics = jax.jit(
-        functools.partial(train.run_epochs, config, transform=lambda training, metrics: metrics)
-    )(dense, keys, config.numbers(), on_device, np.arange(1, 101))
+    expected, dense_metrics = run_epochs(plain, dense, keys, on_device, range(1, 101))
     np.testing.assert_allclose(metrics.loss, dense_metrics.loss, rtol=1e-5)
     assert_close(after.state.params, expected.state.params, 1e-4)
 
@@ -195,11 +201,10 @@ def test_trainings_after_one_another_are_those_alone():
     keys = started[0][0]
 
     def run(training):
-        return run_lazy_epochs(
+        return epochs.run_epochs(
             CONFIG,
             training,
             keys,
-            CONFIG.numbers(),
             pairs,
             jnp.arange(1, 4),
             transform=lambda training, metrics: metrics.loss,
@@ -230,7 +235,7 @@ def test_a_training_that_diverged_stands_still():
 
 def test_its_state_is_adams_and_a_place_for_each_item():
     _, training = start()
-    state = training.state.optimizer_state
+    state = training.state.opt_state
     assert isinstance(state, LazyState)
     assert (state.place.shape, state.place.dtype) == ((ITEMS,), jnp.int32)
     assert state.adam.count == 0

@@ -1,14 +1,21 @@
-"""Alignment against SciPy's, and what a turn may and may not change."""
+"""Alignment, recovery and neighbourhoods against SciPy, scikit-learn, slow loops and by hand."""
+
+import itertools
+import math
 
 import numpy as np
 import pytest
 import scipy.linalg
 import scipy.spatial
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
+from sklearn import manifold
 
-from colour_embed.evaluate.geometry import align, principal_axes
+from colour_embed.data import load_colours
+from colour_embed.evaluate import geometry
+from colour_embed.evaluate.geometry import align, nearest, principal_axes
 
 seeds = st.integers(0, 2**32 - 1)
 dims = st.integers(1, 5)
@@ -178,3 +185,219 @@ def test_principal_axes_are_batched_and_padded():
 def test_says_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Recovery
+
+
+def _points(seed, items=40, dim=3):
+    return np.random.default_rng(seed).normal(size=(items, dim))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+def test_spearman_is_scipys(dim):
+    embedding, truth = _points(0, dim=dim), _points(1)
+    # A grid makes ties, whose mean rank is what an own implementation gets wrong first. Of whole
+    # numbers, since SciPy takes for different what rounding splits.
+    embedding = (10 * embedding).round()
+    distances = [scipy.spatial.distance.pdist(points) for points in (embedding, truth)]
+    expected = scipy.stats.spearmanr(*distances).statistic
+    assert geometry.distance_spearman(embedding, truth) == pytest.approx(expected, abs=1e-12)
+
+
+def test_spearman_by_hand():
+    # Distances 1, 3, 2 and 2, 3, 1: ranks 1, 3, 2 and 2, 3, 1, so rho = 1 - 6 * 2 / (3 * 8).
+    embedding, truth = np.array([[0.0], [1], [3]]), np.array([[0.0], [2], [3]])
+    assert geometry.distance_spearman(embedding, truth) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_procrustes_is_scipys(dim):
+    embedding, truth = _points(0, dim=dim), _points(1)
+    padded = np.pad(embedding, ((0, 0), (0, 3 - dim)))
+    _, _, expected = scipy.spatial.procrustes(truth, padded)
+    assert geometry.procrustes_disparity(embedding, truth) == pytest.approx(expected, abs=1e-12)
+
+
+def test_procrustes_of_a_flattened_cloud_is_what_the_plane_loses():
+    truth = _points(3)
+    centred = truth - truth.mean(axis=0)
+    values, axes = np.linalg.eigh(centred.T @ centred)
+    flat = centred @ axes[:, 1:]
+    assert geometry.procrustes_disparity(flat, truth) == pytest.approx(values[0] / values.sum())
+
+
+@given(seed=st.integers(0, 1000), scale=st.floats(0.1, 10), shift=st.floats(-5, 5))
+def test_measures_ignore_rotation_scale_and_place(seed, scale, shift):
+    truth = _points(seed)
+    turn, _ = np.linalg.qr(_points(seed + 1, 3))
+    moved = scale * truth @ turn + shift
+    assert geometry.distance_spearman(moved, truth) == pytest.approx(1, abs=1e-9)
+    assert geometry.procrustes_disparity(moved, truth) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_single_point_has_no_geometry():
+    collapsed, truth = np.ones((10, 2)), _points(0, 10)
+    assert np.isnan(geometry.distance_spearman(collapsed, truth))
+    assert np.isnan(geometry.procrustes_disparity(collapsed, truth))
+    assert not geometry.recovery(collapsed, truth).recovered
+
+
+def test_recovered_begins_at_one_half():
+    truth = _points(0)
+    assert geometry.recovery(truth, truth) == pytest.approx((1, 0, True), abs=1e-9)
+    unrelated = geometry.recovery(_points(1), truth)
+    assert abs(unrelated.spearman) < 0.5
+    assert not unrelated.recovered
+
+
+# Neighbours
+
+
+@pytest.mark.parametrize(("items", "neighbours"), [(40, 10), (60, 5), (23, 1), (21, 10)])
+def test_neighbour_measures_are_scikit_learns_without_ties(items, neighbours):
+    truth, embedding = _points(0, items), _points(1, items, 2) + _points(0, items)[:, :2]
+    forth = manifold.trustworthiness(truth, embedding, n_neighbors=neighbours)
+    back = manifold.trustworthiness(embedding, truth, n_neighbors=neighbours)
+    assert geometry.trustworthiness(embedding, truth, neighbours) == pytest.approx(forth, abs=1e-12)
+    assert geometry.continuity(embedding, truth, neighbours) == pytest.approx(back, abs=1e-12)
+    nearest = [
+        np.argsort(scipy.spatial.distance_matrix(p, p), axis=1)[:, 1 : neighbours + 1]
+        for p in (truth, embedding)
+    ]
+    shared = [len(set(a) & set(b)) / neighbours for a, b in zip(*nearest)]
+    assert geometry.knn_overlap(embedding, truth, neighbours) == pytest.approx(np.mean(shared))
+
+
+def _brute_neighbours(embedding, truth, k, draws=4000):
+    """The three measures, averaged over random orders of what ties, and their standard errors."""
+    generator = np.random.default_rng(0)
+    items = len(truth)
+    squares = [scipy.spatial.distance_matrix(p, p).round(9) for p in (embedding, truth)]
+    rows = []
+    for _ in range(draws):
+        ranks = []
+        for square in squares:
+            np.fill_diagonal(square, np.inf)
+            order = np.lexsort((generator.random(square.shape), square), axis=1)
+            ranks.append(order.argsort(axis=1) + 1)
+        near = [rank <= k for rank in ranks]
+        scale = 2 / (items * k * (2 * items - 3 * k - 1))
+        trust = 1 - scale * np.sum(near[0] * np.maximum(0, ranks[1] - k))
+        continuity = 1 - scale * np.sum(near[1] * np.maximum(0, ranks[0] - k))
+        rows.append((trust, continuity, np.sum(near[0] & near[1]) / (items * k)))
+    return np.mean(rows, axis=0), np.std(rows, axis=0) / math.sqrt(draws)
+
+
+@pytest.mark.parametrize("collapsed", [False, True])
+def test_neighbour_measures_with_ties_are_the_mean_over_random_orders(collapsed):
+    truth = np.random.default_rng(0).integers(0, 3, (12, 2)) / 255  # a grid, with coincidences
+    embedding = np.ones((12, 2)) if collapsed else np.random.default_rng(1).integers(0, 3, (12, 2))
+    expected, error = _brute_neighbours(embedding, truth, 3)
+    functions = (geometry.trustworthiness, geometry.continuity, geometry.knn_overlap)
+    result = [function(embedding, truth, 3) for function in functions]
+    assert np.all(np.abs(result - expected) < 5 * error + 1e-12)
+
+
+def test_ties_of_rgb_lower_the_ceiling_as_documented():
+    rgb = load_colours().rgb
+    assert geometry.trustworthiness(rgb, rgb) == pytest.approx(0.99998, abs=5e-6)
+    assert geometry.knn_overlap(rgb, rgb) == pytest.approx(0.992, abs=5e-4)
+    # Dividing by 255 splits ties by rounding, which must not decide anything.
+    assert geometry.knn_overlap(rgb, rgb) == geometry.knn_overlap(255 * rgb, (255 * rgb).round())
+
+
+def test_too_few_items_have_no_neighbourhood():
+    few = _points(0, 9)
+    assert np.isnan(geometry.trustworthiness(few, few))
+    assert np.isnan(geometry.knn_overlap(few, few))
+    assert np.isnan(geometry.continuity(_points(0, 20), _points(0, 20)))
+    assert geometry.knn_overlap(_points(0, 20), _points(0, 20)) == 1
+    broken = np.full((40, 2), np.nan)
+    for function in (
+        geometry.distance_spearman,
+        geometry.procrustes_disparity,
+        geometry.continuity,
+    ):
+        assert np.isnan(function(broken, _points(0)))
+
+
+# Linear maps and other seeds
+
+
+def test_linear_map_sees_what_is_linear_and_no_more():
+    truth = _points(0, 200)
+    embedding = truth @ _points(1, 3, 5) + 7  # any linear image, moved
+    assert geometry.linear_map_disparity(embedding, truth) == pytest.approx(0, abs=1e-12)
+    unrelated = geometry.linear_map_disparity(_points(2, 200, 6), truth)
+    assert 1 < unrelated < 1.15
+    # More columns of noise must not win, as they would if R^2 were taken on the fitted items.
+    wide = geometry.linear_map_disparity(_points(3, 200, 60), truth)
+    assert wide > unrelated
+    assert geometry.linear_map_disparity(np.ones((200, 4)), truth) == pytest.approx(1)
+    assert np.isnan(geometry.linear_map_disparity(embedding, np.ones((200, 3))))
+
+
+def test_linear_map_is_a_plain_cross_validation():
+    truth, embedding = _points(0), _points(0)[:, :2] + 0.3 * _points(1)[:, :2]
+    fold = np.random.default_rng(geometry._FOLD_SEED).permutation(40) % 10
+    error = baseline = 0.0
+    for k in range(10):
+        design = [
+            np.column_stack([np.ones(np.sum(m)), embedding[m]]) for m in (fold != k, fold == k)
+        ]
+        weights = np.linalg.pinv(design[0]) @ truth[fold != k]
+        error += np.sum((truth[fold == k] - design[1] @ weights) ** 2)
+        baseline += np.sum((truth[fold == k] - truth[fold != k].mean(axis=0)) ** 2)
+    expected = pytest.approx(error / baseline, abs=1e-12)
+    assert geometry.linear_map_disparity(embedding, truth) == expected
+    padded = np.pad(embedding, ((0, 0), (0, 4)))
+    assert geometry.linear_map_disparity(padded, truth) == expected
+
+
+@pytest.mark.parametrize("block", [1, 4, 32])
+def test_cross_seed_procrustes_is_the_single_function(block, monkeypatch):
+    monkeypatch.setattr(geometry, "_MEMBER_BLOCK", block)
+    embeddings = np.stack([_points(seed, dim=4) for seed in range(6)])
+    embeddings[1, :, 2:] = 0
+    embeddings[3, 0, 0] = np.nan
+    embeddings[4] = 2
+    result = geometry.cross_seed_procrustes(embeddings)
+    np.testing.assert_array_equal(result, result.T)
+    for i, j in itertools.product([0, 1, 2, 5], repeat=2):
+        expected = geometry.procrustes_disparity(embeddings[i], embeddings[j])
+        assert result[i, j] == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(result[[3, 4]]).all()
+    assert np.all(np.diag(result)[[0, 1, 2, 5]] == 0)
+
+
+# Nearest neighbours
+
+
+def test_nearest_by_hand_and_of_equals_the_first():
+    vectors = [[0, 0], [1, 0], [-1, 0], [0, 3], [5, 0]]
+    places, distance = nearest(vectors, [0, 4], 3)
+    assert places.tolist() == [[1, 2, 3], [1, 0, 3]]
+    np.testing.assert_allclose(distance[0], [1, 1, 3])
+    places, product = nearest(vectors, [1], 2, dot=True)
+    assert places.tolist() == [[4, 0]]
+    np.testing.assert_allclose(product, [[5, 0]])
+    assert nearest(vectors, [1], 50)[0].shape == (1, 4)
+
+
+@pytest.mark.parametrize("dot", [False, True])
+def test_nearest_in_parts_is_a_stable_sort_of_all(dot, monkeypatch):
+    vectors = np.random.default_rng(0).integers(0, 4, (50, 2))  # a grid, with ties
+    far = -(vectors @ vectors.T) if dot else ((vectors[:, None] - vectors) ** 2).sum(axis=-1)
+    far = np.where(np.eye(50, dtype=bool), 1000, far)
+    expected = np.argsort(far, axis=1, kind="stable")[:, :7]
+    monkeypatch.setattr(geometry, "_DISTANCES", 150)
+    places, values = nearest(vectors, np.arange(50), 7, dot=dot)
+    np.testing.assert_array_equal(places, expected)
+    sorted_far = np.take_along_axis(far, expected, axis=1)
+    np.testing.assert_allclose(values, -sorted_far if dot else np.sqrt(sorted_far))
+
+
+def test_nearest_of_nothing():
+    assert nearest([[1.0, 2.0]], [0])[0].shape == (1, 0)
+    assert nearest(np.ones((3, 2)), [])[0].shape == (0, 2)

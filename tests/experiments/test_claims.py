@@ -21,6 +21,14 @@ from colour_embed import data
 from colour_embed.config import Config, InputError
 from colour_embed.evaluate import scores
 from colour_embed.evaluate.cielab import srgb_to_lab
+from colour_embed.evaluate.intervals import interquartile_mean
+from colour_embed.evaluate.truth import (
+    all_pairs,
+    base_rate_loss,
+    best_loss,
+    make_truth,
+    probability_similar,
+)
 from colour_embed.io import run_folder
 from experiments.claims import (
     amount,
@@ -441,7 +449,7 @@ def test_intervals_are_of_each_group():
     second, third, fourth, fifth = np.sort(values)[1:5]
     assert row["value"] == pytest.approx((second / 2 + third + fourth + fifth / 2) / 3)
     expected = scipy.stats.bootstrap(
-        (values,), scores.interquartile_mean, method="percentile", n_resamples=20_000, rng=1
+        (values,), interquartile_mean, method="percentile", n_resamples=20_000, rng=1
     ).confidence_interval
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high), abs=0.1)
     for row in common.intervals(runs.head(1), ["dim"], ["loss"]).to_dict("records"):
@@ -491,11 +499,12 @@ def test_constant_of_gives_the_share_asked_for(share):
     constant = ratio.constant_of(share, RGB)
     generator = np.random.default_rng(0)
     index = generator.integers(0, len(RGB), (200_000, 2))
-    label, diff = data.label_pairs(index, RGB, constant, generator.random(len(index)))
-    exact = data.probability_similar(data.pair_diff(EVERY_PAIR, RGB), constant).mean()
+    diff = data.pair_diff(index, RGB)
+    label = data.label_pairs(index, RGB, constant, generator.random(len(index)))
+    exact = probability_similar(data.pair_diff(EVERY_PAIR, RGB), constant).mean()
     assert exact == pytest.approx(share, abs=1e-9)
     assert abs(label.mean() - share) < 4 * math.sqrt(share * (1 - share) / len(label))
-    assert data.probability_similar(diff, constant).mean() == pytest.approx(share, abs=0.005)
+    assert probability_similar(diff, constant).mean() == pytest.approx(share, abs=0.005)
 
 
 @pytest.mark.parametrize("share", ratio.SHARES)
@@ -505,21 +514,20 @@ def test_resampled_pairs_have_the_share_asked_for_and_the_probability_told(share
     assert len(pairs) == len(pairs.label) == count
     assert pairs.index.dtype == np.int32
     assert abs(pairs.label.mean() - share) < 4 * math.sqrt(share * (1 - share) / count)
-    np.testing.assert_array_equal(pairs.diff, data.pair_diff(pairs.index, RGB))
 
     # The odds by which the share of all that can be drawn becomes the one asked for.
-    base = data.probability_similar(data.pair_diff(EVERY_PAIR, RGB)).mean()
+    base = probability_similar(data.pair_diff(EVERY_PAIR, RGB)).mean()
     odds = share / (1 - share) * (1 - base) / base
-    plain = scores.make_truth(RGB).probability
+    plain = make_truth(RGB).probability
     np.testing.assert_allclose(
         truth.probability, odds * plain / (odds * plain + 1 - plain), rtol=1e-9, atol=1e-200
     )
 
     # Held-out pairs: exactly those unseen, and their labels follow the truth that is told.
     seen = {tuple(sorted(pair)) for pair in pairs.index.tolist()}
-    expected = [tuple(pair) not in seen for pair in data.all_pairs(len(RGB)).tolist()]
-    np.testing.assert_array_equal(held_out.index, data.all_pairs(len(RGB))[expected])
-    assert truth.floor == data.best_loss(truth.probability)
+    expected = [tuple(pair) not in seen for pair in all_pairs(len(RGB)).tolist()]
+    np.testing.assert_array_equal(held_out.index, all_pairs(len(RGB))[expected])
+    assert truth.floor == best_loss(truth.probability)
     known = truth.probability[expected]
     # Training pairs: the same truth, looked up by the pair.
     first, second = np.sort(pairs.index, axis=1).T.astype(np.int64)
@@ -568,7 +576,7 @@ def test_best_bias_is_scipys(seed, scale, start, share):
     assert abs(np.mean(expit(logits + bias) - label)) < 1e-8
     if scale == 0:
         assert bias == pytest.approx(math.log(label.mean() / (1 - label.mean())))
-        assert loss == pytest.approx(data.base_rate_loss(label))
+        assert loss == pytest.approx(base_rate_loss(label))
 
 
 @pytest.mark.parametrize(
@@ -642,10 +650,10 @@ def test_sides_do_not_depend_on_how_the_map_lies(angle, mirrored, scale):
 def test_spaces_have_the_same_share_of_positives(name):
     rgb = data.load_colours(name).rgb
     found = space.spaces(rgb)
-    index = data.all_pairs(len(rgb))
+    index = all_pairs(len(rgb))
     for space_name, points in (("RGB", rgb), ("CIELAB", srgb_to_lab(rgb))):
         scaled = found[space_name]
-        share = data.probability_similar(data.pair_diff(index, scaled)).mean()
+        share = probability_similar(data.pair_diff(index, scaled)).mean()
         assert share == pytest.approx(space.POSITIVES, abs=1e-9)
         unit = scaled[0, 0] / points[0, 0]
         np.testing.assert_allclose(scaled, unit * points, rtol=1e-9, atol=1e-12)
@@ -679,7 +687,7 @@ def test_studies_say_what_they_do():
 # --------------------------------------------------------------------------------------------------
 # The program
 
-RUN = ["--only=plane,emergence", "--seeds=2", "--epochs=3", "--pairs=3000"]
+RUN = ["--only=plane,emergence", "--seeds=2", "--epochs=3", "--num_pairs=3000"]
 TABLES = {
     "plane": ["map", "runs", "shares", "summary"],
     "emergence": ["curves", "runs", "summary"],
@@ -831,7 +839,7 @@ def test_an_update_of_other_sizes_is_refused(copy):
     [
         (["--seeds=1"], "--seeds is 1: give at least 2"),
         (["--epochs=0"], "--epochs is 0: give at least 1"),
-        (["--pairs=999"], "--pairs is 999: give at least 1000"),
+        (["--num_pairs=999"], "--num_pairs is 999: give at least 1000"),
         (["--seeds=many"], "many"),
         (["--sedes=4"], "sedes"),
         (["plane"], "'plane' is no flag"),

@@ -50,7 +50,7 @@ def test_help_explains_every_flag_and_exits_0(program):
         (["--head=positive"], "'positive'"),
         (["--colours=nowhere.csv"], "nowhere.csv"),
         (["--optimizer=adamm"], "'adamm'"),
-        (["--pairs=0"], "0"),
+        (["--num_pairs=0"], "0"),
         (["results"], "'results' is no flag"),
     ],
 )

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from colour_embed import data
-from colour_embed.evaluate import scores
+from colour_embed.evaluate.geometry import distance_spearman
 from colour_embed.io import vectors
 from experiments.examples import common, css4, drawing, les_miserables, made, words
 from experiments.examples.common import Made
@@ -187,7 +187,7 @@ def test_the_sentence_follows_from_the_files(folder):
     assert named.items == items["name"].tolist()
     rgb = np.array([list(bytes.fromhex(digits)) for digits in items["hex"]])
     found = json.loads((where / "css4" / "metrics.json").read_text())["example"]
-    assert found["spearman"] == pytest.approx(scores.distance_spearman(named.vectors, rgb))
+    assert found["spearman"] == pytest.approx(distance_spearman(named.vectors, rgb))
     assert f"{found['spearman']:.3f}" in found["sentence"]
 
 

@@ -18,8 +18,8 @@ STILLS = {"embed_2d.png", "embed_3d.png", "grid.png"}
 """What a video begins and ends with is made with the video."""
 
 FIGURES = {".png", ".pdf"}
-TUTORIAL = ["--epochs=3", "--pairs=2000"]
-SWEEP = ["--seeds=0:2", "--dims=1,2", "--heads=free,negative", "--epochs=30", "--pairs=6000"]
+TUTORIAL = ["--epochs=3", "--num_pairs=2000"]
+SWEEP = ["--seeds=0:2", "--dims=1,2", "--heads=free,negative", "--epochs=30", "--num_pairs=6000"]
 
 
 def _run(program, *arguments, status=0, options=()):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-GRID = ["--seeds=0:6", "--dims=1,2,3", "--epochs=100", "--pairs=30000", "--checkpoint_every=1"]
+GRID = ["--seeds=0:6", "--dims=1,2,3", "--epochs=150", "--num_pairs=20000", "--checkpoint_every=1"]
 COLUMNS = [
     *("seed", "dim", "kernel_init", "kernel", "bias", "train_loss", "train_mse", "heldout_loss"),
     *("excess_kl", "auc", "spearman", "procrustes", "trustworthiness", "continuity"),
@@ -31,11 +32,6 @@ def _run(out, *arguments, status=0):
     )
     assert done.returncode == status, done.stderr
     return done
-
-
-def _newest_checkpoint(out):
-    found = sorted(out.glob("checkpoint/process-0/free/state/checkpoint_*"))
-    return found[-1].name if found else ""
 
 
 @pytest.fixture(scope="module")
@@ -84,19 +80,22 @@ def test_the_tables(finished):
 @pytest.mark.parametrize("moment", ["first save", "later save", "any time"])
 def test_killed_and_resumed_is_the_same_file(finished, tmp_path, moment):
     out = tmp_path / "out"
-    # One device and small waves, so that there is much to be killed in.
+    # One device and small batches, so that there is much to be killed in.
     with subprocess.Popen(
         _command(out, "--devices=1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        state = out / "checkpoint" / "process-0" / "free" / "state"
-        if moment == "first save":  # within the save: its passing folder is there
+        state = out / "checkpoint" / "process-0" / "free"
+        if moment == "first save":  # within the save: its partial file is there
             while not (state.exists() and any(state.iterdir())):
+                assert process.poll() is None
                 time.sleep(0.001)
         elif moment == "later save":
-            while _newest_checkpoint(out) < "checkpoint_00000001":
+            while not list(state.glob("finished_*.npz")):
+                assert process.poll() is None
                 time.sleep(0.001)
         else:
             while not state.exists():
+                assert process.poll() is None
                 time.sleep(0.01)
             time.sleep(1.0)
         process.send_signal(signal.SIGKILL)
@@ -161,7 +160,7 @@ def test_two_processes_make_the_same_tables_and_one_may_die(finished, tmp_path):
         )
 
     first, second = start(0, port), start(1, port)
-    while not (out / "checkpoint" / "process-1" / "free" / "state").exists():
+    while not (out / "checkpoint" / "process-1" / "free").exists():
         time.sleep(0.01)
     second.send_signal(signal.SIGKILL)
     # The first waits for the part of the second, and loses its coordination or is stopped.
@@ -170,14 +169,20 @@ def test_two_processes_make_the_same_tables_and_one_may_die(finished, tmp_path):
     first.send_signal(signal.SIGKILL)
     first.communicate()
     assert not (out / "runs.csv").exists()
+    alone_out = out.with_name("on_one")
+    shutil.copytree(out, alone_out)
+    # On another number of processes: what either finished is taken over.
+    assert "18 runs in" in _run(alone_out, "--devices=1", "--resume").stdout
     both = [start(process, port + 1, "--resume") for process in (0, 1)]
     said = [process.communicate(timeout=200)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    found, expected = (pd.read_csv(path / "runs.csv") for path in (out, finished[0]))
-    for name in COLUMNS:
-        np.testing.assert_allclose(
-            found[name].astype(float), expected[name].astype(float), atol=2e-4, err_msg=name
-        )
+    expected = pd.read_csv(finished[0] / "runs.csv")
+    for path in (out, alone_out):
+        found = pd.read_csv(path / "runs.csv")
+        for name in COLUMNS:
+            np.testing.assert_allclose(
+                found[name].astype(float), expected[name].astype(float), atol=2e-4, err_msg=name
+            )
 
 
 def test_heads_and_axes_in_one_command(tmp_path):
@@ -204,7 +209,7 @@ def test_heads_and_axes_in_one_command(tmp_path):
         (["--dims=two"], "dims is 'two'"),
         (["--dims=0"], "dim is 0"),
         (["--heads=positive"], "'positive'"),
-        (["--normalise=maybe"], "'maybe'"),
+        (["--sweep=normalise=maybe"], "'maybe'"),
         (["--vary=weather"], "'weather'"),
         (["--sweep=learning_rate"], "sweep is 'learning_rate'"),
         (["--sweep=speed=1,2"], "'speed' cannot be swept"),
@@ -223,7 +228,7 @@ def test_bad_usage_is_one_line_and_status_2(tmp_path, arguments, part):
 
 def test_snapshots_make_a_video_of_the_members(tmp_path):
     out = tmp_path / "out"
-    arguments = ["--seeds=0:2", "--dims=1,2", "--epochs=6", "--pairs=2000", "--snapshots=4"]
+    arguments = ["--seeds=0:2", "--dims=1,2", "--epochs=6", "--num_pairs=2000", "--snapshots=4"]
     _run(out, *arguments, "--animate")
     with av.open(str(out / "grid.mp4")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from colour_embed.train import tutorial_frames
+from colour_embed.engine.schedule import tutorial_frames
 
 FIGURES = ["main", "embedding_3d", "losses", "moments_2d", "moments_3d"]
 FILES = [
@@ -22,7 +22,7 @@ FILES = [
     *("embedding_2d.csv", "embedding_3d.csv", "snapshots_2d.npz", "snapshots_3d.npz"),
     *("embed_2d.mp4", "embed_3d.mp4", "embed_2d.png", "embed_3d.png"),
 ]
-SMALL = ["--epochs=12", "--pairs=6000"]
+SMALL = ["--epochs=12", "--num_pairs=6000"]
 
 
 def _command(out, *arguments):

@@ -1,6 +1,7 @@
 """People's own pairs by scikit-learn's conventions: its checks, what holds for all, and errors."""
 
 import doctest
+import operator
 import pickle
 import re
 import subprocess
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import joblib
 import numpy as np
+import optax
 import pandas as pd
 import pytest
 import reference
@@ -28,11 +30,13 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from colour_embed import train
 from colour_embed.config import Config, InputError
+from colour_embed.heads import HEADS
 from colour_embed.model import logits
-from colour_embed.pairs import estimator, fit
+from colour_embed.pairs import estimator
 from colour_embed.pairs.estimator import NOT_FOR_PAIRS, PairEmbedding
+from colour_embed.pairs.fit import PairFit, pair_logits
+from colour_embed.train import Batch, TrainState, train_step
 
 ITEMS, COUNT = 12, 200
 PLACES = np.random.default_rng(4).uniform(0, 3, (ITEMS + 3, 2))
@@ -81,8 +85,13 @@ def fit_by_numpy(config, items, pairs, *, held_out, restarts, stopping, initial=
             values[name] = values[name] - slope
     params = reference.nested({name: value.astype(np.float32) for name, value in values.items()})
     losses, none = np.full((1, 1), loss, np.float32), np.zeros(0)
-    return fit.PairFit(
-        config, params, np.array([60]), losses, None, losses[0], 0, 60, "plateau", none, none
+    table, dense = params["embedding"]["embedding"], params["dense"]
+    if config.normalise:
+        table = table / np.linalg.norm(table, axis=1, keepdims=True)
+    kernel = float(HEADS[config.head].weight(dense["kernel"], np)[0, 0])
+    return PairFit(
+        *(config, params, table, kernel, float(dense["bias"][0])),
+        *(np.array([60]), losses, None, losses[0], 0, 60, "plateau", none, none),
     )
 
 
@@ -135,12 +144,12 @@ class PairsOfFeatures(PairEmbedding):
     xfail_strict=True,
 )
 def test_passes_nearly_all_checks_once_features_are_pairs(estimator, check, monkeypatch):
-    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    monkeypatch.setattr("colour_embed.pairs.estimator.fit_pairs", fit_by_numpy)
     check(estimator)
 
 
 def test_works_with_cross_validation_and_its_scorers(monkeypatch):
-    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    monkeypatch.setattr("colour_embed.pairs.estimator.fit_pairs", fit_by_numpy)
     hard = (LABELS > 0.5).astype(int)
     assert cross_val_score(PairEmbedding(), PAIRS, hard, scoring="roc_auc", cv=3).min() > 0.8
     soft = cross_val_score(PairEmbedding(), NAMES[PAIRS], LABELS, cv=3)
@@ -172,7 +181,7 @@ def test_attributes(fitted):
 def test_predictions_are_the_model_s(fitted):
     every = np.stack(np.mgrid[:ITEMS, :ITEMS], axis=-1).reshape(-1, 2)
     found = fitted.decision_function(every)
-    by_jax = fit.pair_logits(Config(head="negative"), fitted._params, every)
+    by_jax = pair_logits(Config(head="negative"), fitted._params, every)
     np.testing.assert_allclose(found, by_jax, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found, fitted.decision_function(every[:, ::-1]))
     proba = fitted.predict_proba(every)
@@ -195,10 +204,10 @@ def test_predictions_are_the_model_s(fitted):
 
 @pytest.mark.parametrize(("head", "normalise"), [("dot", False), ("matched", True)])
 def test_predictions_of_other_heads_are_the_model_s(head, normalise, monkeypatch):
-    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    monkeypatch.setattr("colour_embed.pairs.estimator.fit_pairs", fit_by_numpy)
     model = PairEmbedding(head=head, normalise=normalise).fit(PAIRS, LABELS)
     config = Config(head=head, normalise=normalise)
-    by_jax = fit.pair_logits(config, model._params, PAIRS)
+    by_jax = pair_logits(config, model._params, PAIRS)
     np.testing.assert_allclose(model.decision_function(PAIRS), by_jax, rtol=1e-4, atol=1e-4)
     if normalise:
         np.testing.assert_allclose(np.linalg.norm(model.embedding_, axis=1), 1, rtol=1e-6)
@@ -216,7 +225,7 @@ def test_names_are_placed_as_ids_are(fitted, named):
 
 
 def test_any_hashable_is_a_name_and_ids_may_have_gaps(monkeypatch):
-    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    monkeypatch.setattr("colour_embed.pairs.estimator.fit_pairs", fit_by_numpy)
     keys = np.empty(4, object)
     keys[:] = [("a", 1), frozenset("b"), "c", 4]
     pairs = keys[[[0, 1], [2, 3], [1, 3]]]
@@ -341,7 +350,7 @@ def test_held_out_share(monkeypatch):
         seen.update(pairs=pairs, held_out=held_out)
         return fit_by_numpy(config, items, pairs, held_out=held_out, **rest)
 
-    monkeypatch.setattr(estimator, "fit_pairs", engine)
+    monkeypatch.setattr("colour_embed.pairs.estimator.fit_pairs", engine)
     for share, count, expected in (
         ("auto", 999, 0),
         ("auto", 1000, 100),
@@ -488,7 +497,7 @@ def test_nothing_is_answered_before_a_fit(method, arguments):
 
 
 def test_a_column_of_labels_is_taken_with_a_warning(monkeypatch):
-    monkeypatch.setattr(estimator, "fit_pairs", fit_by_numpy)
+    monkeypatch.setattr("colour_embed.pairs.estimator.fit_pairs", fit_by_numpy)
     with pytest.warns(DataConversionWarning):
         PairEmbedding().fit(PAIRS, LABELS[:, None])
 
@@ -543,9 +552,12 @@ def _loss_and_gradient(params, first, second, label, weight):
     def logits_fn(params, first, second):
         return logits(Config(head="negative"), params, first, second)
 
-    batch = train.Batch(first, second, label, weight)
-    gradient, metrics = train.train_gradient(params, batch, logits_fn=logits_fn)
-    return metrics.loss, gradient
+    # An optimiser that adds the gradient, so that what a step moves is the gradient.
+    optimizer = optax.identity()
+    state = TrainState(params, optimizer.init(params))
+    batch = Batch(first, second, label, weight)
+    after, metrics = train_step(state, batch, logits_fn=logits_fn, optimizer=optimizer)
+    return metrics.loss, jax.tree.map(operator.sub, after.params, params)
 
 
 def loss_and_gradient(pairs, labels, weights, init):

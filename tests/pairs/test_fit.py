@@ -10,10 +10,12 @@ import pytest
 
 from colour_embed import train
 from colour_embed.config import Config, InputError
-from colour_embed.data import Pairs, WeightedPairs
+from colour_embed.data import Pairs
+from colour_embed.engine.batches import DevicePairs, device_pairs
+from colour_embed.engine.optimizers import LAZY_ADAM
 from colour_embed.model import init_params
 from colour_embed.pairs import fit as pair_fit
-from colour_embed.pairs.fit import LAZY, PairFit, Stopping, fit_pairs, pair_logits
+from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs, pair_logits
 
 ITEMS, COUNT = 12, 40
 CONFIG = Config(dim=2, batch_size=64, learning_rate=0.05, head="negative", initial_scale=0.5)
@@ -23,7 +25,7 @@ HUGE = 10**6  # a patience that never ends, and a tolerance that nothing gains
 def make_pairs(index, label, weight=None):
     weight = np.ones(len(label)) if weight is None else weight
     floats = (np.asarray(values, np.float32) for values in (label, weight))
-    return WeightedPairs(np.asarray(index, np.int32).reshape(-1, 2), *floats)
+    return Pairs(np.asarray(index, np.int32).reshape(-1, 2), *floats)
 
 
 def random_pairs(count=COUNT, items=ITEMS, seed=0, weighted=False):
@@ -37,7 +39,7 @@ PAIRS = random_pairs()
 
 
 def few_steps(steps=40, look=10):
-    return Stopping(max_steps=steps, look=look, patience=HUGE)
+    return Stopping(max_steps=steps, evaluate_every=look, patience=HUGE)
 
 
 def run(config=CONFIG, pairs=PAIRS, items=ITEMS, **arguments) -> PairFit:
@@ -99,7 +101,9 @@ def test_a_soft_label_is_a_mixture_of_hard_ones():
 
 def test_a_soft_label_is_what_the_probability_comes_to():
     pairs = make_pairs([[0, 1], [1, 2]], [0.3, 0.8])
-    fit = run(pairs=pairs, items=3, stopping=Stopping(max_steps=2000, look=100, tolerance=0))
+    fit = run(
+        pairs=pairs, items=3, stopping=Stopping(max_steps=2000, evaluate_every=100, tolerance=0)
+    )
     probability = 1 / (1 + np.exp(-pair_logits(CONFIG, fit.params, pairs.index)))
     np.testing.assert_allclose(probability, [0.3, 0.8], atol=1e-3)
 
@@ -127,7 +131,7 @@ def test_a_pair_without_weight_changes_nothing():
 def test_the_loss_of_many_pairs_is_taken_in_parts(monkeypatch, count, weighted):
     monkeypatch.setattr(pair_fit, "_EVALUATED", 16)
     pairs = random_pairs(count, weighted=weighted)
-    parts, shares = pair_fit._in_parts(train.device_pairs(pairs, ITEMS))
+    parts, shares = pair_fit._in_parts(device_pairs(pairs, ITEMS))
     assert parts.label.shape == shares.shape == (-(-count // 16), 16)
     assert np.sum(shares) == pytest.approx(1, abs=1e-6)
     assert (np.ravel(shares)[count:] == 0).all()
@@ -152,7 +156,7 @@ def test_the_loss_of_a_million_pairs_takes_little_memory():
     shape = (16, 2**16)
     ids = jax.ShapeDtypeStruct(shape, jnp.int32)
     values = jax.ShapeDtypeStruct(shape, jnp.float32)
-    pairs = train.DevicePairs(ids, ids, values)
+    pairs = DevicePairs(ids, ids, values)
     config = Config(dim=16)
     params = jax.eval_shape(
         jax.vmap(lambda key: init_params(config, 1000, key)), jax.random.split(jax.random.key(0))
@@ -167,13 +171,13 @@ def test_the_loss_of_a_million_pairs_takes_little_memory():
 def test_the_plateau_rule_by_hand():
     """Nothing gains so much: a first look, and from then on each one lowers the rate or ends it."""
     told = []
-    stopping = Stopping(max_steps=HUGE, look=1, tolerance=HUGE, patience=1, falls=2)
+    stopping = Stopping(max_steps=HUGE, evaluate_every=1, tolerance=HUGE, patience=1, drops=2)
     fit = run(stopping=stopping, report=told.append)
     assert fit.stopped == "plateau"
     assert fit.step.tolist() == [1, 2, 3, 4]
-    assert [each.falls for each in told] == [0, 1, 2, 2]
-    assert [each.steps for each in told] == [1, 2, 3, 4]
-    assert {each.max_steps for each in told} == {HUGE}
+    assert [each.drops for each in told] == [0, 1, 2, 2]
+    assert [each.done for each in told] == [1, 2, 3, 4]
+    assert {each.total for each in told} == {HUGE}
     # Each step was the best so far. An Adam that starts anew moves each value by its rate.
     moved = np.abs(np.diff(fit.snapshots, axis=0)).max(axis=(1, 2))
     np.testing.assert_allclose(moved[[0, 2, 3]], [0.05, 0.005, 0.0005], rtol=1e-3)
@@ -183,7 +187,7 @@ def test_the_plateau_rule_by_hand():
 def test_a_training_that_comes_to_its_end_says_so(falls):
     """The loss of two pairs that have their probabilities is their entropy, which none can beat."""
     pairs = make_pairs([[0, 1], [1, 2]], [0.3, 0.8])
-    stopping = Stopping(look=20, patience=4, falls=falls)
+    stopping = Stopping(evaluate_every=20, patience=4, drops=falls)
     told = []
     fit = run(
         pairs=pairs, items=3, held_out=pairs, restarts=3, stopping=stopping, report=told.append
@@ -203,7 +207,7 @@ def test_a_training_that_comes_to_its_end_says_so(falls):
             ended = look
         elif waited == stopping.patience:
             fell, waited = fell + 1, 0
-        assert event.falls == fell
+        assert event.drops == fell
         assert event.loss == fit.heldout_loss[: look + 1].min()
     assert ended == len(told) - 1
     assert fell == falls
@@ -259,7 +263,7 @@ def test_the_best_restart_is_kept():
     assert (fit.loss.shape, fit.loss.dtype) == ((4, 3), np.float32)
 
 
-@pytest.mark.parametrize("optimizer", ["keras_adam", LAZY])
+@pytest.mark.parametrize("optimizer", ["keras_adam", LAZY_ADAM])
 def test_a_restart_does_not_depend_on_the_others(optimizer):
     config = dataclasses.replace(CONFIG, optimizer=optimizer)
     few, many = (run(config, restarts=restarts).loss for restarts in (1, 3))
@@ -268,20 +272,24 @@ def test_a_restart_does_not_depend_on_the_others(optimizer):
 
 def test_restarts_after_one_another_are_those_trained_as_one(monkeypatch):
     """Also where each went back to a best look of its own when the rate fell."""
-    arguments = {"stopping": Stopping(look=2, patience=6), "restarts": 4, "learning_rate": 0.01}
+    arguments = {
+        "stopping": Stopping(evaluate_every=2, patience=6),
+        "restarts": 4,
+        "learning_rate": 0.01,
+    }
     as_one, _ = overfitting(**arguments)
     # The rate falls after the seventh look.
     assert set(as_one.heldout_loss[:7].argmin(axis=0).tolist()) == {0, 4}
-    pair_fit._advance.clear_cache()
-    monkeypatch.setattr(pair_fit, "VALUE_BY_VALUE", "none")
+    pair_fit._train.clear_cache()
+    monkeypatch.setattr(pair_fit, "KERAS_ADAM", "none")
     alone, _ = overfitting(**arguments)
-    pair_fit._advance.clear_cache()
+    pair_fit._train.clear_cache()
     np.testing.assert_allclose(alone.loss, as_one.loss, rtol=1e-5)
     np.testing.assert_allclose(alone.heldout_loss, as_one.heldout_loss, rtol=1e-5)
 
 
 def test_the_first_restart_starts_as_the_seed_does():
-    pairs = Pairs(PAIRS.index, PAIRS.label, np.zeros(COUNT))
+    pairs = Pairs(PAIRS.index, PAIRS.label)
     config = dataclasses.replace(CONFIG, seed=7, epochs=1)
     expected = train.fit(config, ITEMS, pairs, snapshots=[0, 1])
     fit = run(config, stopping=few_steps(2, 2))
@@ -338,7 +346,7 @@ def test_a_training_interrupted_before_its_first_look_is_where_it_started(monkey
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pair_fit, "_advance", interrupted)
+    monkeypatch.setattr(pair_fit, "_train", interrupted)
     fit = run(restarts=2, held_out=PAIRS)
     assert fit.stopped == "interrupted"
     assert fit.loss.shape == fit.heldout_loss.shape == (0, 2)
@@ -365,7 +373,7 @@ def test_a_restart_that_diverged_does_not_hide_the_others(monkeypatch, held_out)
         return keys, training
 
     monkeypatch.setattr(pair_fit, "_start", spoilt)
-    fit = run(restarts=3, held_out=held_out, stopping=Stopping(max_steps=400, look=10))
+    fit = run(restarts=3, held_out=held_out, stopping=Stopping(max_steps=400, evaluate_every=10))
     assert np.isinf(fit.restart_loss[0])
     assert np.isfinite(fit.restart_loss[1:]).all()
     assert fit.best > 0
@@ -378,7 +386,7 @@ def test_a_loss_that_is_no_number_does_not_hide_the_others(monkeypatch):
     monkeypatch.setattr(
         pair_fit, "_mean_losses", lambda *arguments: losses(*arguments).at[1].set(jnp.nan)
     )
-    fit = run(restarts=3, stopping=Stopping(max_steps=400, look=10))
+    fit = run(restarts=3, stopping=Stopping(max_steps=400, evaluate_every=10))
     assert np.isinf(fit.restart_loss[1])
     assert fit.best_step > 100
 
@@ -410,13 +418,13 @@ def test_snapshots_of_unit_rows_are_unit_rows():
 
 def test_where_every_step_names_every_item_lazy_is_plain():
     assert len(np.unique(PAIRS.index)) == ITEMS
-    lazy = dataclasses.replace(CONFIG, optimizer=LAZY)
+    lazy = dataclasses.replace(CONFIG, optimizer=LAZY_ADAM)
     assert_same_training(run(lazy, restarts=3), run(restarts=3), 1e-4)
 
 
 def test_lazy_starts_again_when_the_rate_falls():
-    lazy = dataclasses.replace(CONFIG, optimizer=LAZY)
-    stopping = Stopping(max_steps=HUGE, look=1, tolerance=HUGE, patience=1, falls=1)
+    lazy = dataclasses.replace(CONFIG, optimizer=LAZY_ADAM)
+    stopping = Stopping(max_steps=HUGE, evaluate_every=1, tolerance=HUGE, patience=1, drops=1)
     fit = run(lazy, stopping=stopping)
     moved = np.abs(np.diff(fit.snapshots, axis=0)).max(axis=(1, 2))
     np.testing.assert_allclose(moved[[0, 2]], [0.05, 0.005], rtol=1e-3)
@@ -440,7 +448,7 @@ def test_lazy_starts_again_when_the_rate_falls():
             {
                 "frozen": np.zeros(ITEMS, bool),
                 "initial": start(),
-                "config": dataclasses.replace(CONFIG, optimizer=LAZY),
+                "config": dataclasses.replace(CONFIG, optimizer=LAZY_ADAM),
             },
             "no lazy optimiser",
         ),
@@ -457,7 +465,7 @@ def test_lazy_starts_again_when_the_rate_falls():
         (
             {
                 "config": dataclasses.replace(
-                    CONFIG, optimizer=LAZY, optimizer_options={"weight_decay": 0.1}
+                    CONFIG, optimizer=LAZY_ADAM, optimizer_options={"weight_decay": 0.1}
                 )
             },
             "lazy_adam takes no options",
@@ -473,10 +481,10 @@ def test_what_does_not_go_together_is_refused(arguments, message):
     ("values", "message"),
     [
         ({"max_steps": 0}, "max_steps is 0: give a whole number of at least 1"),
-        ({"look": 0}, "look is 0"),
-        ({"look": 2.5}, "look is 2.5"),
+        ({"evaluate_every": 0}, "evaluate_every is 0"),
+        ({"evaluate_every": 2.5}, "evaluate_every is 2.5"),
         ({"patience": True}, "patience is True"),
-        ({"falls": -1}, "falls is -1: give a whole number of at least 0"),
+        ({"drops": -1}, "drops is -1: give a whole number of at least 0"),
         ({"tolerance": -1e-9}, "tolerance is -1e-09: give a finite number of 0 or more"),
         ({"tolerance": np.nan}, "tolerance is nan"),
         ({"tolerance": np.inf}, "tolerance is inf"),

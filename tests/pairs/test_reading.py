@@ -1,7 +1,5 @@
 """Pairs that people bring: what is read, by which rules, and the sets made of it."""
 
-import csv
-import gzip
 import io
 import itertools
 import subprocess
@@ -10,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import parquet
+from pairs.fuzz import as_parquet, as_text, exactly, packed, same
 
 from colour_embed.config import InputError
-from colour_embed.io import tables
+from colour_embed.io import parquet_tables, text_tables
 from colour_embed.pairs import reading, sampling
 from colour_embed.pairs.reading import draw_negatives, estimate_bytes, read_pairs, split_held_out
 
@@ -31,27 +28,6 @@ PAIRS = st.lists(
     min_size=1,
     max_size=12,
 )
-
-
-def as_text(rows, separator=",", end="\n", quote_all=False):
-    # A carriage return in a cell is only put in quotes by itself where lines end in one.
-    quote_all = quote_all or any("\r" in str(cell) for row in rows for cell in row)
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=separator, lineterminator=end, quoting=quoting).writerows(rows)
-    return text.getvalue().encode()
-
-
-def packed(content, level=1):
-    return gzip.compress(content, level, mtime=0)  # the same in each process that collects tests
-
-
-def as_parquet(rows, **options):
-    header, *body = rows
-    sink = io.BytesIO()
-    columns = {name: [row[place] for row in body] for place, name in enumerate(header)}
-    parquet.write_table(pa.table(columns), sink, **options)
-    return sink.getvalue()
 
 
 @pytest.fixture
@@ -70,26 +46,6 @@ def only_fast(monkeypatch):
         raise AssertionError("fell back on the exact reader")
 
     monkeypatch.setattr(reading, "_gather_records", refuse)
-
-
-def exactly(path, **options):
-    """Read with the exact reader alone."""
-
-    def refuse(*_):
-        raise tables.NotPlain
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "table_pieces", refuse)
-        return read_pairs(path, **options)
-
-
-def same(one, other):
-    assert one.items == other.items
-    np.testing.assert_array_equal(one.index, other.index)
-    np.testing.assert_array_equal(one.label, other.label)
-    np.testing.assert_array_equal(one.weight, other.weight)
-    assert one.warnings == other.warnings
-    assert one.column_names == other.column_names
 
 
 # What is read
@@ -194,7 +150,7 @@ def test_pieces_and_rows_and_the_whole_are_alike(tmp_path_factory, rows, piece, 
     whole = read_pairs(path)
     same(whole, exactly(path))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "PIECE_BYTES", piece)
+        patch.setattr(text_tables, "PIECE_BYTES", piece)
         same(whole, read_pairs(path))
 
 
@@ -202,7 +158,7 @@ def test_pieces_are_read_fast(write, only_fast, monkeypatch):
     rows = [[f"n{i}", f'"{i + 1}",\n' if i % 3 else f"n{i + 1}", i % 2] for i in range(500)]
     path = write(as_text([HEADER, *rows]))
     whole = read_pairs(path)
-    monkeypatch.setattr(tables, "PIECE_BYTES", 100)
+    monkeypatch.setattr(text_tables, "PIECE_BYTES", 100)
     pieces = []
     table = read_pairs(path, report=pieces.append)
     same(whole, table)
@@ -215,7 +171,7 @@ def test_row_groups_of_parquet(write, monkeypatch):
     rows = [HEADER, *([f"n{i % 7}", f"n{i % 5 + 7}", i % 2] for i in range(100))]
     path = write(as_parquet(rows, row_group_size=9), "pairs.parquet")
     whole = read_pairs(path)
-    monkeypatch.setattr(tables, "PIECE_ROWS", 4)
+    monkeypatch.setattr(parquet_tables, "PIECE_ROWS", 4)
     same(whole, read_pairs(path))
     same(whole, exactly(path))
 
@@ -332,16 +288,16 @@ def test_ids(write):
     table = read_pairs(path, ids=True)
     assert table.items == ["0", "1", "2", "3"]
     assert table.index.tolist() == [[0, 3], [3, 1], [1, 0]]
-    assert table.warnings == ["1 item in no pair: kept, but where they lie means nothing"]
+    assert table.warnings == ["1 item in no pair: kept, but no pair determines the position"]
     items = write("name\na\nb\nc\nd\ne\n", "items.csv")
     assert read_pairs(path, ids=True, items=items).items == list("abcde")
     assert read_pairs(path).items == ["0", "3", "3.0", "1", " 1 "]
 
 
-# What is odd
+# Warnings
 
 
-def test_oddities_are_counted_and_said(write):
+def test_warnings_count_what_they_name(write):
     rows = [
         *(["a", "b", 1], ["b", "a", 0], ["a", "b", 1], ["c", "c", 1], ["c", "d", 1], ["e", "e", 0]),
         *(["d", "c", 1], ["d", "a\nb", 0.5], ["a\nb", "d", 0.25]),
@@ -349,12 +305,12 @@ def test_oddities_are_counted_and_said(write):
     table = read_pairs(write(as_text([HEADER, *rows])))
     assert table.items == ["a", "b", "c", "d", "e", "a\nb"]
     assert table.index.tolist() == [[0, 1], [1, 0], [0, 1], [2, 3], [3, 2], [3, 5], [5, 3]]
-    selves, against, groups, untied = table.warnings
+    selves, against, groups, isolated = table.warnings
     assert "2 pairs of an item with itself: dropped" in selves
     assert "2 pairs in 5 rows with labels that differ, such as 'a' and 'b': kept" in against
-    assert "2 groups of items that no pairs tie together" in groups
+    assert "2 groups of items that no pairs connect" in groups
     assert "largest of 3 and the smallest of 2" in groups
-    assert "1 item in no pair" in untied
+    assert "1 item in no pair" in isolated
     assert all(line.isprintable() for line in table.warnings)
 
 
@@ -362,7 +318,7 @@ def test_oddities_are_counted_and_said(write):
 def test_a_single_class(write, label, hint):
     table = read_pairs(write(f"a,b,label\nx,y,{label}\ny,z,{label}\n"))
     (line,) = table.warnings
-    assert f"all 2 labels are {label}: trained all the same" in line
+    assert f"all 2 labels are {label}: kept, but there is nothing to tell apart" in line
     assert ("positives_only" in line) == hint
     if hint:
         assert read_pairs(write("a,b\nx,y\ny,z\n"), positives_only=True).warnings == []
@@ -623,7 +579,7 @@ def test_a_million_rows_within_bounds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module", ["pairs.reading", "pairs.vocabulary", "pairs.sampling", "io.tables"]
+    "module", ["pairs.reading", "pairs.vocabulary", "pairs.sampling", "io.tables", "data"]
 )
 def test_import_is_cheap(module):
     heavy = "{'jax', 'flax', 'pandas', 'pyarrow', 'scipy'}"

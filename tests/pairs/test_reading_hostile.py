@@ -1,4 +1,4 @@
-"""What is wrong with files of pairs: one line each, with the file, the rows, the column, a mend."""
+"""Faulty files of pairs: one line each, with the file, the rows, the column and a hint."""
 
 import io
 import os
@@ -6,13 +6,14 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from test_pair_files import HEADER, as_parquet, as_text, packed
+from pairs.fuzz import as_parquet, as_text, packed
 
 from colour_embed.config import InputError
-from colour_embed.io import tables
+from colour_embed.io import text_tables
 from colour_embed.pairs import reading
 from colour_embed.pairs.reading import estimate_bytes, read_pairs
 
+HEADER = ["first", "second", "label"]
 GOOD = "first,second,label\nred,navy,1\n"
 IDS = "i,j,label\n0,1,1\n"
 COUNTS = "a,b,count\nx,y,2\n"
@@ -54,11 +55,14 @@ BAD_TABLES = {
     "label twice": ("a,b,label,Label\nx,y,1,1\n", ["row 1, column 'label'", "twice", "leave one"]),
     "item twice": ("a,b,a,label\nx,y,z,1\n", ["row 1, column 'a'", "twice", "leave one"]),
     "no header": ("red,navy,1\nred,teal,0\n", ["row 1", "no column holds labels"]),
-    "short row": (GOOD + "a,b\n", ["row 3:", "2 cells, but the header has 3", "comma in quotes"]),
-    "short rows": (GOOD + "a,b\na\nc,d,1\nb,a\n", ["rows 3, 4, 6:", "2 cells, but"]),
+    "short row": (GOOD + "a,b\n", ["row 3, column 'label'", "2 cells, but the header has 3"]),
+    "short rows": (
+        GOOD + "a,b\na\nc,d,1\nb,a\n",
+        ["rows 3, 6, column 'label'", "2 cells, but", "(1 more row at fault)"],
+    ),
     "long row": (
         GOOD + "a, b,c,1\n",
-        ["row 3:", "4 cells", "put names that hold a comma in quotes"],
+        ["row 3, column 'label'", "4 cells", "put names that hold a comma in quotes"],
     ),
     "unclosed quote": (GOOD + '"a,b,1\nc,d,0\n', ["row 3:", "quotation marks", "close each"]),
     "text after a quote": (GOOD + '"a"b,c,1\n', ["row 3:", "quotation marks", "close each"]),
@@ -74,7 +78,10 @@ BAD_TABLES = {
     "row of commas": (GOOD + ",,\n", ["row 3, column 'first'", "an empty cell is no name"]),
     "name of spaces": (GOOD + "\u3000,b,1\n", ["row 3, column 'first'", "an empty cell"]),
     "long name": (GOOD + f"{'x' * 1001},b,1\n", ["row 3, column 'first'", "1,000 characters"]),
-    "far too long a name": (GOOD + f"{LONG},b,1\n", ["row 3", "1,000 characters"]),
+    "far too long a name": (
+        GOOD + f"{LONG},b,1\n",
+        ["row 3", "over 131,072 characters", "shorten it"],
+    ),
     "label -1": (
         GOOD + "a,b,-1\n",
         ["row 3, column 'label'", "'-1' is no label", "0 (dissimilar)"],
@@ -237,7 +244,7 @@ def test_cut_files(write, name, cut):
     content = as_parquet(rows) if name == "p.parquet" else packed(as_text(rows))
     message = refused(write(content[:cut], name))
     assert any(word in message for word in ("damaged or cut short", "is not compressed"))
-    assert any(mend in message for mend in ("file again", "leave .gz out"))
+    assert any(hint in message for hint in ("file again", "leave .gz out"))
 
 
 def test_damaged_gzip(write):
@@ -262,7 +269,7 @@ def test_more_than_estimated_is_stopped_while_reading(write, monkeypatch):
     needed = estimate_bytes(path)
     assert len(read_pairs(path, max_bytes=needed)) == 5000
     monkeypatch.setattr(reading, "_estimate", lambda *_: (5000, 0))
-    monkeypatch.setattr(tables, "PIECE_BYTES", 10_000)
+    monkeypatch.setattr(text_tables, "PIECE_BYTES", 10_000)
     events = []
     message = refused(path, max_bytes=300_000, report=events.append)
     assert "allow more memory" in message
@@ -276,7 +283,7 @@ def test_a_file_that_changes_while_it_is_read(write, monkeypatch, name, change):
     content = as_parquet(rows, row_group_size=100) if "parquet" in name else as_text(rows)
     path = write(packed(content) if name.endswith("gz") else content, name)
     size, written = os.path.getsize(path), os.stat(path).st_mtime_ns
-    monkeypatch.setattr(tables, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(text_tables, "PIECE_BYTES", 1000)
 
     def change_it(progress):
         if not os.path.exists(path) or os.stat(path).st_mtime_ns != written:

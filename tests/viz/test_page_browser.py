@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_page import EVIL, small_run, write_sweep
+from viz.test_page import EVIL, small_run, write_sweep
 
 from colour_embed.viz import page as pages
 

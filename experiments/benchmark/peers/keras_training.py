@@ -8,19 +8,20 @@ the end it is the same. So it passes the benchmark's check at 10 epochs, and may
 
 import time
 
-from _serve import serve
+from _peer import load_problem, serve
 
 
-def prepare(problem):
+def prepare(path):
     import keras
 
+    problem = load_problem(path)
     items, dim = problem.embedding.shape
 
     def squared_distance(rows):
         return keras.ops.sum((rows[:, 0] - rows[:, 1]) ** 2, axis=-1, keepdims=True)
 
-    def fit(run):
-        keras.utils.set_random_seed(run)
+    def answer(number):
+        keras.utils.set_random_seed(number)
         model = keras.Sequential(
             [
                 keras.Input((2,), dtype="int32"),
@@ -45,7 +46,7 @@ def prepare(problem):
             verbose=0,
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=save)],
         )
-        # The first epoch traces and compiles; it is warming up and not counted.
+        # The first epoch traces and compiles: it is a warm-up and not counted.
         return {
             "seconds": ended[-1] - ended[0],
             "epochs_run": len(ended),
@@ -55,7 +56,7 @@ def prepare(problem):
 
     backend = keras.config.backend()
     version = __import__(backend).__version__
-    return fit, {"keras": keras.__version__, backend: version}
+    return answer, {"versions": {"keras": keras.__version__, backend: version}}
 
 
 serve(prepare)

@@ -3,14 +3,15 @@
 import time
 
 import numpy as np
-from _serve import serve
+from _peer import load_problem, serve
 
 
-def prepare(problem):
+def prepare(path):
     import jax
     import jax.numpy as jnp
     import optax
 
+    problem = load_problem(path)
     count, size = len(problem.label), problem.batch_size
     whole = count // size
     optimizer = optax.adam(1e-3, eps=1e-7)
@@ -46,18 +47,15 @@ def prepare(problem):
     params = {name: jnp.asarray(getattr(problem, name)) for name in ("embedding", "kernel", "bias")}
     train = train.lower(params, jax.random.key(0)).compile()
 
-    def fit(run):
+    def answer(number):
         began = time.perf_counter()
-        losses, snapshots = train(params, jax.random.key(run))
+        losses, snapshots = train(params, jax.random.key(number))
         np.asarray(snapshots)
-        return {
-            "seconds": time.perf_counter() - began,
-            "epochs_run": problem.epochs,
-            "epochs_timed": problem.epochs,
-            "loss": float(losses[-1]),
-        }
+        seconds = time.perf_counter() - began
+        counts = {"epochs_run": problem.epochs, "epochs_timed": problem.epochs}
+        return {"seconds": seconds, "loss": float(losses[-1]), **counts}
 
-    return fit, {"jax": jax.__version__, "optax": optax.__version__}
+    return answer, {"versions": {"jax": jax.__version__, "optax": optax.__version__}}
 
 
 serve(prepare)

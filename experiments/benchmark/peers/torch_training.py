@@ -1,16 +1,21 @@
-"""The training as a plain loop in PyTorch, on one thread or its default number of them."""
+"""The training as a plain loop in PyTorch: on a GPU where PyTorch sees one, else on the CPU.
+
+On the CPU it runs on one thread or on PyTorch's default number of them, whichever is faster.
+"""
 
 import time
 
-from _serve import serve
+from _peer import load_problem, serve
 
 
-def prepare(problem):
+def prepare(path):
     import torch
     from torch import nn
 
-    index = torch.from_numpy(problem.index.astype("int64"))
-    label = torch.from_numpy(problem.label)
+    problem = load_problem(path)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    index = torch.from_numpy(problem.index.astype("int64")).to(device)
+    label = torch.from_numpy(problem.label).to(device)
     loss_of = nn.BCEWithLogitsLoss()
     many = torch.get_num_threads()
     chosen_threads = []
@@ -23,21 +28,21 @@ def prepare(problem):
         with torch.no_grad():
             dense.weight.copy_(torch.tensor(problem.kernel))
             dense.bias.copy_(torch.tensor(problem.bias))
-        parameters = [*embedding.parameters(), *dense.parameters()]
+        parameters = [*embedding.to(device).parameters(), *dense.to(device).parameters()]
         optimizer = torch.optim.Adam(parameters, lr=1e-3, eps=1e-7, fused=True)
         snapshots = []
         for _ in range(epochs):
-            total = 0.0
-            for batch in torch.randperm(len(label)).split(problem.batch_size):
+            total = torch.zeros((), device=device)
+            for batch in torch.randperm(len(label), device=device).split(problem.batch_size):
                 rows = embedding(index[batch])
                 squared_distance = ((rows[:, 0] - rows[:, 1]) ** 2).sum(-1, keepdim=True)
                 loss = loss_of(dense(squared_distance)[:, 0], label[batch])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                total += loss.item() * len(batch)
+                total += loss.detach() * len(batch)
             snapshots.append(embedding.weight.detach().clone())
-        return total / len(label)
+        return total.item() / len(label)
 
     def timed(epochs, threads):
         torch.set_num_threads(threads)
@@ -45,23 +50,21 @@ def prepare(problem):
         loss = train(epochs)
         return time.perf_counter() - began, loss
 
-    def fit(run):
+    def answer(number):
         if not chosen_threads:
-            # On so small a batch more threads may well be slower, so the better one is taken.
+            # On so small a batch more threads may well be slower, so the better number is taken.
             # Alternating tries, and the least of each, keep the choice from being an accident.
-            tries = [(timed(2, threads)[0], threads) for _ in range(3) for threads in {1, many}]
+            counts = {1, many} if device == "cpu" else {many}
+            tries = [(timed(2, count)[0], count) for _ in range(3) for count in counts]
             chosen_threads.append(min(tries)[1])
-        torch.manual_seed(run)
-        seconds, loss = timed(problem.epochs, chosen_threads[0])
-        return {
-            "seconds": seconds,
-            "epochs_run": problem.epochs,
-            "epochs_timed": problem.epochs,
-            "loss": loss,
-            "threads": chosen_threads[0],
-        }
+        torch.manual_seed(number)
+        epochs = problem.run_epochs
+        seconds, loss = timed(epochs, chosen_threads[0])
+        threads = {"threads": chosen_threads[0]} if device == "cpu" else {}
+        counts = {"epochs_run": epochs, "epochs_timed": epochs}
+        return {"seconds": seconds, "loss": loss, **counts, **threads}
 
-    return fit, {"torch": torch.__version__}
+    return answer, {"versions": {"torch": torch.__version__}, "device": device}
 
 
 serve(prepare)

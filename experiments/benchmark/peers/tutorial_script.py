@@ -1,23 +1,21 @@
 """The tutorial's own script on today's Keras with TensorFlow, run without a notebook, and timed.
 
 Changed as little as that needs: `keras.ops` where `keras.backend` has lost a function, no
-`input_length`, the colours from a file given as the first argument, and a 3-D animation, whose code
-the tutorial hides, written as the 2-D one with a camera that circles. Where fewer epochs are run
-than asked for, the snapshots are spread over all of them, so that the animations are the same work.
+`input_length`, the colours from a file given as the first argument, and the animations from
+`_movies`. Where fewer epochs are run than asked for, the snapshots are spread over all of them, so
+that the animations are the same work.
 
 Prints one line of JSON: seconds from start to each stage's end, and what was run.
 """
-# ruff: noqa: E402, NPY002, D102 (the clock starts before the imports; the tutorial's own style)
+# ruff: noqa: E402, NPY002 (the clock starts before the imports; the tutorial's own style)
 
 import time
 
 began = time.perf_counter()
 
 import argparse
-import io
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -25,20 +23,15 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 try:
+    import _movies
     import keras
     import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     import numpy as np
     import pandas as pd
     import tensorflow as tf
     from keras.callbacks import LambdaCallback
     from keras.layers import Dense, Embedding, Lambda
-    from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, FuncAnimation
-
-    if shutil.which("ffmpeg") is None:
-        import av
 except ModuleNotFoundError as error:
     print(json.dumps({"skipped": f"{error.name.split('.')[0]} is not installed"}))
     sys.exit()
@@ -49,37 +42,6 @@ parser.add_argument("out", type=Path, help="folder for the figure and the animat
 parser.add_argument("--epochs", type=int, default=500, help="epochs that the animations show")
 parser.add_argument("--run_epochs", type=int, default=500, help="epochs that are trained")
 flags = parser.parse_args()
-
-
-class PyAVWriter(AbstractMovieWriter):
-    """Encodes as the ffmpeg program would, for machines without one."""
-
-    def setup(self, fig, outfile, dpi=None):
-        super().setup(fig, outfile, dpi)
-        self._container = av.open(str(outfile), "w")
-        self._stream = self._container.add_stream("libx264", rate=self.fps, options={"crf": "26"})
-        self._stream.width, self._stream.height = self.frame_size
-        self._stream.pix_fmt = "yuv420p"
-
-    def grab_frame(self, **savefig_kwargs):
-        picture = io.BytesIO()
-        self.fig.savefig(picture, format="rgba", dpi=self.dpi, **savefig_kwargs)
-        width, height = self.frame_size
-        pixels = np.frombuffer(picture.getbuffer(), np.uint8).reshape(height, width, 4)
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format="yuv420p")
-        self._container.mux(self._stream.encode(frame))
-
-    def finish(self):
-        self._container.mux(self._stream.encode())
-        self._container.close()
-
-
-def movie_writer():
-    if shutil.which("ffmpeg"):
-        return FFMpegWriter(fps=30, codec="libx264", extra_args=["-crf", "26"])
-    return PyAVWriter(fps=30)
-
-
 stages = {"imports": time.perf_counter()}
 
 df = pd.read_csv(flags.colours).dropna(subset=["Color Name"])
@@ -149,56 +111,14 @@ def choose_frames(weights):
     return pd.unique((np.linspace(1, nw ** (1 / power), nf) ** power).astype(int))
 
 
-def animate_2d(weights):
-    with plt.style.context("default"):
-        fig, ax = plt.subplots(figsize=(10, 5))
-        fig.subplots_adjust(left=0.1, right=0.9, bottom=0.15, top=0.9)
-        ax.set_xlabel("$x_0$"), ax.set_ylabel("$x_1$")
-        ax.set_title("Training of 2D colour embeddings")
-        scat = ax.scatter(weights[-1][:, 0], weights[-1][:, 1], color=cs, s=10)
-
-        def init():
-            ax.set_xlim(weights[-1][:, 0].min(), weights[-1][:, 0].max())
-            ax.set_ylim(weights[-1][:, 1].min(), weights[-1][:, 1].max())
-            return (scat,)
-
-        def update(i):
-            scat.set_offsets(weights[i])
-            return (scat,)
-
-        frames = choose_frames(weights)
-        ani = FuncAnimation(fig, update, frames=frames, init_func=init, blit=True, interval=33.3)
-    ani.save(flags.out / "embed_2d.mp4", writer=movie_writer())
-    plt.close(fig)
-    return len(frames)
-
-
-def animate_3d(weights):
-    frames = choose_frames(weights)
-    with plt.style.context("default"):
-        fig = plt.figure(figsize=(8, 6))
-        ax = fig.add_subplot(projection="3d")
-        ax.set_xlabel("$x_0$"), ax.set_ylabel("$x_1$"), ax.set_zlabel("$x_2$")
-        ax.set_title("Training of 3D colour embeddings")
-        last = weights[-1]
-        scat = ax.scatter(last[:, 0], last[:, 1], last[:, 2], color=cs, s=10)
-        ax.set_xlim(last[:, 0].min(), last[:, 0].max())
-        ax.set_ylim(last[:, 1].min(), last[:, 1].max())
-        ax.set_zlim(last[:, 2].min(), last[:, 2].max())
-
-        def update(number):
-            scat._offsets3d = tuple(weights[frames[number]].T)
-            ax.view_init(elev=20, azim=-60 + 360 * number / len(frames))
-            return (scat,)
-
-        ani = FuncAnimation(fig, update, frames=len(frames), interval=33.3)
-    ani.save(flags.out / "embed_3d.mp4", writer=movie_writer())
-    plt.close(fig)
+def animate(weights, name):
+    shown = weights[choose_frames(weights)]
+    return _movies.save(shown, cs, flags.out / name)
 
 
 weights, fit_2d = train(7, 2)
 stages["fit_2d"] = time.perf_counter()
-frame_count = animate_2d(weights)
+frame_count = animate(weights, "embed_2d.mp4")
 stages["animation_2d"] = time.perf_counter()
 fig, ax = plt.subplots()
 ax.scatter(weights[-1][:, 0], weights[-1][:, 1], color=cs, s=20)
@@ -208,7 +128,7 @@ fig.savefig(flags.out / "main.png")
 stages["figure"] = time.perf_counter()
 weights_3d, fit_3d = train(1, 3)
 stages["fit_3d"] = time.perf_counter()
-animate_3d(weights_3d)
+animate(weights_3d, "embed_3d.mp4")
 stages["animation_3d"] = time.perf_counter()
 
 answer = {
@@ -218,7 +138,6 @@ answer = {
     "positive": float(y.mean()),
     "frames": frame_count,
     "epochs_run": flags.run_epochs,
-    "encoder": "ffmpeg" if shutil.which("ffmpeg") else "PyAV",
     "versions": {
         "keras": keras.__version__,
         "tensorflow": tf.__version__,

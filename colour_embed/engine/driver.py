@@ -1,0 +1,63 @@
+"""The driver: runs a training under way from the host, in parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from colour_embed.runs import Progress
+
+State = TypeVar("State")
+Work = TypeVar("Work")
+Outcome = TypeVar("Outcome")
+
+
+def drive(
+    advance: Callable[[State, Work], tuple[State, Outcome]],
+    state: State,
+    schedule: Iterable[Work],
+    *,
+    progress: Callable[[State, Outcome], Progress] | None = None,
+    report: Callable[[Progress], None] | None = None,
+    save: Callable[[State], None] | None = None,
+    save_every: int = 1,
+) -> Iterator[tuple[State, Outcome]]:
+    """Advance a training part by part.
+
+    The caller decides when to stop: it breaks out of the loop, or its schedule ends. On Ctrl-C the
+    part under way is dropped, the state before it is saved, and KeyboardInterrupt is raised.
+
+    Args:
+        advance: (state, work) -> the state after it, and what came of it, on the host.
+        state: The state before the first part.
+        schedule: The parts of the work, such as the numbers of a chunk of epochs. Read one at a
+            time, after the caller has dealt with the part before.
+        progress: (state, outcome) -> the event to report, without its rate.
+        report: Called with an event after each part.
+        save: Called with the state after every `save_every` parts, and on Ctrl-C.
+        save_every: Parts between two saves.
+
+    Yields:
+        state and outcome after each part.
+    """
+    first = None
+    try:
+        for number, work in enumerate(schedule, start=1):
+            state, outcome = advance(state, work)
+            now = time.perf_counter()
+            yield state, outcome
+            if save is not None and number % save_every == 0:
+                save(state)
+            if report is None or progress is None:
+                continue
+            event = progress(state, outcome)
+            if first is None:  # the first part holds the compilation
+                first = now, event.done
+            elif now > first[0]:
+                event = event._replace(rate=(event.done - first[1]) / (now - first[0]))
+            report(event)
+    except KeyboardInterrupt:
+        if save is not None:
+            save(state)
+        raise

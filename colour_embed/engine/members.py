@@ -1,0 +1,239 @@
+"""A sweep under way on the host: members in batches, their results, and what is saved of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from colour_embed.config import Config
+from colour_embed.engine.checkpoint import Checkpoints, Saved
+from colour_embed.engine.state import Metrics, Training
+from colour_embed.runs import Progress
+
+
+class Programs(NamedTuple):
+    """What runs on the devices, for one batch of members.
+
+    Attributes:
+        start: members -> their trainings before the first epoch.
+        advance: (trainings, members, epochs, keep) -> trainings, and of each epoch the metrics and,
+            if `keep`, the vectors.
+        vectors: parameters of members -> the vectors that distances are taken between.
+        put: trainings on the host -> the same on the devices.
+        devices: How many devices share a batch.
+    """
+
+    start: Callable[[list[Config]], Training]
+    advance: Callable[[Training, list[Config], np.ndarray, bool], tuple[Training, Any]]
+    vectors: Callable[[Any], Any]
+    put: Callable[[Training], Training]
+    devices: int
+
+
+def member_name(member: Config) -> str:
+    """What a member is, as text: its results are stored under this name."""
+    return json.dumps(dataclasses.asdict(member), sort_keys=True)
+
+
+class MemberRun:
+    """A sweep under way: the results so far, the member batches left, and the one on the devices.
+
+    Args:
+        members: All members.
+        programs: What runs on the devices.
+        items: Number of items.
+        per_batch: Members of a batch; the last one is filled up with copies of its last member.
+        chunk: Epochs between two visits of the host.
+        wanted: The epochs that are snapshotted.
+        snapshots: Of how many members, from the first on.
+
+    Attributes:
+        results: Arrays by name; the leading axis is the member.
+        queue: The places of the members of each batch that is left; the first is under way.
+        epoch: Epochs that it has trained.
+        training: Its state on the devices, or None before it started.
+    """
+
+    def __init__(  # noqa: D107
+        self,
+        members: Sequence[Config],
+        programs: Programs,
+        items: int,
+        *,
+        per_batch: int,
+        chunk: int,
+        wanted: np.ndarray,
+        snapshots: int,
+    ):
+        self.members, self.programs = members, programs
+        self.per_batch, self.chunk, self.wanted = per_batch, chunk, wanted
+        self.epochs = members[0].epochs
+        count, shape = len(members), (items, max(member.dim for member in members))
+        self.results = {
+            "embedding": np.zeros((count, *shape), np.float32),
+            "kernel": np.zeros((count, 1, 1), np.float32),
+            "bias": np.zeros((count, 1), np.float32),
+            "initial_kernel": np.zeros((count, 1, 1), np.float32),
+            "loss": np.full((count, self.epochs), np.nan, np.float32),
+            "mse": np.full((count, self.epochs), np.nan, np.float32),
+            "diverged": np.zeros(count, np.int32),
+        }
+        self.snapshots = np.zeros((snapshots, len(wanted), *shape), np.float32)
+        self.epoch, self.training = 0, None
+        self.checkpoints: Checkpoints | None = None
+        self._fill_queue(np.arange(count))
+
+    def _fill_queue(self, places: np.ndarray) -> None:
+        size = self.per_batch
+        self.queue = [places[first : first + size] for first in range(0, len(places), size)]
+
+    def schedule(self) -> Iterator[np.ndarray]:
+        """The chunks of epochs that are left, batch after batch."""
+        while self.queue:
+            last = min(self.epoch + self.chunk, self.epochs)
+            yield np.arange(self.epoch + 1, last + 1, dtype=np.int32)
+
+    def _batch(self) -> list[Config]:
+        """The members of the batch under way, filled up with copies of the last."""
+        missing = self.per_batch - len(self.queue[0])
+        return [self.members[place] for place in np.pad(self.queue[0], (0, missing), "edge")]
+
+    def _start_batch(self) -> None:
+        self.training = self.programs.start(self._batch())
+        params = self.training.state.params
+        self._keep("initial_kernel", params["dense"]["kernel"])
+        if 0 in self.wanted and self._with_snapshots().size:
+            vectors = np.asarray(self.programs.vectors(params))
+            self._keep_snapshots(np.zeros(1, int), vectors[:, None])
+
+    def advance(self, epochs: np.ndarray) -> tuple[MemberRun, None]:
+        """Train the batch for a chunk of epochs."""
+        if self.training is None:
+            self._start_batch()
+        if epochs.size:
+            keep = bool(np.isin(epochs, self.wanted).any() and self._with_snapshots().size)
+            training, (metrics, vectors) = self.programs.advance(
+                self.training, self._batch(), epochs, keep
+            )
+            for name, values in zip(Metrics._fields, metrics):
+                self._keep(name, values, slice(epochs[0] - 1, epochs[-1]))
+            if keep:
+                self._keep_snapshots(epochs, np.asarray(vectors))
+            self.training, self.epoch = training, int(epochs[-1])
+        if self.epoch == self.epochs:
+            self._finish_batch()
+        return self, None
+
+    def _finish_batch(self) -> None:
+        params = self.training.state.params
+        self._keep("embedding", params["embedding"]["embedding"])
+        self._keep("kernel", params["dense"]["kernel"])
+        self._keep("bias", params["dense"]["bias"])
+        self._keep("diverged", self.training.diverged)
+        if self.checkpoints is not None:
+            self.checkpoints.add_finished(self._saved())
+            self.checkpoints.clear_state()
+        self.queue, self.epoch, self.training = self.queue[1:], 0, None
+
+    def _keep(self, name, values, columns=slice(None)) -> None:
+        places = self.queue[0]
+        rows = self.results[name][places]
+        rows[(slice(None), columns)[: rows.ndim]] = np.asarray(values)[: len(places)]
+        self.results[name][places] = rows
+
+    def _with_snapshots(self) -> np.ndarray:
+        """Which members of the batch keep snapshots, by their place in it."""
+        return np.flatnonzero(self.queue[0] < len(self.snapshots))
+
+    def _keep_snapshots(self, epochs, vectors) -> None:
+        rows = self._with_snapshots()
+        frames, chosen = np.isin(self.wanted, epochs), np.isin(epochs, self.wanted)
+        places = np.ix_(self.queue[0][rows], np.flatnonzero(frames))
+        self.snapshots[places] = vectors[rows][:, chosen]
+
+    def progress(self) -> Progress:
+        """How far the sweep is, without its rate."""
+        left = sum(map(len, self.queue))
+        under_way = len(self.queue[0]) * self.epoch if self.queue else 0
+        losses = self.results["loss"]
+        begun = losses[np.isfinite(losses).any(axis=1)]
+        latest = [row[np.isfinite(row)][-1] for row in begun]
+        return Progress(
+            done=(len(self.members) - left) * self.epochs + under_way,
+            total=len(self.members) * self.epochs,
+            loss=float(np.median(latest)) if latest else float("nan"),
+            members_done=len(self.members) - left,
+            members=len(self.members),
+        )
+
+    # Saving and resuming
+
+    def _saved(self) -> Saved:
+        """The batch under way as it is stored: its rows of the results, and its snapshots."""
+        places = self.queue[0]
+        arrays = {name: values[places] for name, values in self.results.items()}
+        arrays["snapshots"] = self.snapshots[places[self._with_snapshots()]]
+        names = [member_name(self.members[place]) for place in places]
+        return Saved(names, arrays, {"wanted": self.wanted.tolist(), "epoch": self.epoch})
+
+    def save(self) -> None:
+        """Save the state of the batch under way."""
+        if self.checkpoints is None or self.training is None:
+            return
+        saved = self._saved()
+        leaves = jax.device_get(jax.tree.leaves(self.training))
+        arrays = {f"leaf{place:03d}": leaf for place, leaf in enumerate(leaves)}
+        self.checkpoints.save_state(saved._replace(arrays={**saved.arrays, **arrays}))
+
+    def restore(self, checkpoints: Checkpoints) -> None:
+        """Take over finished members, and the state of the batch under way if it fits."""
+        self.checkpoints = checkpoints
+        place_of = {member_name(member): place for place, member in enumerate(self.members)}
+        left = set(place_of.values())
+        for saved in checkpoints.finished():
+            left -= set(self._take_over(saved, place_of))
+        self._fill_queue(np.array(sorted(left), int))
+        saved = checkpoints.state()
+        if saved is None or not set(saved.members) <= place_of.keys():
+            return
+        places = [place_of[name] for name in saved.members]
+        stored = [saved.arrays[name] for name in sorted(saved.arrays) if name.startswith("leaf")]
+        if not set(places) <= left or len(stored[0]) % self.programs.devices:
+            return
+        # Which members a batch holds stays as it was, also where another cut would fit now.
+        self.per_batch = len(stored[0])
+        self._fill_queue(np.array(sorted(left - set(places)), int))
+        self.queue.insert(0, np.array(places))
+        shapes = jax.eval_shape(lambda: self.programs.start(self._batch()))
+        fits = [leaf.shape for leaf in stored] == [leaf.shape for leaf in jax.tree.leaves(shapes)]
+        if fits and set(self._take_over(saved, place_of)) == set(places):
+            self.epoch = saved.about["epoch"]
+            training = jax.tree.unflatten(jax.tree.structure(shapes), stored)
+            self.training = self.programs.put(training)
+
+    def _take_over(self, saved: Saved, place_of: Mapping[str, int]) -> list[int]:
+        """Fill in what a file holds of this grid's members; the places of those that are whole."""
+        taken = []
+        for row, name in enumerate(saved.members):
+            place = place_of.get(name)
+            if place is None:
+                continue
+            snapshots = saved.arrays["snapshots"]
+            if place < len(self.snapshots):
+                if row >= len(snapshots) or saved.about["wanted"] != self.wanted.tolist():
+                    continue  # it kept none then, or others
+                dim = self.members[place].dim
+                self.snapshots[place, ..., :dim] = snapshots[row, ..., :dim]
+            for key, values in self.results.items():
+                if key == "embedding":
+                    dim = self.members[place].dim
+                    values[place, :, :dim] = saved.arrays[key][row, :, :dim]
+                else:
+                    values[place] = saved.arrays[key][row]
+            taken.append(place)
+        return taken

@@ -1,0 +1,149 @@
+"""Parquet tables. The first record is row 2, as if the names of the columns were a row."""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colour_embed.config import InputError
+from colour_embed.io.faults import NotPlain, fault_at, quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    from colour_embed.io.tables import TableFile
+
+PIECE_ROWS = 1 << 19
+"""Records that the fast reader converts at a time."""
+
+_RECORD_ROWS = 1 << 14  # that the exact reader converts at a time
+_SAMPLE_ROWS = 10_000
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
+
+
+@contextlib.contextmanager
+def _opened(file: str, **options) -> Iterator[ParquetFile]:
+    """An open Parquet file. It is not mapped: one that shrinks would end the process."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with open(file, "rb") as stream, ParquetFile(stream, **options) as parquet:
+            yield parquet
+    except (InputError, NotPlain):
+        raise
+    except (pa.ArrowException, *_DAMAGE) as error:
+        said = quoted(" ".join(str(error).split()), 120)
+        raise fault_at(
+            file, f"is no Parquet, or damaged or cut short ({said}); write the file again"
+        ) from None
+
+
+def parquet_header(file: str) -> list[str]:
+    """Return the names of the columns."""
+    with _opened(file) as parquet:
+        return list(parquet.schema_arrow.names)
+
+
+def _batches(
+    parquet: ParquetFile, table: TableFile, places: Sequence[int], rows: int
+) -> Iterator[list[pa.Array]]:
+    """Yield some columns, so many rows at a time."""
+    columns = [table.header[place] for place in places]
+    for batch in parquet.iter_batches(rows, columns=columns, use_threads=False):
+        # By its name, since a column "a" brings "a.b" along.
+        found = [batch.column(batch.schema.names.index(column)) for column in columns]
+        for column in found:
+            column.validate(full=True)  # damage may leave text that is not UTF-8, or bad indices
+        yield found
+
+
+def parquet_rows(table: TableFile, places: Sequence[int]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (row, cells) of every record, each cell as a text table would hold it."""
+    with _opened(table.file) as parquet:
+        row = itertools.count(2)
+        for columns in _batches(parquet, table, places, _RECORD_ROWS):
+            texts = [
+                [_cell(value, table, place) for value in column.to_pylist()]
+                for column, place in zip(columns, places)
+            ]
+            for cells in zip(*texts):
+                yield next(row), list(cells)
+
+
+def _cell(value: object, table: TableFile, place: int) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if not isinstance(value, (str, int, float, decimal.Decimal)):
+        problem = f"holds values of the kind {type(value).__name__}; save it as text or numbers"
+        raise fault_at(table.file, problem, None, table.header[place])
+    return str(value)
+
+
+def parquet_sample(table: TableFile, places: Sequence[int]) -> tuple[list[list[str]], int]:
+    """Return the first rows, and the number of all."""
+    with _opened(table.file) as parquet:
+        count = parquet.metadata.num_rows
+    rows = itertools.islice(parquet_rows(table, places), _SAMPLE_ROWS)
+    return [cells for _, cells in rows], count
+
+
+def parquet_frame(table: TableFile, columns: Sequence[str]) -> pd.DataFrame:
+    """Return some columns with the types they have."""
+    with _opened(table.file) as parquet:
+        read = parquet.read(columns=list(columns), use_threads=False)
+        return read.to_pandas(ignore_metadata=True)[list(columns)]
+
+
+# The fast reader
+
+
+def parquet_pieces(
+    table: TableFile, names: Sequence[int], numbers: Sequence[int]
+) -> Iterator[tuple[list[pa.DictionaryArray], list[np.ndarray]]]:
+    """Yield the columns of names and of numbers in pieces, as `table_pieces` does."""
+    from pyarrow import types
+
+    with _opened(table.file) as parquet:
+        kinds = {place: parquet.schema_arrow.field(place).type for place in names}
+    if any(map(types.is_nested, kinds.values())):
+        raise NotPlain
+    dictionaries = [table.header[place] for place in names if not types.is_integer(kinds[place])]
+    with _opened(table.file, read_dictionary=dictionaries) as parquet:
+        for columns in _batches(parquet, table, [*names, *numbers], PIECE_ROWS):
+            texts, values = columns[: len(names)], columns[len(names) :]
+            yield list(map(_as_dictionary, texts)), list(map(_as_doubles, values))
+
+
+def _as_dictionary(column: pa.Array) -> pa.DictionaryArray:
+    from pyarrow import types
+
+    if types.is_integer(column.type):
+        column = column.cast("string")
+    if types.is_string(column.type) or types.is_large_string(column.type):
+        column = column.dictionary_encode()
+    if not types.is_dictionary(column.type) or column.null_count or column.dictionary.null_count:
+        raise NotPlain
+    if not (
+        types.is_string(column.type.value_type) or types.is_large_string(column.type.value_type)
+    ):
+        raise NotPlain
+    return column
+
+
+def _as_doubles(column: pa.Array) -> np.ndarray:
+    from pyarrow import types
+
+    plain = types.is_boolean(column.type) or types.is_integer(column.type)
+    if not (plain or types.is_floating(column.type)) or column.null_count:
+        raise NotPlain
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)

@@ -1,0 +1,497 @@
+"""Figures of embeddings: items in their own colours or by group, with as many names as fit."""
+
+import functools
+import string
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.axes3d import Axes3D
+from mpl_toolkits.mplot3d.proj3d import proj_transform
+from numpy.typing import ArrayLike, NDArray
+
+from colour_embed.viz.style import (
+    DOUBLE_COLUMN,
+    MARKER,
+    SHAPES,
+    SINGLE_COLUMN,
+    drawing,
+    legend_above,
+    letter,
+    panels,
+    settle_layout,
+    style,
+)
+
+__all__ = [
+    "OTHER",
+    "group_colours",
+    "legible",
+    "plot_embedding",
+    "plot_items",
+    "plot_members",
+    "plot_moments",
+]
+
+OTHER = "other"
+"""Label in the legend of the items of all groups beyond the largest eight."""
+
+_GROUP_COLOURS = ("0072B2", "D55E00", "009E73", "CC79A7", "E69F00", "56B4E9", "7F3C8D", "000000")
+_NO_GLYPH = "□"
+_NAMES_TRIED = 1500
+_VECTOR_POINTS = 3000  # a PDF of more markers than these holds them as a picture
+
+
+def plot_embedding(
+    embedding: ArrayLike,
+    rgb: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    size: float | None = None,
+    equal: bool = False,
+) -> Axes:
+    """Draw a 2-D or 3-D embedding, each item in its own colour: the tutorial's main figure.
+
+    Args:
+        embedding: [C, 2] or [C, 3], a row per item.
+        rgb: [C, 3], red, green and blue in 0..1.
+        ax: where to draw, made with `projection="3d"` for three columns; a new one-column figure
+            when None.
+        title: text above the axes.
+        size: area of a marker, square points; None: 20 in two dimensions, 14 in three.
+        equal: give both axes of a 2-D embedding one scale, so that distances compare in every
+            direction. The tutorial's figure does not.
+
+    Returns:
+        The axes drawn on; of three dimensions an `Axes3D`, whose `view_init` turns it.
+
+    Raises:
+        ValueError: a wrong shape, an embedding that is not finite, a colour outside 0..1, or axes
+            of the other kind.
+    """
+    embedding, rgb = _checked(embedding, rgb, dims=(2, 3))
+    flat = embedding.shape[1] == 2
+    _check_axes(ax, embedding.shape[1])
+    with drawing(ax, height=2.8 if flat else 3.1, projection=None if flat else "3d") as ax:
+        # Shading by depth would fade the colours, and here the colours are the data.
+        depth = {} if flat else {"depthshade": False}
+        ax.scatter(*embedding.T, s=size or (20 if flat else 14), c=rgb, **depth, **MARKER)
+        ax.set(**{f"{axis}label": f"$x_{i}$" for i, axis in enumerate("xyz"[: 2 if flat else 3])})
+        if not flat:
+            ax.view_init(elev=20, azim=-60)
+            _finish_3d(ax)
+        elif equal:
+            ax.set_aspect("equal", adjustable="datalim")
+        if title is not None:
+            ax.set_title(title)
+    return ax
+
+
+def plot_moments(
+    epoch: ArrayLike,
+    embedding: ArrayLike,
+    rgb: ArrayLike,
+    *,
+    loss: ArrayLike | None = None,
+    count: int = 6,
+) -> Figure:
+    """Draw the embedding at a few epochs of its training, the first and the last among them.
+
+    The epochs between are spaced evenly in log(1 + epoch), since most of the change comes early.
+    Each panel has its own limits: the embedding grows by more than ten times.
+
+    Args:
+        epoch: [F], whole, increasing; 0 is the untrained embedding.
+        embedding: [F, C, d], d = 2 or 3, the embedding at the end of each of these epochs.
+        rgb: [C, 3], red, green and blue in 0..1.
+        loss: [E], nats per pair, the first being epoch 1; written above the panels.
+        count: number of panels, 2 to 26; fewer are drawn where there are fewer snapshots.
+
+    Returns:
+        The figure, two columns wide.
+
+    Raises:
+        ValueError: a wrong shape, epochs that do not increase, a loss that ends before the last
+            epoch, an embedding that is not finite, a colour outside 0..1, or a count out of range.
+    """
+    epoch, embedding = np.asarray(epoch), np.asarray(embedding)
+    if embedding.ndim != 3 or epoch.shape != embedding.shape[:1] or not epoch.size:
+        raise ValueError(
+            "epoch must be [F] and embedding [F, C, d] with F >= 1, "
+            f"got {epoch.shape} and {embedding.shape}"
+        )
+    if not np.issubdtype(epoch.dtype, np.integer) or epoch[0] < 0 or np.any(np.diff(epoch) <= 0):
+        raise ValueError("epoch must be whole numbers from 0 up, each above the one before it")
+    if not 2 <= count <= len(string.ascii_lowercase):
+        raise ValueError(f"count must be 2 to 26, got {count}")
+    if loss is not None:
+        loss = np.asarray(loss)
+        if loss.ndim != 1 or loss.size < epoch[-1]:
+            raise ValueError(
+                f"loss must be [E], an entry for each of {epoch[-1]} epochs, got {loss.shape}"
+            )
+
+    moments = _choose_moments(epoch, count)
+    frames = [_checked(embedding[moment], rgb, dims=(2, 3)) for moment in moments]
+    flat = embedding.shape[-1] == 2
+    columns = min(3, len(moments))
+    rows = -(-len(moments) // columns)
+    figure, axes = panels(
+        rows, columns, height=rows * (2.1 if flat else 2.2), projection=None if flat else "3d"
+    )
+    for ax in axes.flat[len(moments) :]:
+        ax.remove()
+    if not flat:
+        figure.get_layout_engine().set(rect=(0, 0, 0.98, 1))  # room for the last $x_2$
+    for ax, moment, (points, colours) in zip(axes.flat, moments, frames):
+        title = f"epoch {epoch[moment]}"
+        if loss is not None and epoch[moment] > 0:
+            title += f", loss {loss[epoch[moment] - 1]:.3f}"
+        plot_embedding(points, colours, ax, title=title, size=8 if flat else 6)
+        if flat:
+            ax.locator_params(nbins=5, steps=[1, 2, 5, 10])  # -0.04 and its like are wide
+    letter(figure.axes)
+    return figure
+
+
+def plot_members(
+    embeddings: ArrayLike,
+    rgb: ArrayLike,
+    titles: Sequence[Sequence[str]],
+    *,
+    failed: ArrayLike | None = None,
+) -> Figure:
+    """Draw many embeddings as a grid of small panels, such as a row per seed, a column per dim.
+
+    Align the members with one another before, or they differ by an arbitrary rotation. Each panel
+    has its own limits and no ticks, so sizes cannot be compared from panel to panel; within one,
+    both axes have the same scale. Of more than two dimensions pass two, such as the first principal
+    axes. Of one dimension pass zeros as the second; it is drawn as a strip of coloured strokes.
+
+    Args:
+        embeddings: [rows, columns, C, 2]; one with numbers that are not finite (its training
+            diverged) leaves its panel empty but for "not finite".
+        rgb: [C, 3], red, green and blue in 0..1.
+        titles: [rows][columns], text above each panel.
+        failed: [rows, columns], bool, members that did not recover: framed in thick grey, and
+            "failed" added to their titles. None: no member.
+
+    Returns:
+        The figure: one column wide up to three panels, else two.
+
+    Raises:
+        ValueError: a wrong shape, or a colour outside 0..1.
+    """
+    embeddings = np.asarray(embeddings, dtype=np.float64)
+    if embeddings.ndim != 4 or embeddings.shape[-1] != 2 or not embeddings.size:
+        raise ValueError(
+            f"embeddings must be [rows, columns, C, 2] with one of each, got {embeddings.shape}"
+        )
+    rows, columns = grid = embeddings.shape[:2]
+    if [len(row) for row in titles] != [columns] * rows:
+        raise ValueError(f"titles must be [{rows}][{columns}], a text for each panel")
+    failed = np.zeros(grid, dtype=bool) if failed is None else np.asarray(failed)
+    if failed.shape != grid or failed.dtype != bool:
+        raise ValueError(
+            f"failed must be [{rows}, {columns}] bool, got {failed.shape} {failed.dtype}"
+        )
+    _, rgb = _checked(np.zeros(embeddings.shape[2:]), rgb, dims=(2,))
+
+    width = SINGLE_COLUMN if columns <= 3 else DOUBLE_COLUMN
+    with style():
+        height = rows * (width / columns + 0.16)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for place, ax in np.ndenumerate(axes):
+            title = titles[place[0]][place[1]]
+            if failed[place]:
+                title += ", failed" if title else "failed"
+            ax.set_title(title, fontsize=7, pad=3)
+            ax.set(xticks=[], yticks=[])
+            ax.set_box_aspect(1)
+            ax.spines[:].set(
+                visible=True,
+                color="0.6" if failed[place] else "0.2",
+                linewidth=2 if failed[place] else 0.4,
+            )
+            _draw_member(ax, embeddings[place], rgb)
+    return figure
+
+
+def plot_items(
+    points: ArrayLike,
+    names: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    rgb: ArrayLike | None = None,
+    groups: Sequence[str] | None = None,
+    rank: ArrayLike | None = None,
+    axis_names: Sequence[str] = ("$x_0$", "$x_1$", "$x_2$"),
+    title: str | None = None,
+) -> Axes:
+    """Draw named items as points, with as many names beside them as have room, none over another.
+
+    Names are placed one after the other, each at the first of eight places around its point where
+    it covers no point, no name and no edge. A name that fits nowhere is left out; the title line
+    says how many are shown. Items of one dimension stand one above the other in their order.
+
+    Names are text, never markup. A long one is shortened, and characters that the font lacks are
+    shown as boxes. With `ax` its figure's layout is settled here: draw other panels before.
+
+    Args:
+        points: [C, 1 to 3], a row per item.
+        names: [C].
+        ax: where to draw, made with `projection="3d"` for three columns; a new figure when None.
+        rgb: [C, 3], each item's own colour, red, green and blue in 0..1.
+        groups: [C], the group of each item, told apart by colour and shape; the largest eight are
+            named, all others and "" are grey. Not with `rgb`.
+        rank: [C], the order in which names are placed, the lowest first; the order of the rows
+            when None.
+        axis_names: of each column.
+        title: text above the axes.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        ValueError: a wrong shape, points that are not finite, a colour outside 0..1, or both
+            colours and groups.
+    """
+    points, dim = np.asarray(points, dtype=np.float64), np.shape(points)[-1]
+    count = len(points)
+    colours = np.full((count, 3), 0.25) if rgb is None else rgb
+    points, colours = _checked(points, colours, dims=(1, 2, 3))
+    if len(names) != count or (groups is not None and len(groups) != count):
+        raise ValueError(f"names and groups must be [{count}], one for each item")
+    if rgb is not None and groups is not None:
+        raise ValueError("give rgb or groups, not both")
+    _check_axes(ax, dim)
+    width = DOUBLE_COLUMN if count > 25 or dim == 3 else SINGLE_COLUMN
+    height = min(0.8 + 0.13 * count, 9) if dim == 1 else 0.72 * width + 0.5
+    if dim == 1:  # one above the other in their order
+        level = np.empty(count)
+        level[np.argsort(points[:, 0], kind="stable")] = np.arange(count)
+        points = np.column_stack([points[:, 0], level])
+    area = float(np.interp(np.log10(count), [1.5, 2.5, 4], [18, 9, 2]))
+    projection = "3d" if dim == 3 else None
+    with drawing(ax, height, width=width, projection=projection) as ax:
+        handles, labels = [], []
+        for chosen, look, label in _looks(colours, groups, rgb is not None):
+            look |= {"s": area, "rasterized": count > _VECTOR_POINTS}
+            depth = {"depthshade": False} if dim == 3 else {}
+            handles.append(ax.scatter(*points[chosen].T, **look, **depth))
+            labels.append(legible(label))
+        _finish_items(ax, dim, axis_names, legible(title or "", 80))
+        note = ax.set_title(f"names: {count} of {count}", loc="right", color="0.35", fontsize=7)
+        if groups is not None:
+            legend_above(ax, handles, labels, parse_math=False)
+    settle_layout(ax.figure)
+    order = np.argsort(np.arange(count) if rank is None else rank, kind="stable")
+    with style():
+        shown = _place_names(ax, points, [legible(name) for name in names], order, area)
+        note.set_text(f"names: {shown} of {count}")
+    return ax
+
+
+def legible(text: str, longest: int = 28) -> str:
+    """Return a name on one line, cut at `longest`, with boxes for characters that the font lacks.
+
+    Example:
+        >>> legible("sea\\ngreen")
+        'sea green'
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(line) > longest:
+        line = line[: longest - 1] + "…"
+    return "".join(c if ord(c) in _glyphs() else _NO_GLYPH for c in line)
+
+
+def group_colours(groups: Sequence[str]) -> NDArray[np.float64]:
+    """Return the colours [C, 3] in 0..1 in which `plot_items` draws items of these groups [C]."""
+    rgb = np.empty((len(groups), 3))
+    for chosen, look, _ in _looks(rgb, groups, False):
+        rgb[chosen] = to_rgb(look["color"])
+    return rgb
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    """Return the characters that the style's font has."""
+    with style():
+        return frozenset(get_font(findfont(FontProperties())).get_charmap())
+
+
+def _checked(
+    embedding: ArrayLike, rgb: ArrayLike, dims: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both as float64, or raise a ValueError that says what is wrong."""
+    embedding = np.asarray(embedding, dtype=np.float64)
+    rgb = np.asarray(rgb, dtype=np.float64)
+    if embedding.ndim != 2 or embedding.shape[1] not in dims:
+        wanted = " or ".join(f"[C, {dim}]" for dim in dims)
+        raise ValueError(f"an embedding must be {wanted}, got {embedding.shape}")
+    if rgb.shape != (len(embedding), 3):
+        raise ValueError(f"rgb must be [{len(embedding)}, 3], a row per item, got {rgb.shape}")
+    # Matplotlib would leave such points out without a word.
+    if not np.isfinite(embedding).all():
+        raise ValueError("an embedding has numbers that are not finite: did the training diverge?")
+    if not np.all((rgb >= 0) & (rgb <= 1)):
+        raise ValueError("rgb must lie in 0..1: divide values of 0..255 by 255")
+    return embedding, rgb
+
+
+def _check_axes(ax: Axes | None, dim: int) -> None:
+    """Raise unless the axes can show points of this dimension."""
+    if ax is not None and (dim == 3) != isinstance(ax, Axes3D):
+        raise ValueError('ax must be made with projection="3d" for three columns, and only then')
+
+
+def _finish_3d(ax: Axes3D) -> None:
+    """Set few ticks, pale walls, and room for the labels."""
+    # Layout engines do not see the labels of 3-D axes: leave them room inside, and let those
+    # of a neighbour show through.
+    ax.set_box_aspect((1, 1, 0.9), zoom=0.92)
+    ax.set_facecolor("none")
+    ax.margins(0.06)  # or the end ticks of two axes meet in the corner
+    for axis, pad in ((ax.xaxis, -2), (ax.yaxis, -2), (ax.zaxis, 1)):
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        axis.set_pane_color("0.97")
+        axis.set_tick_params(pad=pad, labelsize=6)
+        axis.labelpad = pad - 2
+
+
+def _choose_moments(epoch: NDArray[np.integer], count: int) -> list[int]:
+    """Return up to `count` different indices into `epoch`, evenly in log(1 + epoch)."""
+    position = np.log1p(epoch)
+    count = min(count, len(epoch))
+    moments: list[int] = []
+    for panel, target in enumerate(np.linspace(position[0], position[-1], count)):
+        start = moments[-1] + 1 if moments else 0
+        stop = len(epoch) - (count - panel - 1)  # leave one for each panel that follows
+        moments.append(start + int(np.argmin(np.abs(position[start:stop] - target))))
+    return moments
+
+
+def _draw_member(ax: Axes, embedding: NDArray[np.float64], rgb: NDArray[np.float64]) -> None:
+    """Draw one panel of `plot_members`, with equal scales that just hold its points."""
+    if not np.isfinite(embedding).all():
+        ax.text(
+            0.5, 0.5, "not finite", transform=ax.transAxes, fontsize=7, color="0.3", ha="center"
+        )
+        return
+    low, high = embedding.min(axis=0), embedding.max(axis=0)
+    centre, reach = (low + high) / 2, 0.56 * (high - low).max() or 1.0
+    ax.set_xlim(centre[0] - reach, centre[0] + reach)
+    ax.set_ylim(centre[1] - reach, centre[1] + reach)
+    if np.any(embedding[:, 1]):
+        ax.scatter(*embedding.T, s=5, c=rgb, **MARKER | {"linewidths": 0.15})
+        return
+    # Strokes have no edge: grey ones below, a little wider, keep the white ones visible.
+    for colour, stroke in (("0.6", 1.1), (rgb, 0.8)):
+        ax.scatter(*embedding.T, s=300, c=colour, marker="|", linewidths=stroke)
+
+
+def _looks(
+    colours: NDArray[np.float64], groups: Sequence[str] | None, own: bool
+) -> Iterator[tuple[NDArray, dict, str]]:
+    """Yield which items share a look, the look as `scatter` takes it, and the group's name."""
+    edge = {"edgecolors": "0.6" if own else "white", "linewidths": 0.3}
+    if groups is None:
+        yield np.arange(len(colours)), {"marker": "o", "c": colours, **edge}, ""
+        return
+    groups = np.array(groups, dtype=object)
+    names = sorted({name for name in groups if name})
+    names.sort(key=lambda name: -np.sum(groups == name))
+    named = names[: len(_GROUP_COLOURS)]
+    rest = ~np.isin(groups, named) if named else np.ones(len(groups), bool)
+    if rest.any():
+        yield np.flatnonzero(rest), {"marker": "o", "color": "0.7", **edge}, OTHER
+    for name, colour, shape in zip(named, _GROUP_COLOURS, SHAPES):
+        yield np.flatnonzero(groups == name), {"marker": shape, "color": f"#{colour}", **edge}, name
+
+
+def _finish_items(ax: Axes, dim: int, axis_names: Sequence[str], title: str) -> None:
+    """Name and scale the axes of `plot_items`."""
+    if dim == 3:
+        _finish_3d(ax)
+        ax.set(**{f"{axis}label": name for axis, name in zip("xyz", axis_names)})
+    elif dim == 1:
+        ax.set(xlabel=axis_names[0], yticks=[])
+        ax.spines["left"].set_visible(False)
+        ax.margins(x=0.15, y=0.05)
+    else:
+        ax.set(xlabel=axis_names[0], ylabel=axis_names[1])
+        ax.set_aspect("equal", adjustable="datalim")
+        ax.margins(0.07)
+        ax.locator_params(nbins=6, steps=[1, 2, 5, 10])  # -0.0024 and its like are wide
+    ax.set_title(title, loc="left").set_parse_math(False)
+
+
+# Where a name may stand: right, left, above, below, and between them; and for each which of its
+# corners that moves to its lower left, in widths and heights.
+_AROUND = np.array(
+    [[1, 0], [-1, 0], [0, 1], [0, -1], [0.7, 0.7], [-0.7, 0.7], [0.7, -0.7], [-0.7] * 2]
+)
+_ANCHORS = np.array(
+    [[0, -0.5], [-1, -0.5], [-0.5, 0], [-0.5, -1], [0, 0], [-1, 0], [0, -1], [-1, -1]]
+)
+
+
+def _place_names(
+    ax: Axes, points: NDArray[np.float64], names: Sequence[str], order: NDArray, area: float
+) -> int:
+    """Write names beside their points where there is room; return how many."""
+    flat = points
+    if isinstance(ax, Axes3D):
+        flat = np.stack(proj_transform(*points.T, ax.get_proj())[:2], axis=1)
+    pixels = ax.transData.transform(flat)
+    unit = ax.figure.dpi / 72
+    radius = (np.sqrt(area / np.pi) + 0.3) * unit
+    size = float(np.interp(len(points), [40, 400], [6.5, 4.5]))
+    font = FontProperties(size=size)
+    renderer = FigureCanvasAgg(ax.figure).get_renderer()
+    height = renderer.get_text_width_height_descent("Ag", font, ismath=False)[1]
+    markers = np.concatenate([pixels - radius, pixels + radius], axis=1)
+    window = ax.get_window_extent(renderer)
+    # A point's own marker is beside all its places, so it need not be left out of the others.
+    gap = radius + 0.8 * unit
+    taken = np.empty((min(len(points), _NAMES_TRIED), 4))
+    shown = 0
+    for item in order[:_NAMES_TRIED]:
+        if not names[item]:
+            continue
+        width = renderer.get_text_width_height_descent(names[item], font, ismath=False)[0]
+        extent = np.array([width, height])
+        corners = pixels[item] + gap * _AROUND + _ANCHORS * extent
+        boxes = np.concatenate([corners, corners + extent], axis=1)
+        free = np.all((boxes[:, :2] >= window.min) & (boxes[:, 2:] <= window.max), axis=1)
+        for others in (taken[:shown], markers):
+            free &= ~_overlap(boxes, others).any(axis=1)
+        if not free.any():
+            continue
+        box = boxes[np.argmax(free)]
+        taken[shown] = box + unit * np.array([-0.7, -0.3, 0.7, 0.3])
+        shown += 1
+        ax.annotate(
+            names[item],
+            flat[item],
+            xytext=(box[:2] - pixels[item]) / unit,
+            textcoords="offset points",
+            fontsize=size,
+            verticalalignment="bottom",
+            parse_math=False,
+            annotation_clip=False,
+        ).set_in_layout(False)
+    return shown
+
+
+def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of the boxes [B, 4] overlap which others [N, 4]: bool [B, N]."""
+    one, other = boxes[:, None], others[None]
+    return np.all((one[..., :2] < other[..., 2:]) & (other[..., :2] < one[..., 2:]), axis=-1)

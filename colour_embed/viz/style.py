@@ -1,0 +1,353 @@
+"""The panel kit: style sheet, sizes, looks of groups, one legend a figure, reference lines, saving.
+
+The other modules of figures (`embedding`, `curves`, `intervals`) take NumPy arrays and return the
+Axes or the Figure they drew on. Nothing is trained. A figure made here is not registered with
+pyplot, so none stays open. A bad argument raises a ValueError; where the arrays come from a run
+folder, `run_folder.reading` turns it into an InputError that names the file.
+"""
+
+import io
+import os
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import matplotlib as mpl
+import matplotlib.style
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.legend import Legend
+from matplotlib.ticker import LogFormatter
+from matplotlib.typing import ColorType
+from numpy.typing import NDArray
+
+from colour_embed.io.run_folder import replacing_file
+
+__all__ = [
+    "DOUBLE_COLUMN",
+    "MARKER",
+    "SHAPES",
+    "SINGLE_COLUMN",
+    "STYLE_FILE",
+    "drawing",
+    "groups_of",
+    "legend_above",
+    "letter",
+    "look_of",
+    "panels",
+    "reference_line",
+    "save_figure",
+    "scale_axes",
+    "settle_layout",
+    "style",
+]
+
+STYLE_FILE = Path(__file__).with_name("colour_embed.mplstyle")
+"""The style file of all figures."""
+
+SINGLE_COLUMN = 3.5
+"""Width of a one-column figure, inches."""
+
+DOUBLE_COLUMN = 7.2
+"""Width of a two-column figure, inches."""
+
+MARKER = {"marker": "o", "edgecolors": "0.6", "linewidths": 0.3}
+"""Keywords of `scatter` for every coloured item; the grey edge keeps white items visible."""
+
+SHAPES = "os^DvP*<>"
+"""Markers that differ in shape, one per group."""
+
+_LEGEND = "colour_embed.legend"
+_REFERENCE = "colour_embed.reference"
+_REFERENCE_DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5)))
+
+# The names drawn on each figure, by kind, in the order in which they were drawn.
+_NAMES: WeakKeyDictionary[FigureBase, dict[str, list[str]]] = WeakKeyDictionary()
+
+# Dates and version strings would make the same figure differ from one run to the next.
+_METADATA = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Return a context in which matplotlib uses this package's style, whatever the user's own is.
+
+    Example:
+        >>> with style():
+        ...     mpl.rcParams["font.size"]
+        8.0
+    """
+    return mpl.style.context(["default", STYLE_FILE])
+
+
+@contextmanager
+def drawing(
+    ax: Axes | None, height: float, *, width: float = SINGLE_COLUMN, projection: str | None = None
+) -> Iterator[Axes]:
+    """Yield `ax`, or the axes of a new figure, with this package's style in force.
+
+    Args:
+        ax: the axes to draw on; None makes a figure.
+        height: of a new figure without its legend, inches; the height of the legend is added.
+        width: of a new figure, inches.
+        projection: of the axes of a new figure, such as "3d".
+    """
+    with style():
+        if ax is not None:
+            yield ax
+            return
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure.add_subplot(projection=projection)
+        for legend in figure.legends:
+            figure.set_figheight(height + legend.get_window_extent().height / figure.dpi)
+
+
+def panels(
+    rows: int, columns: int, *, height: float, projection: str | None = None
+) -> tuple[Figure, NDArray[np.object_]]:
+    """Return an empty figure in this package's style, and its axes.
+
+    Args:
+        rows: number of panels one above the other.
+        columns: number of panels side by side.
+        height: of the whole figure with its legend, inches.
+        projection: of all axes, such as "3d".
+
+    Returns:
+        The figure, one printed column wide for one column of panels, else two; and its axes,
+        [rows, columns].
+
+    Raises:
+        ValueError: fewer than one row or column, or a height that is not above 0.
+    """
+    if rows < 1 or columns < 1:
+        raise ValueError(f"rows and columns must be at least 1, got {rows} and {columns}")
+    if not height > 0:
+        raise ValueError(f"height must be above 0 inches, got {height}")
+    with style():
+        width = SINGLE_COLUMN if columns == 1 else DOUBLE_COLUMN
+        figure = Figure(figsize=(width, height), layout="constrained")
+        # Neighbours need a gap wider than the one between a label and its axis.
+        figure.get_layout_engine().set(wspace=0.05, hspace=0.05)
+        kind = {"projection": projection}
+        return figure, figure.subplots(rows, columns, squeeze=False, subplot_kw=kind)
+
+
+def groups_of(ax: Axes) -> list[str]:
+    """Return the names of the groups drawn on the figure of `ax`, in the order of their looks."""
+    return _names_of(ax, "group")
+
+
+def look_of(
+    ax: Axes, name: str, colour: ColorType | None = None, *, markers: bool = True
+) -> dict[str, object]:
+    """Return how a group is drawn: keywords of `plot` for colour, dash and marker.
+
+    A name has one look in all panels of a figure; a new name takes the next one. Looks differ in
+    hue, dash, shape and filling, so that they can be told apart in grey print too.
+
+    Args:
+        ax: the axes to be drawn on.
+        name: of the group.
+        colour: in place of the style's.
+        markers: include the shape and the filling of the markers.
+    """
+    with style():
+        cycle = list(mpl.rcParams["axes.prop_cycle"])
+    number = _number(groups_of(ax), name)
+    look = dict(cycle[number % len(cycle)])
+    if colour is not None:
+        look["color"] = colour
+    if markers:
+        look["marker"] = SHAPES[number % len(SHAPES)]
+        look["markerfacecolor"] = "white" if number % 2 else look["color"]
+    return look
+
+
+def legend_above(
+    ax: Axes,
+    handles: Sequence | None = None,
+    labels: Sequence[str] | None = None,
+    *,
+    title: str | None = None,
+    parse_math: bool = True,
+) -> Legend:
+    """Draw the one legend of a figure above all its panels, in as few rows as fit its width.
+
+    Each panel calls this once it is drawn; the legend of the panels before is replaced by one that
+    holds all. A label that several panels share is listed once, reference lines come last, and
+    different titles stand below one another. A figure without a layout engine gets matplotlib's
+    constrained layout, which makes room for the legend.
+
+    Args:
+        ax: any panel of the figure.
+        handles: what is listed; None: all labelled artists of the figure's axes.
+        labels: a text for each of `handles`.
+        title: text above the entries, such as the statistic that is shown.
+        parse_math: typeset `$...$` in labels; if not, labels are shown as they are.
+
+    Returns:
+        The legend.
+    """
+    figure = ax.figure
+    if isinstance(figure, Figure) and figure.get_layout_engine() is None:
+        figure.set_layout_engine("constrained")
+    titles = [title] if title else []
+    for legend in [legend for legend in figure.legends if legend.get_gid() == _LEGEND]:
+        earlier = legend.get_title().get_text()
+        titles = [*filter(None, earlier.split("\n")), *titles]
+        legend.remove()
+    if handles is None:
+        entries = _labelled(figure)
+        handles, labels = list(entries.values()), list(entries)
+    count = max(len(handles), 1)
+    for rows in range(1, count + 1):
+        with style():
+            legend = figure.legend(
+                handles,
+                ["-"] * len(handles),  # or labels that begin with a low line would be left out
+                loc="outside upper left",
+                ncols=-(-count // rows),
+                title="\n".join(dict.fromkeys(titles)) or None,
+                alignment="left",
+            )
+        for text, label in zip(legend.get_texts(), labels):
+            text.set_parse_math(parse_math)
+            text.set_text(label)
+        if rows == count or legend.get_window_extent().width <= 0.98 * figure.bbox.width:
+            break
+        legend.remove()
+    legend.set_gid(_LEGEND)
+    return legend
+
+
+def reference_line(ax: Axes, value: float, name: str, *, upright: bool = False) -> None:
+    """Draw a thin grey line across at `value`, or upright; the legend names it with its value.
+
+    Raises:
+        ValueError: a value that is not finite, or not above 0 on a logarithmic axis.
+    """
+    log = (ax.get_xscale() if upright else ax.get_yscale()) == "log"
+    if not np.isfinite(value) or (log and value <= 0):
+        where = "finite and above 0" if log else "finite"
+        raise ValueError(f"reference {name!r} must be {where}, got {value}")
+    label = f"{name}: {value:.4g}"
+    number = _number(_names_of(ax, "reference"), label)
+    draw = ax.axvline if upright else ax.axhline
+    dash = _REFERENCE_DASHES[number % len(_REFERENCE_DASHES)]
+    look = {"color": "0.45", "linewidth": 0.8, "linestyle": dash, "zorder": 1}
+    draw(value, **look, label=label, gid=_REFERENCE)
+
+
+def scale_axes(ax: Axes, *, log_x: bool = False, log_y: bool = False) -> None:
+    """Make axes logarithmic as asked, with plain numbers in place of powers of ten."""
+    for name, axis, logarithmic in (("x", ax.xaxis, log_x), ("y", ax.yaxis, log_y)):
+        if logarithmic:
+            ax.set(**{f"{name}scale": "log"})
+            axis.set_major_formatter(_PlainLogFormatter())
+            axis.set_minor_formatter(_PlainLogFormatter())
+
+
+def letter(axes: Iterable[Axes]) -> None:
+    """Put bold letters a, b, c above the left edge of each panel, in the order given.
+
+    Args:
+        axes: the panels of one figure, such as the array that `panels` returns.
+
+    Raises:
+        ValueError: no axes, or more than there are letters.
+    """
+    panes = np.array(list(axes), dtype=object).ravel()
+    if not 1 <= len(panes) <= len(string.ascii_lowercase):
+        raise ValueError(f"axes must be 1 to 26, got {len(panes)}: letter a part of them")
+    with style():
+        for text, ax in zip(string.ascii_lowercase, panes):
+            ax.set_title(text, loc="left", fontweight="bold")
+
+
+def settle_layout(figure: Figure) -> None:
+    """Lay a figure out and keep that layout: what is drawn later does not move the axes."""
+    with style():
+        # Constrained layout moves a little with every draw, so it is run to rest and then put away.
+        for _ in range(2):
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+def save_figure(
+    figure: Figure,
+    path_without_suffix: str | os.PathLike[str],
+    *,
+    formats: Sequence[str] = ("png", "pdf"),
+) -> list[Path]:
+    """Write a figure in each format; the same figure gives the same bytes every time.
+
+    Each file appears whole or not at all. Missing folders are made. The layout is settled by the
+    first save and kept from then on, so add labels and titles before it.
+
+    Args:
+        figure: what to write, at the size it has.
+        path_without_suffix: "results/main" gives results/main.png and results/main.pdf.
+        formats: any of "png" (200 dpi) and "pdf" (fonts embedded).
+
+    Returns:
+        The paths written, in the order of `formats`.
+
+    Raises:
+        ValueError: another format.
+        OSError: the folder cannot be written.
+    """
+    unknown = [suffix for suffix in formats if suffix not in _METADATA]
+    if unknown:
+        raise ValueError(f"formats must be among {sorted(_METADATA)}, got {unknown}")
+    stem = Path(path_without_suffix)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    settle_layout(figure)
+    paths = []
+    for suffix in formats:
+        rendered = io.BytesIO()
+        with style():  # matplotlib reads fonts, ticks and dpi as it draws, not before
+            figure.savefig(rendered, format=suffix, metadata=_METADATA[suffix])
+        path = stem.with_name(f"{stem.name}.{suffix}")
+        with replacing_file(path) as passing:
+            passing.write_bytes(rendered.getvalue())
+        paths.append(path)
+    return paths
+
+
+class _PlainLogFormatter(LogFormatter):
+    """Labels what `LogFormatter` labels, but 0.6 where that writes 6e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick, empty where the ticks stand too close."""
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def _names_of(ax: Axes, kind: str) -> list[str]:
+    """Return the list of the names of one kind drawn on the figure of `ax`; it can be added to."""
+    return _NAMES.setdefault(ax.figure, {}).setdefault(kind, [])
+
+
+def _number(names: list[str], name: str) -> int:
+    """Return the place of a name in the list, where it is added if it is not there."""
+    if name not in names:
+        names.append(name)
+    return names.index(name)
+
+
+def _labelled(figure: FigureBase) -> dict[str, tuple[Artist, ...]]:
+    """Return what the legend shows: label -> the first artist of each kind, references last."""
+    found: dict[str, dict[type, Artist]] = {}
+    references: dict[str, dict[type, Artist]] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels()):
+            reference = isinstance(handle, Artist) and handle.get_gid() == _REFERENCE
+            kinds = (references if reference else found).setdefault(label, {})
+            kinds.setdefault(type(handle), handle)
+    return {label: tuple(kinds.values()) for label, kinds in (found | references).items()}

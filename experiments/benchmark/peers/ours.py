@@ -1,0 +1,147 @@
+"""This project's own work, one of `WORK` for each question; the question's other keys say how much.
+
+What a question needs is imported with it, so that a cold start of one pays for no other.
+"""
+
+import dataclasses
+import functools
+import json
+import time
+
+import jax
+import numpy as np
+from _peer import load_problem, serve
+
+from colour_embed import train
+from colour_embed.config import Config
+from colour_embed.data import Pairs
+
+
+def training(problem):
+    """One training of the problem in the file of this path, with a snapshot of every epoch."""
+    problem = load_problem(problem)
+    items, dim = problem.embedding.shape
+    config = Config(
+        seed=problem.seed, dim=dim, epochs=problem.epochs, batch_size=problem.batch_size
+    )
+    pairs = Pairs(problem.index, problem.label)
+    began = time.perf_counter()
+    result = train.fit(config, items, pairs, snapshots="every")
+    return {
+        "seconds": time.perf_counter() - began,
+        "epochs_run": len(result.loss),
+        "epochs_timed": len(result.loss),
+        "loss": float(result.loss[-1]),
+    }
+
+
+@functools.cache
+def tutorial_data():
+    """The tutorial's colours and pairs."""
+    from colour_embed import data
+
+    colours = data.load_colours()
+    return colours, data.tutorial_pairs(colours)
+
+
+compiled = set()
+
+
+def sweep(seed, members, devices, vary, epochs):
+    """A sweep in two dimensions, run once before it is timed, and its median loss."""
+    from colour_embed import sweeps
+
+    colours, pairs = tutorial_data()
+    config = Config(seed=seed, epochs=epochs, head="negative")
+    run = functools.partial(
+        sweeps.sweep,
+        config,
+        len(colours),
+        pairs,
+        range(members),
+        [2],
+        vary=vary,
+        devices=jax.devices()[:devices],
+    )
+    asked = json.dumps([members, devices, vary, epochs])
+    if asked not in compiled:
+        run()
+        compiled.add(asked)
+    began = time.perf_counter()
+    result = run()
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "loss": float(np.median(result.loss[:, -1]))}
+
+
+def animation(path, draw, dim, out):
+    """The frames of the snapshots in the file of this path: drawn and dropped, or as a video."""
+    from colour_embed import animation
+
+    with np.load(path) as file:
+        rgb, loss = file["rgb"], file[f"loss_{dim}d"]
+        arrays = file[f"epoch_{dim}d"], file[f"snapshots_{dim}d"], rgb
+    began = time.perf_counter()
+    if draw:
+        frames = sum(len(chunk) for chunk in animation.draw_frames(*arrays, loss=loss))
+    else:
+        frames = animation.animate(*arrays, out, loss=loss).frames
+    return {"seconds": time.perf_counter() - began, "frames": frames}
+
+
+def scaling(function, items, pairs, dim, batch_size, members, optimizer, epochs, repeats, seed):
+    """Runs of so many epochs on random pairs, after one that is not counted.
+
+    Returns:
+        {"seconds": of each run}. A run is a part of one long "fit" or "fit_pairs", without its
+        start; or a whole "sweep".
+    """
+    config = Config(seed=seed, dim=dim, epochs=epochs, batch_size=batch_size, optimizer=optimizer)
+    random = np.random.default_rng(seed)
+
+    def draw(count):
+        index = random.integers(items, size=(count, 2), dtype=np.int32)
+        return Pairs(index, (random.random(count, dtype=np.float32) < 0.2).astype(np.float32))
+
+    visits = []
+
+    def visit(event=None):
+        visits.append(time.perf_counter())
+
+    drawn = draw(pairs)
+    if function == "fit":
+        long = dataclasses.replace(config, epochs=epochs * (1 + repeats))
+        train.fit(long, items, drawn, snapshots="none", chunk=epochs, report=visit)
+    elif function == "fit_pairs":
+        from colour_embed.pairs.fit import Stopping, fit_pairs
+
+        steps = epochs * -(-pairs // batch_size)
+        stopping = Stopping(
+            max_steps=steps * (1 + repeats), evaluate_every=steps, patience=1 + repeats
+        )
+        fit_pairs(
+            config,
+            items,
+            drawn,
+            held_out=draw(20_000),
+            restarts=1,
+            stopping=stopping,
+            report=visit,
+        )
+    else:
+        from colour_embed import sweeps
+
+        for _ in range(1 + repeats):
+            sweeps.sweep(config, items, drawn, range(members), [dim], devices=jax.devices()[:1])
+            visit()
+    return {"seconds": np.diff(visits).tolist()}
+
+
+WORK = {"training": training, "sweep": sweep, "animation": animation, "scaling": scaling}
+
+
+def answer(number, what, **asked):
+    """The answer to one question."""
+    return WORK[what](**asked)
+
+
+serve(lambda: (answer, {"versions": {"jax": jax.__version__}}))

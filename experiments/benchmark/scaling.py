@@ -1,0 +1,326 @@
+"""Time and memory of our training as its sizes grow, up to 100,000 items and 10,000,000 pairs.
+
+One size grows at a time, and all others stay at the tutorial's. In the last axis items and pairs
+grow together, and lazy Adam stands beside Keras's, which goes over the whole table at every step.
+Each point is measured in a process of its own, so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.benchmark import harness
+from experiments.benchmark.harness import Part, Setting, counted
+
+BASE = {
+    "function": "fit",
+    "items": 646,
+    "pairs": 100_000,
+    "dim": 2,
+    "batch_size": 512,
+    "members": None,
+    "optimizer": "keras_adam",
+}
+"""The tutorial's sizes, as `peers/ours.py` takes them."""
+
+OPTIMIZERS = {"keras_adam": "dense Adam", "lazy_adam": "lazy Adam"}
+ALONE = OPTIMIZERS["keras_adam"]
+
+Axis = dict[str, dict[int, dict[str, Any]]]
+"""run -> size -> what `peers/ours.py` is asked for; sizes ascend."""
+
+
+def grown(field: str, sizes: Iterable[int], **changes: Any) -> Axis:
+    """An axis of one run along which one size grows."""
+    return {ALONE: {size: {**BASE, **changes, field: size} for size in sizes}}
+
+
+def grown_together(
+    items: Sequence[int], batches: Sequence[int], pairs_per_item: int = 100, dim: int = 16
+) -> Axis:
+    """An axis along which items and pairs grow, for each optimiser and batch size."""
+    shared = {**BASE, "function": "fit_pairs", "dim": dim}
+    return {
+        f"{text}, {batch:,} pairs a step": {
+            count: {
+                **shared,
+                "items": count,
+                "pairs": pairs_per_item * count,
+                "batch_size": batch,
+                "optimizer": optimizer,
+            }
+            for count in items
+        }
+        for batch in batches
+        for optimizer, text in OPTIMIZERS.items()
+    }
+
+
+AXES = {
+    "items": grown("items", (10**2, 10**3, 10**4, 10**5, 10**6)),
+    "pairs": grown("pairs", (10**4, 10**5, 10**6, 10**7)),
+    "dims": grown("dim", (1, 2, 4, 8, 16, 32, 64)),
+    # Fewer pairs, so that the most members take seconds.
+    "members": grown("members", (1, 4, 16, 64, 256, 1024), pairs=20_000, function="sweep"),
+    "items and pairs": grown_together((10**3, 10**4, 10**5), (512, 8192)),
+}
+
+MOST_SLOPE = 1.1
+"""The most that the slope of log(time) over log(size) may be for growth to count as linear."""
+
+RUN_STEPS = 10_000
+"""Steps of one timed run, of all members together, as far as whole epochs allow."""
+
+RUN_NUMBERS = 4e8
+"""Where steps are large, a run has fewer: this many numbers of the table and the batch."""
+
+SWEEP_EPOCHS = 4
+"""The least epochs of a sweep, whose start and end are timed with it."""
+
+
+def scaling(setting: Setting, axes: Mapping[str, Axis] = AXES) -> Part:
+    """Seconds per epoch and peak memory at every size of every axis, and how they grow.
+
+    For members, the seconds are of an epoch of all of them.
+    """
+    total = sum(len(sizes) for runs in axes.values() for sizes in runs.values())
+    report, done = setting.add("scaling", total), 0
+    seconds: dict[str, Any] = {}
+    details: dict[str, Any] = {}
+    for axis, runs in axes.items():
+        seconds[axis], details[axis] = {}, {}
+        for run, sizes in runs.items():
+            points = {}
+            for size, asked in sizes.items():
+                report(done, f"{axis} {size:,}")
+                points[str(size)] = measure(f"{axis} {size:,}", asked, setting)
+                done += 1
+            seconds[axis][run] = counted(points)
+            details[axis][run] = {**describe(points), "points": points}
+    report(done)
+    return Part(seconds, details, {})
+
+
+def run_epochs(asked: Mapping[str, Any]) -> int:
+    """How many epochs one timed run has."""
+    if asked["function"] == "fit_pairs":
+        return 1
+    members, least = (1, 1) if asked["members"] is None else (asked["members"], SWEEP_EPOCHS)
+    numbers = (asked["items"] + asked["batch_size"]) * asked["dim"]
+    steps = -(-asked["pairs"] // asked["batch_size"]) * members
+    return max(least, round(min(RUN_STEPS, RUN_NUMBERS / numbers) / steps))
+
+
+def measure(label: str, asked: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+    """The entry of one point, in seconds per epoch."""
+    epochs = run_epochs(asked)
+    question = {**asked, "epochs": epochs, "repeats": setting.repeats, "seed": setting.seed}
+    about: dict[str, Any] = {**asked, "epochs_run": epochs, "peak_memory_bytes": None}
+    reasons: dict[str, str] = {}
+    with (
+        harness.noting(label, reasons, setting.say),
+        harness.Peer(*harness.ours()) as peer,
+    ):
+        peer.answer()
+        about["memory_before_bytes"] = peer.peak_memory()
+        found = peer.run(what="scaling", **question)
+        about["peak_memory_bytes"] = found["peak_memory_bytes"]
+        return harness.summary([run / epochs for run in found["seconds"]], **about)
+    return harness.missing(reasons[label], **about)
+
+
+# --------------------------------------------------------------------------------------------------
+# How it grows
+
+
+def describe(points: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """How time and memory grow from point to point.
+
+    Args:
+        points: size -> entry, sizes ascending.
+
+    Returns:
+        slope: of log(seconds) over log(size), by least squares; None of fewer than two points.
+        upper_slope: the same of the upper half of the points: a step of few items or dimensions
+            costs the same whatever their number.
+        within: whether both are at most `MOST_SLOPE`; None where there is none.
+        bytes_per_unit: the slope of the peak memory over the size, by least squares.
+    """
+    timed = {int(size): entry["median"] for size, entry in points.items() if counted(entry)}
+    held = {
+        int(size): entry["peak_memory_bytes"]
+        for size, entry in points.items()
+        if entry["peak_memory_bytes"]
+    }
+    slopes = power(timed), power(dict(list(timed.items())[len(timed) // 2 :]))
+    known = [slope for slope in slopes if slope is not None]
+    return {
+        "slope": slopes[0],
+        "upper_slope": slopes[1],
+        "within": max(known) <= MOST_SLOPE if known else None,
+        "bytes_per_unit": _least_squares(list(held), list(held.values())),
+    }
+
+
+def power(values: Mapping[int, float]) -> float | None:
+    """The p of value = a size^p, by least squares of the logarithms; None of a single point."""
+    return _least_squares(list(map(math.log, values)), list(map(math.log, values.values())))
+
+
+def _least_squares(x: Sequence[float], y: Sequence[float]) -> float | None:
+    return statistics.linear_regression(x, y).slope if len(x) > 1 else None
+
+
+# --------------------------------------------------------------------------------------------------
+# How it is shown
+
+
+def table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
+    """How time and memory grow along each axis, and below every point."""
+    lines = [
+        "One size grows and the others stay at the tutorial's; in the last axis items and pairs "
+        "grow together, in 16 dimensions. Slopes are of log(time) over log(size): 1 is linear, and "
+        f"{MOST_SLOPE:g} is the most that counts as linear. Members are timed as whole sweeps, per "
+        "epoch of all of them. Whole epochs are timed, after a run that holds the compilation. "
+        "Dense Adam goes over the whole table at every step; lazy Adam is another algorithm, in "
+        "which rows that a step does not name stand still.",
+        "",
+        "| what grows | run | slope | upper half | linear | memory per unit |",
+        f"|{'---|' * 6}",
+    ]
+    for axis, runs in details.items():
+        for run, found in runs.items():
+            said = {True: "yes", False: "no", None: "–"}[found["within"]]
+            slopes = [_number(found[key], ".2f") for key in ("slope", "upper_slope")]
+            cells = (axis, run, *slopes, said, _memory(found["bytes_per_unit"]))
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| what grows | run | size | ms per epoch | range | epochs per run | peak MiB | "
+        "before, MiB | note |",
+        f"|{'---|' * 9}",
+    ]
+    for axis, runs in details.items():
+        for run, found in runs.items():
+            for size, entry in found["points"].items():
+                span = " to ".join(map(_milliseconds, entry["range"] or ()))
+                cells = (axis, run, f"{int(size):,}", _milliseconds(entry["median"]), span or "–")
+                held = (entry["peak_memory_bytes"], entry.get("memory_before_bytes"))
+                cells += (str(entry["epochs_run"]), *(_mebibytes(each) for each in held))
+                lines.append(f"| {' | '.join((*cells, entry['reason'] or ''))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    """Three figures that count."""
+    return "–" if seconds is None else f"{float(f'{1000 * seconds:.3g}'):,g}"
+
+
+def _mebibytes(held: int | None) -> str:
+    return f"{held / 2**20:.0f}" if held else "–"
+
+
+def _memory(bytes_each: float | None) -> str:
+    """Such as "24 bytes"."""
+    if bytes_each is None:
+        return "–"
+    return f"{bytes_each:.3g} bytes" if abs(bytes_each) < 2**13 else f"{bytes_each / 2**10:.3g} KiB"
+
+
+LABELS = {
+    "dims": "dimensions",
+    "batch": "pairs a step",
+    "items and pairs": "items, a hundredth of the pairs",
+    "epoch": "items, a hundredth of the pairs",
+    "step": "items",
+}
+"""What stands below an axis, where it is not the axis's name."""
+
+
+def draw(details: dict[str, Any], path: Path) -> None:
+    """Draw time and memory along each axis, also of the parts that were called growth and large."""
+    from colour_embed.viz.intervals import Interval, Line, plot_lines
+    from colour_embed.viz.style import letter, panels, save_figure
+
+    shown = []
+    for axis, runs in _curves(details).items():
+        for of in (_seconds, _peak_mebibytes):
+            lines = {}
+            for run, points in runs.items():
+                found = {int(size): of(entry) for size, entry in points.items() if of(entry)}
+                if found:
+                    lines[run] = Line(list(found), Interval(*zip(*found.values())))
+            if any(len(line.x) > 1 for line in lines.values()):
+                shown.append((axis, runs, of, lines))
+    columns = 3 if len(shown) == 3 else 2
+    rows = max(1, -(-len(shown) // columns))
+    figure, axes = panels(rows, columns, height=0.7 + 1.7 * rows)
+    for ax, (axis, runs, of, lines) in zip(axes.ravel(), shown):
+        sizes = sorted({size for line in lines.values() for size in line.x})
+        seconds = "seconds per step" if axis == "step" else "seconds per epoch"
+        plot_lines(
+            lines,
+            ax,
+            xlabel=LABELS.get(axis, axis),
+            ylabel=seconds if of is _seconds else "peak memory (MiB)",
+            log_x=True,
+            log_y=of is _seconds,
+            statistic="median and range; of memory the most",
+            ticks=sizes,
+            tick_labels=list(map(_short, sizes)),
+        )
+        if of is _peak_mebibytes:
+            ax.set_ylim(0)
+        elif len(runs) == 1:
+            found = describe(*runs.values())
+            slopes = (_number(found[key], ".2f") for key in ("slope", "upper_slope"))
+            ax.set_title("slope {}, upper half {}".format(*slopes), loc="right", fontsize="medium")
+    for ax in axes.ravel()[len(shown) :]:
+        ax.set_axis_off()
+    if shown:
+        letter(axes.ravel()[: len(shown)])
+    save_figure(figure, path)
+
+
+def _short(size: int) -> str:
+    """Such as "64", "300k", "1M"."""
+    for unit, text in ((10**6, "M"), (10**3, "k")):
+        if size % unit == 0:
+            return f"{size // unit}{text}"
+    return f"{size:,}"
+
+
+def _curves(details: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """axis -> run -> size -> entry."""
+    if "epoch" in details:  # the part large, until 2026-11: the entries themselves
+        texts = {}
+        for axis, runs in details.items():
+            texts[axis] = {}
+            for run, points in runs.items():
+                optimizer, batch = run.split()
+                texts[axis][f"{OPTIMIZERS[optimizer]}, {int(batch):,} pairs a step"] = points
+        return texts
+    return {
+        # The part growth, until 2026-11: one run of each axis.
+        axis: {ALONE: runs["points"]}
+        if "points" in runs
+        else {run: found["points"] for run, found in runs.items()}
+        for axis, runs in details.items()
+    }
+
+
+def _seconds(entry: dict[str, Any]) -> tuple[float, ...] | None:
+    return None if counted(entry) is None else (entry["median"], *entry["range"])
+
+
+def _peak_mebibytes(entry: dict[str, Any]) -> tuple[float, ...] | None:
+    held = entry["peak_memory_bytes"]
+    return (held / 2**20,) * 3 if held else None
