@@ -133,6 +133,13 @@ def animate(
     Raises:
         InputError: shapes that do not fit, d other than 2 or 3, values that are not finite, colours
             outside 0..1, an epoch without a loss, an odd or small size, or a bad path.
+
+    Example:
+        >>> generator = np.random.default_rng(0)
+        >>> snapshots, rgb = generator.normal(size=(3, 20, 2)), generator.random((20, 3))
+        >>> video = animate([0, 1, 2], snapshots, rgb, size=(320, 240))
+        >>> video.frames, video.size
+        (3, (320, 240))
     """
     about = {"loss": loss, "toward": toward, "at": at, "curve": curve}
     scene = _scene(epoch, embedding, rgb, size=size, title=title, **about)
@@ -205,6 +212,15 @@ def animate_grid(
 
     Raises:
         InputError: no member has snapshots, two have the same seed and dimension, or as `animate`.
+
+    Example:
+        >>> import colour_embed as ce
+        >>> colours = ce.load_colours("css4")
+        >>> pairs = ce.tutorial_pairs(colours, 1000)
+        >>> grid = {"seeds": range(2), "dims": [2, 3], "snapshots": 4, "schedule": "every"}
+        >>> result = ce.sweep(ce.Config(epochs=2), len(colours), pairs, **grid)
+        >>> ce.animate_grid(result, colours.rgb).frames
+        3
     """
     rgb = np.asarray(rgb, dtype=np.float64)
     members = sweep.members[: len(sweep.snapshots)]

@@ -68,6 +68,11 @@ class Pairs:
         label: float32 [N] in 0..1: 1 for similar, 0 for dissimilar; a fraction is a soft label.
         weight: float32 [N], 0 or more and not all 0, how much a pair counts against the others;
             None where all count alike.
+
+    Example:
+        >>> pairs = Pairs(np.array([[0, 1], [1, 2]], np.int32), np.array([1, 0], np.float32))
+        >>> len(pairs), len(pairs.take(pairs.label > 0))
+        (2, 1)
     """
 
     index: np.ndarray
@@ -143,6 +148,11 @@ def tutorial_pairs(colours: Colours, n: int = 100_000) -> Pairs:
 
     Raises:
         InputError: if n is below 1.
+
+    Example:
+        >>> pairs = tutorial_pairs(load_colours())
+        >>> pairs.index[:2].tolist(), round(float(pairs.label.mean()), 5)
+        ([[559, 102], [629, 435]], 0.22521)
     """
     if n < 1:
         raise InputError(f"number of pairs: {n} is too few; give 1 or more")
@@ -194,6 +204,11 @@ def load_colours(source: str | os.PathLike[str] = "tutorial") -> Colours:
     Raises:
         InputError: the file can't be read or any of it is wrong; one line with the file, the rows
             (1 is the header, as a spreadsheet counts), the column, the fault and a hint.
+
+    Example:
+        >>> colours = load_colours()
+        >>> len(colours), colours.names[0], colours.rgb.shape
+        (646, 'Grey', (646, 3))
     """
     file = os.fspath(source)
     if file in ("css4", "xkcd"):

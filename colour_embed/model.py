@@ -121,6 +121,11 @@ def init_params(config: Config, items: int, key: Array, *, initial_scale=None) -
 
     Returns:
         The parameters as nested dicts of float32 arrays; see `Params`.
+
+    Example:
+        >>> params = init_params(Config(dim=3), 10, jax.random.key(0))
+        >>> jax.tree.map(jnp.shape, params)
+        {'dense': {'bias': (1,), 'kernel': (1, 1)}, 'embedding': {'embedding': (10, 3)}}
     """
     scale = config.initial_scale if initial_scale is None else initial_scale
     model = PairModel(items, config, initial_scale=scale, rngs=nnx.Rngs(params=key))
@@ -147,6 +152,11 @@ def logits(config: Config, params: Params, first: Array, second: Array | None = 
 
     Returns:
         float32 [N].
+
+    Example:
+        >>> params = init_params(Config(), 10, jax.random.key(0))
+        >>> logits(Config(), params, jnp.array([[0, 1], [2, 2]])).shape
+        (2,)
     """
     if second is None:
         first, second = first[..., 0], first[..., 1]

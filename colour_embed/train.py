@@ -93,6 +93,20 @@ def train_step(
 
     Returns:
         The next state, and the batch's metrics before the update.
+
+    Example:
+        >>> import colour_embed as ce
+        >>> config, optimizer = Config(), optax.sgd(0.1)
+        >>> params = ce.init_params(config, 10, jax.random.key(0))
+        >>> batch = Batch(jnp.array([0]), jnp.array([1]), jnp.ones(1), jnp.ones(1))
+        >>> state, metrics = train_step(
+        ...     TrainState(params, optimizer.init(params)),
+        ...     batch,
+        ...     logits_fn=functools.partial(logits, config),
+        ...     optimizer=optimizer,
+        ... )
+        >>> metrics.loss.shape
+        ()
     """
 
     def objective(params):

@@ -1,5 +1,7 @@
 """What holds for the whole package: what importing it costs, its dependencies, what it reads."""
 
+import ast
+import doctest
 import re
 import subprocess
 import sys
@@ -20,6 +22,153 @@ def test_importing_loads_nothing_heavy(module):
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+# The public face
+
+
+def _type_checked_names():
+    """The names that __init__.py imports for type checkers."""
+    tree = ast.parse((ROOT / "colour_embed" / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    return [alias.name for node in block.body for alias in node.names]
+
+
+def test_public_names_are_the_same_for_users_and_type_checkers():
+    import colour_embed as ce
+
+    assert sorted(ce.__all__) == sorted(_type_checked_names()) == sorted(ce._HOMES)
+    assert len(set(ce.__all__)) == len(ce.__all__)
+    assert set(ce.__all__) <= set(dir(ce))
+    with pytest.raises(AttributeError, match="'nothing'"):
+        ce.nothing  # noqa: B018
+
+
+def test_no_public_name_is_that_of_a_submodule():
+    import colour_embed as ce
+
+    modules = {path.stem for path in (ROOT / "colour_embed").glob("*.py")}
+    modules |= {path.name for path in (ROOT / "colour_embed").iterdir() if path.is_dir()}
+    assert not set(ce.__all__) & modules
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_public_names_can_be_read_in_any_order(seed):
+    program = (
+        "import random, types, colour_embed as ce\n"
+        f"names = ce.__all__[:]; random.Random({seed}).shuffle(names)\n"
+        "for name in names:\n"
+        "    assert not isinstance(getattr(ce, name), types.ModuleType), name\n"
+        "for name in names:\n"
+        "    assert getattr(ce, name) is getattr(ce, name)\n"
+        "    assert not isinstance(getattr(ce, name), types.ModuleType), name\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def _examples(name):
+    import colour_embed as ce
+
+    found = getattr(ce, name)
+    # A dictionary has no docstring of its own: that of its entries' class shows it.
+    if name == "HEADS":
+        found = ce.Head
+    module = sys.modules[found.__module__]
+    (example,) = doctest.DocTestFinder(recurse=False).find(found, name, module, vars(module))
+    return example
+
+
+@pytest.mark.parametrize("name", _type_checked_names())
+def test_every_public_name_has_an_example_that_runs(name, monkeypatch):
+    import matplotlib
+
+    monkeypatch.chdir(ROOT)
+    matplotlib.use("agg")
+    example = _examples(name)
+    assert example.examples, f"{name} has no example"
+    result = doctest.DocTestRunner().run(example)
+    assert result.failed == 0
+    assert result.attempted > 0
+
+
+# What imports what
+
+CORE = ("heads", "config", "data", "runs")
+ALLOWED = {
+    "heads": (),
+    "config": ("heads",),
+    "data": ("config", "io"),
+    "runs": ("heads", "config"),
+    "model": ("heads", "config"),
+    "engine": (*CORE, "model", "io"),
+    "train": (*CORE, "model", "engine"),
+    "sweeps": (*CORE, "model", "engine", "train"),
+    "evaluate": CORE,
+    "io": CORE,
+    "viz": (*CORE, "evaluate", "io"),
+    "animation": (*CORE, "evaluate", "viz"),
+    "pairs": (*CORE, "model", "engine", "train", "evaluate", "io"),
+    "__init__": None,  # for type checkers it imports what it offers
+}
+"""Of each core module and drawer, what of the package it may import; itself always."""
+
+NO_JAX = (*CORE, "evaluate", "io", "viz", "animation")
+
+
+def _part(path):
+    return path.relative_to(ROOT / "colour_embed").parts[0].removesuffix(".py")
+
+
+def _sources(*parts):
+    paths = sorted((ROOT / "colour_embed").rglob("*.py"))
+    return [path for path in paths if _part(path) in parts]
+
+
+def _imported(path):
+    """The parts of the package that a file imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not followed here"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            package, *rest = name.split(".")
+            if package == "colour_embed":
+                yield rest[0] if rest else "__init__"
+            elif package == "experiments":
+                yield package
+
+
+def test_imports_run_downwards():
+    paths = sorted((ROOT / "colour_embed").rglob("*.py"))
+    assert {_part(path) for path in paths} == ALLOWED.keys()
+    for path in paths:
+        allowed = ALLOWED[_part(path)]
+        if allowed is not None:
+            wrong = set(_imported(path)) - {_part(path), *allowed}
+            assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(sorted(wrong))}"
+
+
+def test_what_needs_no_jax_loads_none():
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in _sources(*NO_JAX)
+    ]
+    assert len(modules) > 20
+    program = f"import sys, {', '.join(modules)}; print('jax' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_the_core_is_nine_files():
+    assert len(list((ROOT / "colour_embed").glob("*.py"))) <= 9
+
+
+# Dependencies and files
 
 
 def test_dependency_on_jax_leaves_out_its_faulty_releases():

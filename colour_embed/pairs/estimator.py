@@ -2,15 +2,6 @@
 
 The samples are pairs: X has two columns, the two items of each pair, as ids or as names. That is
 why not every check of scikit-learn's own applies; `NOT_FOR_PAIRS` lists those and says why.
-
-Example:
-    >>> from colour_embed.pairs.estimator import PairEmbedding
-    >>> pairs = [["red", "pink"], ["red", "green"], ["pink", "green"], ["red", "wine"]]
-    >>> model = PairEmbedding().fit(pairs, [0.9, 0.1, 0.1, 0.8])
-    >>> model.embedding_.shape
-    (4, 2)
-    >>> model.predict([["pink", "wine"]])
-    array([1])
 """
 
 from __future__ import annotations
@@ -71,7 +62,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         head: How two vectors become log-odds; see `heads`.
         normalise: Scale every vector to length one.
         optimizer: "keras_adam", "lazy_adam" or the name of an optimiser in optax.
-        learning_rate: Step size at the start; it falls to a tenth where nothing more is gained.
+        learning_rate: Step size at the start; it drops to a tenth where nothing more is gained.
         batch_size: Pairs per step.
         restarts: Trainings from different initial values, of which the best is kept.
         max_steps: The most steps, to the nearest whole pass over the pairs.
@@ -85,24 +76,32 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         warm_start: A further fit goes on from the present parameters; items may be new, and those
             of before stay. Then there is one restart.
         random_state: An int, a RandomState, or None for another result at every fit.
-        verbose: Print a line at every look at the loss.
+        verbose: Print a line at every evaluation.
 
     Attributes:
         embedding_: float32 [items, dim], a row per item; unit rows if normalised.
         items_: [items], the items in the order of the rows: ids int64 and sorted, names as objects
             in the order in which they first appear. Items that were added later follow after.
-        loss_curve_: float32 [L], the mean training loss between two looks, in nats per pair.
-        heldout_loss_curve_: float32 [L], of the held-out pairs at each look; None without any.
-        loss_steps_: int [L], the steps done at each look.
+        loss_curve_: float32 [L], the mean training loss between two evaluations, nats per pair.
+        heldout_loss_curve_: float32 [L], of the held-out pairs at each evaluation; or None.
+        loss_steps_: int [L], the steps done at each evaluation.
         n_iter_: Steps done.
         kernel_: The weight of the head, such as that of the squared distance.
         bias_: The log-odds where the rest is zero.
-        restart_losses_: float32 [restarts], the loss of each at its best look, by which they are
+        restart_losses_: float32 [restarts], the loss of each at its best, by which they are
             compared: of the held-out pairs, or else of the training pairs.
         stopped_: "plateau", "steps", "interrupted" (Ctrl-C; the best so far is kept) or "diverged".
         classes_: 0 and 1.
         n_features_in_: 2.
         feature_names_in_: The names of the two columns, where X was a DataFrame with names.
+
+    Example:
+        >>> pairs = [["red", "pink"], ["red", "green"], ["pink", "green"], ["red", "wine"]]
+        >>> model = PairEmbedding().fit(pairs, [0.9, 0.1, 0.1, 0.8])
+        >>> model.embedding_.shape
+        (4, 2)
+        >>> model.predict([["pink", "wine"]])
+        array([1])
     """
 
     def __init__(  # noqa: D107

@@ -74,6 +74,12 @@ def plot_embedding(
     Raises:
         ValueError: a wrong shape, an embedding that is not finite, a colour outside 0..1, or axes
             of the other kind.
+
+    Example:
+        >>> generator = np.random.default_rng(0)
+        >>> axes = plot_embedding(generator.normal(size=(20, 2)), generator.random((20, 3)))
+        >>> axes.get_xlabel(), axes.get_ylabel()
+        ('$x_0$', '$x_1$')
     """
     embedding, rgb = _checked(embedding, rgb, dims=(2, 3))
     flat = embedding.shape[1] == 2

@@ -1,7 +1,7 @@
 """Our training on a GPU or TPU, where JAX sees one: sweeps by width, and the floor below them.
 
-One command for a machine that has an accelerator, bare Python with jax, flax, optax, pandas,
-matplotlib and absl-py, and no network:
+One command for a machine with an accelerator that has jax, flax and optax (which bring NumPy,
+absl-py and rich), and no network:
 
     python -m experiments.benchmark --only accelerator --out results/accelerator
 

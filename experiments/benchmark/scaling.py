@@ -265,6 +265,7 @@ def draw(details: dict[str, Any], path: Path) -> None:
     figure, axes = panels(rows, columns, height=0.7 + 1.7 * rows)
     for ax, (axis, runs, of, lines) in zip(axes.ravel(), shown):
         sizes = sorted({size for line in lines.values() for size in line.x})
+        sizes = sizes[:: 1 + (len(sizes) > 7)]  # more labels do not fit
         seconds = "seconds per step" if axis == "step" else "seconds per epoch"
         plot_lines(
             lines,
@@ -278,11 +279,11 @@ def draw(details: dict[str, Any], path: Path) -> None:
             tick_labels=list(map(_short, sizes)),
         )
         if of is _peak_mebibytes:
-            ax.set_ylim(0)
+            ax.set_ylim(0, 1.15 * ax.dataLim.ymax)
         elif len(runs) == 1:
             found = describe(*runs.values())
             slopes = (_number(found[key], ".2f") for key in ("slope", "upper_slope"))
-            ax.set_title("slope {}, upper half {}".format(*slopes), loc="right", fontsize="medium")
+            ax.set_title("slope {}, upper half {}".format(*slopes), loc="right", fontsize=7)
     for ax in axes.ravel()[len(shown) :]:
         ax.set_axis_off()
     if shown:

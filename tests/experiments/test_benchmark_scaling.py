@@ -5,6 +5,7 @@ Nothing here asserts how long anything takes.
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -194,15 +195,36 @@ def test_without_an_accelerator_the_part_says_so(tmp_path, monkeypatch):
 NOT_ON_A_BARE_MACHINE = ("av", "pyarrow", "sklearn", "platformdirs", "safetensors", "PIL", "pandas")
 
 
-def test_the_accelerator_part_runs_whole_on_the_cpu_and_needs_little(tmp_path, monkeypatch):
+@pytest.fixture
+def bare(tmp_path):
+    """The environment in which Python finds our code, and fails to import what may be missing."""
     stubs = tmp_path / "stubs"
     stubs.mkdir()
     for name in NOT_ON_A_BARE_MACHINE:
         (stubs / f"{name}.py").write_text("raise AssertionError('imported on a bare machine')")
-    path = os.pathsep.join([str(stubs), str(harness.ROOT)])
+    return {**OWN_CODE, "PYTHONPATH": os.pathsep.join([str(stubs), str(harness.ROOT)])}
+
+
+def test_the_program_starts_on_a_bare_machine_and_tells_what_it_lacks(tmp_path, bare):
+    code = (
+        "import runpy; from experiments.benchmark import harness\n"
+        f"harness.own_code = lambda: {bare | {'JAX_PLATFORMS': 'cpu'}}\n"
+        "runpy.run_module('experiments.benchmark', run_name='__main__')"
+    )
+    arguments = ["--only=accelerator", f"--out={tmp_path / 'out'}"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, **bare},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Not measured: JAX sees no GPU or TPU here." in done.stdout
+
+
+def test_the_accelerator_part_runs_whole_on_the_cpu(tmp_path, monkeypatch, bare):
     environment = {
-        **OWN_CODE,
-        "PYTHONPATH": path,
+        **bare,
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
