@@ -41,6 +41,9 @@ _HOMES = {
     "InputError": "config",
 }
 
+# package that is not always installed: the extra that installs it
+_EXTRAS = {"sklearn": "pairs"}
+
 __all__ = [
     "Config",
     "Hyperparams",
@@ -74,9 +77,29 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in _EXTRAS:
+            raise
+        value = _needs_extra(name, package)
     globals()[name] = value
     return value
+
+
+def _needs_extra(name: str, package: str) -> Any:
+    """A stand-in for a name whose package is not installed; using it raises."""
+
+    def use(*arguments: Any, **named: Any) -> Any:
+        from colour_embed.config import InputError
+
+        raise InputError(
+            f"{name} needs {package}, which is not installed: "
+            f"pip install 'colour_embed[{_EXTRAS[package]}]'"
+        )
+
+    return use
 
 
 def __dir__() -> list[str]:

@@ -57,8 +57,10 @@ class Animation:
 
     def _repr_html_(self) -> str:
         """Return an element that carries the whole file, so it also survives in an export."""
-        content = self.path.read_bytes() if self.video is None else self.video
-        media = FORMATS[".mp4" if self.path is None else self.path.suffix.lower()].media
+        content, media = self.video, FORMATS[".mp4"].media
+        if self.path is not None:
+            content, media = self.path.read_bytes(), FORMATS[self.path.suffix.lower()].media
+        assert content is not None
         source = f"data:{media};base64,{base64.b64encode(content).decode('ascii')}"
         shape = f'width="{self.size[0]}" height="{self.size[1]}" style="max-width:100%;height:auto"'
         if media.startswith("image"):
@@ -437,7 +439,8 @@ def _add_curve(figure, size, margins, loss, frames) -> _Mark:
     axes.plot(np.arange(1, len(loss) + 1), loss, color="0.35", linewidth=1)
     end = 1.015 * len(loss)  # room for the last dot
     axes.set(xlim=(0, end), ylim=(low, high), xlabel="epoch", ylabel="loss")
-    axes.xaxis.label.set_size(9), axes.yaxis.label.set_size(9)
+    axes.xaxis.label.set_size(9)
+    axes.yaxis.label.set_size(9)
     axes.xaxis.set_label_coords(0.5, -20 / (box.bottom - box.top))
     axes.yaxis.set_label_coords(-46 / (box.right - box.left), 0.5)
     axes.locator_params(axis="y", nbins=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -170,10 +171,9 @@ class Config:
 
 def _options(options: Any) -> tuple[tuple[str, Any], ...]:
     """Options as sorted (name, value) pairs, from a dict or from such pairs."""
-    try:
+    pairs: dict[Any, Any] = {0: 0}
+    with contextlib.suppress(TypeError, ValueError):
         pairs = dict(options.items() if isinstance(options, dict) else map(tuple, options))
-    except (TypeError, ValueError):
-        pairs = {0: 0}
     plain = (bool, int, float, str, type(None))
     if not all(isinstance(k, str) and isinstance(v, plain) for k, v in pairs.items()):
         raise InputError(

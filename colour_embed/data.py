@@ -226,7 +226,7 @@ def _matplotlib_colours(source: str) -> Colours:
 
     table = colors.CSS4_COLORS if source == "css4" else colors.XKCD_COLORS
     names = [name.removeprefix("xkcd:") for name in table]
-    return Colours(names, rgb_of_hex(table.values()) / 255, source)
+    return Colours(names, rgb_of_hex(map(str, table.values())) / 255, source)
 
 
 def rgb_of_hex(cells: Iterable[str]) -> np.ndarray:

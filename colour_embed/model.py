@@ -11,11 +11,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
+from jaxtyping import Float, Int
 
 from colour_embed.config import Config
 from colour_embed.heads import HEADS
+
+AnyArray = Array | np.ndarray
 
 Params = dict[str, Any]
 """{"embedding": {"embedding": [items, dim]}, "dense": {"kernel": [1, 1], "bias": [1]}}"""
@@ -44,7 +48,9 @@ class PairModel(nnx.Module):
         self.smoothing = config.smoothing
         self.normalise = config.normalise
 
-    def __call__(self, first: Array, second: Array) -> Array:
+    def __call__(
+        self, first: Int[AnyArray, " pairs"], second: Int[AnyArray, " pairs"]
+    ) -> Float[Array, "pairs ..."]:
         """Logits [N] of the pairs whose items are first [N] and second [N].
 
         Parameters with members as a further, last axis give logits [N, members].
@@ -54,33 +60,29 @@ class PairModel(nnx.Module):
         head = HEADS[self.head]
         dot = head.feature == "dot_product"
         if self.normalise or dot:
-            rows = _rows(table, first), _rows(table, second)
+            rows = table[first], table[second]
             one, other = map(_unit_rows, rows) if self.normalise else rows
             feature = jnp.sum(one * other if dot else (one - other) ** 2, axis=1)
         else:
             feature = jnp.sum(_difference(table, first, second) ** 2, axis=1)
         # Of shape [1], or [1, members]: they broadcast against the feature without promotion.
-        weight = head.weight(self.dense.kernel[...], jnp)[0]
-        return head.logit(feature, weight, self.dense.bias[...], self.smoothing, jnp)
-
-
-# The host has checked the ids: no need to do it again in every step, and to fill in NaN.
-TRUSTED = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
-
-
-def _rows(table: Array, ids: Array) -> Array:
-    """The rows of the items with these ids: [N, dim, ...]."""
-    return table.at[ids].get(**TRUSTED)
+        dense: Any = self.dense
+        weight = head.weight(dense.kernel[...], jnp)[0]
+        return head.logit(feature, weight, dense.bias[...], self.smoothing, jnp)
 
 
 @jax.custom_vjp
-def _difference(table: Array, first: Array, second: Array) -> Array:
+def _difference(
+    table: Float[AnyArray, "items dim ..."],
+    first: Int[AnyArray, " pairs"],
+    second: Int[AnyArray, " pairs"],
+) -> Float[Array, "pairs dim ..."]:
     """The rows of the first items minus those of the second ones: [N, dim, ...].
 
     Its derivative is what autodiff finds, but gathered in one table where autodiff fills and adds
-    up two. The zeros are written in one run of numbers, as the state stands while it trains.
+    up two: 7 % of a step (results/benchmark/levers.md).
     """
-    return _rows(table, first) - _rows(table, second)
+    return table[first] - table[second]
 
 
 def _difference_forward(table, first, second):
@@ -89,9 +91,7 @@ def _difference_forward(table, first, second):
 
 def _difference_backward(kept, slope):
     first, second, table = kept
-    zeros = jax.lax.optimization_barrier(jnp.zeros(table.size, table.dtype)).reshape(table.shape)
-    gradient = zeros.at[first].add(slope, **TRUSTED).at[second].subtract(slope, **TRUSTED)
-    return gradient, None, None
+    return jnp.zeros_like(table).at[first].add(slope).at[second].subtract(slope), None, None
 
 
 _difference.defvjp(_difference_forward, _difference_backward)
@@ -104,7 +104,7 @@ def _uniform_columns(key, shape, dtype=jnp.float32, *, scale):
     return scale * columns.T
 
 
-def _unit_rows(table: Array) -> Array:
+def _unit_rows(table: AnyArray) -> Array:
     """Rows scaled to length one; as in TensorFlow, a squared length below 1e-12 counts as 1e-12."""
     squared_length = jnp.sum(table**2, axis=1, keepdims=True)
     return table * jax.lax.rsqrt(jnp.maximum(squared_length, 1e-12))
@@ -133,7 +133,7 @@ def init_params(config: Config, items: int, key: Array, *, initial_scale=None) -
 
 
 @functools.cache
-def _graphdef(config: Config, items: int):
+def _graphdef(config: Config, items: int) -> Any:
     """The structure of the module without its values; building it computes nothing."""
     model = nnx.eval_shape(
         lambda: PairModel(items, config, initial_scale=1.0, rngs=nnx.Rngs(params=0))
@@ -141,7 +141,12 @@ def _graphdef(config: Config, items: int):
     return nnx.split(model, nnx.Param, ...)[::2]
 
 
-def logits(config: Config, params: Params, first: Array, second: Array | None = None) -> Array:
+def logits(
+    config: Config,
+    params: Params,
+    first: Int[AnyArray, " pairs"] | Int[AnyArray, "pairs 2"],
+    second: Int[AnyArray, " pairs"] | None = None,
+) -> Float[Array, "pairs ..."]:
     """Logits of pairs: the log-odds that a pair is similar.
 
     Args:
@@ -165,10 +170,11 @@ def logits(config: Config, params: Params, first: Array, second: Array | None = 
         dim=dim, head=config.head, smoothing=config.smoothing, normalise=config.normalise
     )
     graphdef, rest = _graphdef(structure, items)
-    return nnx.merge(graphdef, nnx.State(params), rest)(first, second)
+    model: Any = nnx.merge(graphdef, nnx.State(params), rest)
+    return model(first, second)
 
 
-def embedding_vectors(config: Config, params: Params) -> Array:
+def embedding_vectors(config: Config, params: Params) -> AnyArray:
     """The vectors [items, dim] that distances are taken between: unit rows if normalised."""
     table = params["embedding"]["embedding"]
     return _unit_rows(table) if config.normalise else table

@@ -14,13 +14,14 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 
 from colour_embed.config import Config, Hyperparams, InputError
 from colour_embed.data import Pairs
@@ -103,7 +104,7 @@ def sweep(
     vary: Sequence[str] = ("init", "order"),
     snapshots: int = 0,
     schedule: str | Sequence[int] = "tutorial",
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
     part: tuple[int, int] = (0, 1),
     max_bytes: int | None = None,
     report: Callable[[Progress], None] | None = None,
@@ -204,7 +205,7 @@ def plan_sweep(
     vary: Sequence[str] = ("init", "order"),
     snapshots: int = 0,
     frames: int = 0,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Any],
     max_bytes: int | None = None,
 ) -> MemoryPlan:
     """Cut a sweep so that it fits into memory, before anything is compiled; see `plan_memory`.
@@ -269,17 +270,17 @@ def _chunk_length(epochs: int) -> int:
 class _Inputs(NamedTuple):
     """What tells members apart, each with a leading member axis: the arguments that are vmapped."""
 
-    seed: Array
-    dim: Array
+    seed: ArrayLike
+    dim: ArrayLike
     hyperparams: Hyperparams
 
 
 class _Shared(NamedTuple):
     """What all members read: the config's seed, the given pairs, and the truth behind labels."""
 
-    seed: Array
+    seed: ArrayLike
     pairs: DevicePairs
-    truth: Array
+    truth: Any
 
 
 class _Program(NamedTuple):
@@ -295,7 +296,7 @@ class _Program(NamedTuple):
     mesh: Mesh
 
 
-def _keys(program: _Program, seed: Array, base_seed: Array) -> MemberKeys:
+def _keys(program: _Program, seed: ArrayLike, base_seed: ArrayLike) -> MemberKeys:
     """A member's keys: by its own seed for what varies, by the config's for the rest."""
     own, base = member_keys(seed), member_keys(base_seed)
     chosen = (name in program.vary for name in MemberKeys._fields)

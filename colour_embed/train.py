@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,22 +30,24 @@ from colour_embed.engine.batches import (
 )
 from colour_embed.engine.compilation import ONE_TRAINING
 from colour_embed.engine.driver import drive
+from colour_embed.engine.history import Part, before_training, collect
 from colour_embed.engine.layouts import Layout, layout_of
 from colour_embed.engine.lazy import lazy_step
-from colour_embed.engine.loss import loss_and_error
+from colour_embed.engine.loss import cross_entropy
 from colour_embed.engine.optimizers import LAZY_ADAM, keras_adam, make_optimizer
 from colour_embed.engine.schedule import chunks, snapshot_epochs
 from colour_embed.engine.start import init_training
 from colour_embed.engine.state import (
     Batch,
+    LogitsFn,
     MemberKeys,
     Metrics,
     Training,
     TrainState,
+    Transform,
     member_keys,
 )
-from colour_embed.heads import HEADS
-from colour_embed.model import embedding_vectors, logits
+from colour_embed.model import AnyArray, embedding_vectors, logits
 from colour_embed.runs import Fit, Progress
 
 __all__ = [
@@ -62,18 +64,6 @@ __all__ = [
 
 CHUNK = 25
 """Epochs between two visits of the host; it divides 500, so that one program serves them all."""
-
-
-class LogitsFn(Protocol):
-    """(params, first [B], second [B]) -> logits [B]."""
-
-    def __call__(self, params: Any, first: Array, second: Array, /) -> Array: ...
-
-
-class Transform(Protocol):
-    """(training, metrics) after an epoch -> what is stacked over the epochs."""
-
-    def __call__(self, training: Training, metrics: Metrics, /) -> Any: ...
 
 
 def train_step(
@@ -111,11 +101,9 @@ def train_step(
 
     def objective(params):
         logit = logits_fn(params, batch.first, batch.second)
-        loss, error = loss_and_error(logit, batch.label)
-        metrics = Metrics(
-            loss=jnp.sum(batch.weight * loss, axis=0), mse=jnp.sum(batch.weight * error**2, axis=0)
-        )
-        return jnp.sum(metrics.loss), metrics
+        loss = jnp.sum(batch.weight * cross_entropy(logit, batch.label), axis=0)
+        error = jax.nn.sigmoid(logit) - batch.label
+        return jnp.sum(loss), Metrics(loss, mse=jnp.sum(batch.weight * error**2, axis=0))
 
     gradient, metrics = jax.grad(objective, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
@@ -128,7 +116,7 @@ def train_epochs(
     training: Training,
     keys: MemberKeys,
     pairs: DevicePairs | PackedPairs,
-    epochs: Array,
+    epochs: AnyArray,
     *,
     batch_size: int,
     transform: Transform,
@@ -300,12 +288,12 @@ def fit(
         training, stacked = _run(
             static, training, keys, hyperparams, on_device, epochs, keep, optimizer
         )
-        return training, _Part(epochs, *jax.device_get(stacked))
+        return training, Part(epochs, *jax.device_get(stacked))
 
     def progress(training, part):
         return Progress(int(part.epoch[-1]), config.epochs, float(part.metrics.loss[-1]))
 
-    history = [_before_training(config, training, 0 in wanted)]
+    history = [before_training(config, training, 0 in wanted)]
     status, diverged = "done", 0
     try:
         schedule = chunks(config.epochs, chunk)
@@ -318,7 +306,7 @@ def fit(
                 break
     except KeyboardInterrupt:
         status = "interrupted"
-    return _collect(config, training, history, wanted, status, diverged or None)
+    return collect(config, training, history, wanted, status, diverged or None)
 
 
 def make_step(
@@ -363,44 +351,4 @@ def _run(config, training, keys, hyperparams, pairs, epochs, keep, optimizer):
     size = config.batch_size
     return train_epochs(
         step, layout, training, keys, pairs, epochs, batch_size=size, transform=transform
-    )
-
-
-class _Part(NamedTuple):
-    """What one chunk of epochs adds to a fit's history; embedding is None where none was kept."""
-
-    epoch: np.ndarray
-    metrics: Metrics
-    embedding: np.ndarray | None
-
-
-def _before_training(config, training, keep) -> _Part:
-    """The part of the history before the first epoch: no metrics, at most a snapshot."""
-    none = np.zeros(0, np.float32)
-    first = np.asarray(embedding_vectors(config, training.state.params))[None] if keep else None
-    return _Part(np.zeros(int(keep), np.int32), Metrics(none, none), first)
-
-
-def _collect(config, training, history, wanted, status, diverged_epoch) -> Fit:
-    ended = diverged_epoch or config.epochs + 1
-    kept = [
-        (part.epoch[chosen], part.embedding[chosen])
-        for part in history
-        if part.embedding is not None
-        for chosen in [np.isin(part.epoch, wanted) & (part.epoch < ended)]
-    ]
-    params = jax.device_get(training.state.params)
-    empty = np.zeros((0, *params["embedding"]["embedding"].shape), np.float32)
-    return Fit(
-        config=config,
-        embedding=np.asarray(embedding_vectors(config, params)),
-        kernel=float(HEADS[config.head].weight(params["dense"]["kernel"], jnp)[0, 0]),
-        bias=float(params["dense"]["bias"][0]),
-        loss=np.concatenate([part.metrics.loss for part in history])[: ended - 1],
-        mse=np.concatenate([part.metrics.mse for part in history])[: ended - 1],
-        epoch=np.concatenate([np.zeros(0, np.int32), *(epoch for epoch, _ in kept)]),
-        snapshots=np.concatenate([empty, *(embedding for _, embedding in kept)]),
-        status=status,
-        diverged_epoch=diverged_epoch,
-        params=params,
     )

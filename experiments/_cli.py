@@ -222,10 +222,9 @@ def _help(description: str) -> str:
 def use_compilation_cache() -> None:
     """Keep compiled programs between runs, in the user's cache folder or where JAX was told."""
     import jax
-    import platformdirs
-
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        folder = Path(platformdirs.user_cache_dir("colour_embed")) / "compiled" / _processor()
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = cache / "colour_embed" / "compiled" / _processor()
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 

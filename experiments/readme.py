@@ -5,6 +5,7 @@ Writes results/README.md too, which shows what the claims came to.
 
 from __future__ import annotations
 
+import collections
 import csv
 import json
 import re
@@ -52,14 +53,11 @@ def _tutorial() -> str:
     rows = [
         [text, *(form.format(entry[key]) for entry in entries)]
         for text, key, form in (
-            ("seed", "seed", "{}"),
-            ("epochs", "epochs", "{}"),
             ("training loss, nats per pair", "loss", "{:.4f}"),
-            ("best loss without memorising", "best_loss", "{:.4f}"),
-            ("always guessing the base rate", "base_rate_loss", "{:.4f}"),
+            ("Bayes-optimal loss of these labels", "best_loss", "{:.4f}"),
+            ("loss of guessing the base rate", "base_rate_loss", "{:.4f}"),
             ("Spearman of distances against RGB", "spearman", "{:.3f}"),
             ("Procrustes disparity to RGB", "procrustes", "{:.3f}"),
-            ("dense weight", "kernel", "{:.2f}"),
         )
     ]
     table = _table(["", *(f"{entry['dim']}-D" for entry in entries)], rows)
@@ -102,7 +100,7 @@ def _benchmark() -> str:
     frames = (
         ""
         if not animation
-        else "\n\nAn animation of "
+        else " An animation of "
         f"{measured['details']['animation']['2d']['whole']['frames']} frames, drawn and encoded: "
         f"{seconds(animation['2d']['whole'])} in 2-D and {seconds(animation['3d']['whole'])} in "
         f"3-D, where matplotlib takes {seconds(animation['2d']['whole_peer'])} and "
@@ -111,11 +109,11 @@ def _benchmark() -> str:
     return (
         f"{table}\n\nThe whole tutorial from a cold start, pictures included: "
         f"{seconds(whole['ours'])}, where the tutorial's own script (Keras on TensorFlow) takes "
-        f"{seconds(whole['script'])}.\n\n{sweeps}{frames}\n\nMedians of runs of "
+        f"{seconds(whole['script'])}. {sweeps}{frames} Medians of runs of "
         "`python -m experiments.benchmark`; the machine, the ranges, what was scaled, where a "
         "step's time goes and how all grows with size stand in "
-        "[results/benchmark](results/benchmark/benchmark.md), and what was tried to make it faster "
-        "in [levers.md](results/benchmark/levers.md)."
+        "[results/benchmark](results/benchmark/benchmark.md), and an ablation of what makes it "
+        "fast in [levers.md](results/benchmark/levers.md)."
     )
 
 
@@ -142,6 +140,7 @@ def _sweep() -> str:
             interval(row, "recovered_spearman"),
         ]
         for row in summary
+        if row["head"] == "negative" or row["dim"] == "2"
     ]
     environment = _read("sweep/env.json")
     members = sum(int(row["members"]) for row in summary)
@@ -150,39 +149,25 @@ def _sweep() -> str:
         ["head", "dim", "recovered", "share", "held-out loss", "excess KL", "Spearman"], rows
     )
     return (
-        f"{table}\n\nShares with 95 % Wilson intervals; the rest are interquartile means over the "
-        "recovered members with 95 % bootstrap intervals over the seeds. In bold the dimension "
-        "that the held-out loss selects (one-standard-error rule). Excess KL is the mean "
-        "divergence from the known probabilities over all pairs, 0 at best. "
+        f"{table}\n\nInterquartile means over recovered members with 95 % intervals. Bold: the "
+        "dimension that held-out loss selects. Excess KL: divergence from the known probabilities. "
         f"{members} trainings of {epochs} epochs in {environment['seconds']['whole']:.0f} s on "
-        f"{environment['cores']} cores, measures and figures included."
+        f"{environment['cores']} cores."
     )
-
-
-SHOWN_CLAIMS = ("sign", "dimension", "plane")
-"""The claims whose figures stand in the README; the others are in the table."""
 
 
 def _claims() -> str:
     claims, config = _read("claims/claims.json"), _read("claims/config.json")
     if not claims:
         return "No run of the claims is committed yet."
-    rows = [
-        [f"[{claim['claim']}](results/claims/{claim['figure']})", f"**{claim['verdict']}**"]
-        for claim in claims
-    ]
-    figures = [
-        f"![{claim['claim']}](results/claims/{claim['figure']})\n\n{claim['answer']}"
-        for claim in claims
-        if claim["name"] in SHOWN_CLAIMS
-    ]
+    verdicts = collections.Counter(claim["verdict"] for claim in claims)
+    counts = ", ".join(f"{verdict} {count}" for verdict, count in verdicts.items())
     minutes = sum(study["seconds"] for study in config["studies"].values()) / 60
     environment = _read("claims/env.json")
-    table = _table(["what the tutorial says", "measured"], rows)
     return (
-        f"{table}\n\n" + "\n\n".join(figures) + "\n\nAll eight, with methods, intervals and the "
-        "rule behind each verdict, are in the [report](results/claims/report.md); they took "
-        f"{minutes:.0f} minutes on {environment['cores']} cores."
+        f"Verdicts of {len(claims)} claims: {counts} ({minutes:.0f} minutes on "
+        f"{environment['cores']} cores). "
+        "[Methods, intervals and figures](results/README.md)."
     )
 
 
@@ -230,7 +215,6 @@ OTHERS = {
     "benchmark": "how long it takes, here and elsewhere",
     "large": "how long 100,000 items and 10,000,000 pairs take, and how much memory",
     "examples": "three examples of items and pairs that are no colours",
-    "fuzz": "damaged files that the readers were fed",
 }
 """The other folders under results/, for its page."""
 

@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Int32
 
 from colour_embed.config import InputError
 from colour_embed.data import Pairs
 from colour_embed.engine.shuffle import index_order
 from colour_embed.engine.state import Batch
-from colour_embed.model import TRUSTED
+from colour_embed.model import AnyArray
 
 
 class DevicePairs(NamedTuple):
@@ -32,11 +34,11 @@ class DevicePairs(NamedTuple):
         """How many pairs."""
         return self.label.shape[0]
 
-    def take(self, chosen: Array) -> DevicePairs:
+    def take(self, chosen: AnyArray) -> DevicePairs:
         """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
         return jax.tree.map(lambda values: _take(values, chosen), self)
 
-    def batch(self, weight: Array) -> Batch:
+    def batch(self, weight: AnyArray) -> Batch:
         """These pairs as a batch, each with its share of the batch's mean."""
         share = weight if self.weight is None else weight * self.weight
         return Batch(self.first, self.second, self.label, share)
@@ -62,11 +64,11 @@ class PackedPairs(NamedTuple):
         """How many pairs."""
         return self.code.shape[0]
 
-    def take(self, chosen: Array) -> PackedPairs:
+    def take(self, chosen: AnyArray) -> PackedPairs:
         """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
         return PackedPairs(_take(self.code, chosen))
 
-    def batch(self, weight: Array) -> Batch:
+    def batch(self, weight: AnyArray) -> Batch:
         """These pairs as a batch, each with its share of the batch's mean."""
         first, second = self.code >> 16, (self.code >> 1) & 0x7FFF
         label = (self.code & 1).astype(jnp.float32)
@@ -82,11 +84,11 @@ def can_pack(items: int, label: np.ndarray) -> bool:
     return items <= PACKED_ITEMS and bool(np.isin(label, (0, 1)).all())
 
 
-def _take(values: Array, chosen: Array) -> Array:
-    return values.at[chosen].get(**TRUSTED)
+def _take(values: Any, chosen: AnyArray) -> Any:
+    return values[chosen]
 
 
-def epoch_order(order_key: Array, count: int, batch_size: int) -> Array:
+def epoch_order(order_key: Array, count: int, batch_size: int) -> Int32[Array, "steps batch"]:
     """Which pairs each step of an epoch takes: int32 [steps, batch_size], in a new order per key.
 
     Every pair comes once; what fills up the last batch gets weight zero from `batch_weight`.
@@ -114,7 +116,7 @@ def batch_sizes(count: int, batch_size: int) -> np.ndarray:
     return np.minimum(count - starts, batch_size).astype(np.float32)
 
 
-def batch_weight(size: Array, batch_size: int) -> Array:
+def batch_weight(size: ArrayLike, batch_size: int) -> Array:
     """float32 [batch_size]: each pair's share of the mean over `size` pairs, zero beyond them."""
     places = np.arange(batch_size, dtype=np.float32)
     return jnp.where(places < size, 1 / size, 0)

@@ -114,7 +114,8 @@ class Checkpoints:
         name = f"{kind}{sum(last) + 1:06d}.npz"
         partial = self.folder / f"{_PARTIAL}{name}"
         with partial.open("wb") as file:
-            np.savez(file, about=np.array(content), **saved.arrays)
+            arrays: dict[str, Any] = {"about": np.array(content), **saved.arrays}
+            np.savez(file, **arrays)
         partial.rename(self.folder / name)
 
 

@@ -84,7 +84,8 @@ class MemberRun:
             "diverged": np.zeros(count, np.int32),
         }
         self.snapshots = np.zeros((snapshots, len(wanted), *shape), np.float32)
-        self.epoch, self.training = 0, None
+        self.epoch = 0
+        self.training: Any = None
         self.checkpoints: Checkpoints | None = None
         self._fill_queue(np.arange(count))
 
@@ -115,6 +116,7 @@ class MemberRun:
         """Train the batch for a chunk of epochs."""
         if self.training is None:
             self._start_batch()
+        assert self.training is not None
         if epochs.size:
             keep = bool(np.isin(epochs, self.wanted).any() and self._with_snapshots().size)
             training, (metrics, vectors) = self.programs.advance(

@@ -107,9 +107,10 @@ def plan_memory(
         total = fixed + devices * device if not accelerator else max(fixed, device)
         if max_bytes is None or total <= max_bytes:
             return MemoryPlan(per_device, width, members_last, fixed, device)
+    allowed = 0 if max_bytes is None else max_bytes
     raise InputError(
         f"one member on each of {devices} devices needs {total / 1e6:.0f} MB and more than the "
-        f"{max_bytes / 1e6:.0f} MB allowed: allow more, or sweep fewer members or dimensions"
+        f"{allowed / 1e6:.0f} MB allowed: allow more, or sweep fewer members or dimensions"
     )
 
 

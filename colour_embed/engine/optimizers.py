@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array
 
 from colour_embed.config import Config, Hyperparams, InputError
 
@@ -20,7 +19,7 @@ LAZY_ADAM = "lazy_adam"
 class KerasAdamState(NamedTuple):
     """Steps taken, and the decaying means of the gradient and of its square."""
 
-    count: Array
+    count: Any
     mean: optax.Updates
     mean_square: optax.Updates
 
@@ -62,17 +61,17 @@ def keras_adam(
         zeros = functools.partial(jax.tree.map, jnp.zeros_like)
         return KerasAdamState(jnp.zeros((), jnp.int32), zeros(params), zeros(params))
 
-    def update(gradient, state, params=None):
+    def update(updates, state, params=None):
         del params
-        count = optax.safe_increment(state.count)
+        count: Any = optax.safe_increment(state.count)
 
         def scaled(mean, mean_square):
             steps = count.astype(mean.dtype)
             rate = learning_rate * jnp.sqrt(1 - beta2**steps) / (1 - beta1**steps)
             return -rate * mean / (jnp.sqrt(mean_square) + epsilon)
 
-        mean = optax.tree.update_moment(gradient, state.mean, beta1, 1)
-        mean_square = optax.tree.update_moment(gradient, state.mean_square, beta2, 2)
+        mean = optax.tree.update_moment(updates, state.mean, beta1, 1)
+        mean_square = optax.tree.update_moment(updates, state.mean_square, beta2, 2)
         return jax.tree.map(scaled, mean, mean_square), KerasAdamState(count, mean, mean_square)
 
     return optax.GradientTransformation(init, update)

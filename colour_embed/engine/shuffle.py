@@ -17,6 +17,9 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Int32, Integer
+
+from colour_embed.model import AnyArray
 
 # The fewest rounds that pass the uniformity tests: at five, the differences of neighbours can still
 # be told from chance. A small domain gives a round little to mix with; more are cheap there.
@@ -26,7 +29,9 @@ _LARGEST_HALF = 2**16
 _LARGEST = 2**31  # beyond it the results are no int32
 
 
-def index_order(key: Array, positions: Array, count: int) -> Array:
+def index_order(
+    key: Array, positions: Integer[AnyArray, "*shape"], count: int
+) -> Int32[Array, "*shape"]:
     """Where a random permutation of 0..count-1 sends each of the given positions.
 
     Over all positions 0..count-1 the results are each of 0..count-1 exactly once.

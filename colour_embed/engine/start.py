@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from colour_embed.config import Config, Hyperparams
 from colour_embed.engine.lazy import init_lazy
@@ -18,7 +19,7 @@ def start_params(
     items: int,
     key: Array,
     hyperparams: Hyperparams,
-    dim: Array | None = None,
+    dim: ArrayLike | None = None,
 ) -> Params:
     """The parameters of a training before its first step.
 
@@ -45,7 +46,7 @@ def init_training(
     keys: MemberKeys,
     hyperparams: Hyperparams,
     *,
-    dim: Array | None = None,
+    dim: ArrayLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Training:
     """The training before its first epoch; the arguments are those of `start_params`."""

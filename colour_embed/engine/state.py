@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jax import Array
+from jax.typing import ArrayLike
 
 
 class TrainState(NamedTuple):
@@ -31,8 +32,8 @@ class Batch(NamedTuple):
 class Metrics(NamedTuple):
     """Means over the pairs of a batch or an epoch, taken before each step as Keras reports them."""
 
-    loss: Array
-    mse: Array
+    loss: Any
+    mse: Any
 
 
 class Training(NamedTuple):
@@ -45,6 +46,22 @@ class Training(NamedTuple):
     diverged: Array
 
 
+@runtime_checkable
+class LogitsFn(Protocol):
+    """(params, first [B], second [B]) -> logits [B]."""
+
+    def __call__(  # noqa: D102
+        self, params: Any, first: Array, second: Array, /
+    ) -> Array: ...
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """(training, metrics) after an epoch -> what is stacked over the epochs."""
+
+    def __call__(self, training: Training, metrics: Metrics, /) -> Any: ...  # noqa: D102
+
+
 class MemberKeys(NamedTuple):
     """A member's keys, derived from its seed alone and never from its place in a sweep."""
 
@@ -54,7 +71,7 @@ class MemberKeys(NamedTuple):
     pairs: Array
 
 
-def member_keys(seed: Array) -> MemberKeys:
+def member_keys(seed: ArrayLike) -> MemberKeys:
     """The keys of the member with this seed: uint32 scalar, may be traced."""
     key = jax.random.key(seed)
     return MemberKeys(*(jax.random.fold_in(key, purpose) for purpose in range(4)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from colour_embed.config import InputError
+from colour_embed.io.extras import from_extra
 from colour_embed.io.faults import NotPlain, fault_at, quoted
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticErro
 @contextlib.contextmanager
 def _opened(file: str, **options) -> Iterator[ParquetFile]:
     """An open Parquet file. It is not mapped: one that shrinks would end the process."""
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
+    pa = from_extra("pyarrow", "pairs", "reading Parquet")
+    ParquetFile = from_extra("pyarrow.parquet", "pairs", "reading Parquet").ParquetFile
 
     try:
         with open(file, "rb") as stream, ParquetFile(stream, **options) as parquet:

@@ -20,6 +20,7 @@ import numpy as np
 
 from colour_embed.config import InputError
 from colour_embed.io import run_folder
+from colour_embed.io.extras import from_extra
 from colour_embed.io.faults import Faults, fault_at
 from colour_embed.io.tables import number, open_table, table_records
 
@@ -194,8 +195,8 @@ def read_csv(path: str | os.PathLike) -> Vectors:
 
 def write_parquet(path: str | os.PathLike, named: Vectors) -> None:
     """Write Parquet: the columns item (text) and x0, x1, ... (float32); names as they are."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    pa = from_extra("pyarrow", "pairs", "writing Parquet")
+    pq = from_extra("pyarrow.parquet", "pairs", "writing Parquet")
 
     columns = dict(zip(_columns(named.vectors.shape[1]), named.vectors.T, strict=True))
     table = pa.table({"item": pa.array(named.items, pa.string())} | columns)
@@ -240,7 +241,7 @@ def write_safetensors(path: str | os.PathLike, named: Vectors) -> None:
     References:
         huggingface.co/docs/safetensors: metadata is a map from text to text.
     """
-    from safetensors.numpy import save
+    save = from_extra("safetensors.numpy", "pairs", "writing safetensors").save
 
     content = save({"embedding": named.vectors}, metadata={"items": json.dumps(named.items)})
     with _placing(path) as passing:

@@ -23,6 +23,7 @@ from colour_embed.data import Pairs
 from colour_embed.engine.batches import DevicePairs, device_pairs, packed_where_possible
 from colour_embed.engine.compilation import ONE_TRAINING
 from colour_embed.engine.driver import drive
+from colour_embed.engine.history import described
 from colour_embed.engine.layouts import layout_of, members_last
 from colour_embed.engine.loss import cross_entropy
 from colour_embed.engine.optimizers import KERAS_ADAM, LAZY_ADAM, make_optimizer
@@ -417,9 +418,7 @@ class _Run:
         return PairFit(
             config=self.config,
             params=params,
-            embedding=np.asarray(embedding_vectors(self.config, params)),
-            kernel=float(HEADS[self.config.head].weight(params["dense"]["kernel"], jnp)[0, 0]),
-            bias=float(params["dense"]["bias"][0]),
+            **described(self.config, params),
             step=np.array([step for step, _, _ in self.history], int),
             loss=evaluations([loss for _, loss, _ in self.history]),
             heldout_loss=evaluations([value for _, _, value in self.history])

@@ -102,8 +102,7 @@ def main() -> None:
         run_folder.write_json(folder / "benchmark.json", record)
         draw(folder, folder)
         figures = {part: f"{name}.png" for part, (name, _) in FIGURES.items()}
-        tables = {name: kind.table for name, kind in KINDS.items()}
-        table = markdown(record, tables, figures)
+        table = markdown(record, KINDS, figures)
         (folder / "benchmark.md").write_text(table, encoding="utf-8")
     print(table)
     print(f"results in {out}")

@@ -15,11 +15,12 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from experiments.benchmark import harness
 from experiments.benchmark.harness import BATCH_SIZE, ON_CPU, PEERS, Part, Peer, Setting, counted
-from experiments.benchmark.record import peer_table
+from experiments.benchmark.record import ratio_lines
 from experiments.benchmark.training import write_problem
 
 NO_ACCELERATOR = "JAX sees no GPU or TPU here"
@@ -34,6 +35,11 @@ PROGRAMS = {
     "shared order, members first": {"order": "shared", "layout": "first"},
     "shared order, members last": {"order": "shared", "layout": "last"},
 }
+ABOUT = (
+    "Seconds per run of all epochs; sweeps by their members. The empty scan has as many steps as "
+    "one run."
+)
+
 AGREES = 0.5e-3
 """How far a member's loss may lie from the CPU's: the two agree to 3 decimals."""
 
@@ -124,9 +130,9 @@ def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) ->
             Peer(command, {**harness.own_code(), **platform, **variables}) as peer,
         ):
             about = peer.answer()
-            device = device or about
-            if device["backend"] == "cpu" and not on_cpu:
+            if about["backend"] == "cpu" and not (device or on_cpu):
                 raise harness.Unavailable(NO_ACCELERATOR)
+            device = device or about
             for _, group, name, question in (q for q in asked if q.environment == environment):
                 report(len(answers), f"{group} {name}")
                 if time.perf_counter() < deadline:
@@ -194,27 +200,17 @@ def _torch(setting: Setting, sizes: Sizes, platform: dict[str, str], late: bool)
     return harness.missing(reasons["torch"])
 
 
-def table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
-    """Seconds per run, with memory and compilation; what repeats bit by bit."""
-    floor = details["floor"]["empty_scan"]
-    if floor["reason"]:
-        return f"Not measured: {floor['reason']}.\n"
-    device = details["device"]
-    entries = {group: found for group, found in details.items() if group != "device"}
-    lines = [
-        f"On one {device['device']} ({device['backend']}). Seconds per run of all epochs; sweeps "
-        "by their members. The empty scan has as many steps as one run.",
-        "",
-        peer_table(entries, ratios),
-        "",
-    ]
+def findings(details: dict[str, Any], ratios: dict[str, Any]) -> Iterator[str]:
+    """The device, the ratios, and what repeats bit by bit."""
+    if details["device"]["device"]:
+        yield f"measured on one {details['device']['device']} ({details['device']['backend']})"
+    yield from ratio_lines(details, ratios)
     for name, entry in details["repeated"].items():
         if not entry["reason"]:
-            line = f"- {name.replace('_', ' ')}: the same sweep again gives "
+            line = f"{name.replace('_', ' ')}: the same sweep again gives "
             line += "the same bits" if entry["same_bits"] else "other bits"
             if "from_cpu" in entry:
                 agrees = "agree" if entry["agrees"] else "do not agree"
                 line += f"; its losses lie up to {entry['from_cpu']:.1e} from the CPU's: they "
                 line += f"{agrees} to 3 decimals"
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+            yield line

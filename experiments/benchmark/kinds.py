@@ -1,38 +1,25 @@
-"""All parts of the benchmark: how each is measured, shown as a table, and drawn."""
+"""All parts of the benchmark: how each is measured, shown and drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from colour_embed.io import run_folder
-from experiments.benchmark import accelerator, record, scaling, sweep
+from experiments.benchmark import accelerator, scaling, sweep
 from experiments.benchmark.animation import animation
-from experiments.benchmark.harness import Part, Setting
+from experiments.benchmark.record import Kind
 from experiments.benchmark.training import training
 from experiments.benchmark.tutorial import tutorial
-
-
-class Kind(NamedTuple):
-    """How a part is measured and shown.
-
-    Attributes:
-        run: Measures it.
-        table: (details, ratios) -> its section as Markdown, without the heading.
-    """
-
-    run: Callable[[Setting], Part]
-    table: Callable[[dict[str, Any], dict[str, Any]], str] = record.peer_table
-
 
 KINDS: dict[str, Kind] = {
     "training": Kind(training),
     "tutorial": Kind(tutorial),
     "animation": Kind(animation),
-    "sweep": Kind(sweep.sweep, sweep.table),
-    "scaling": Kind(scaling.scaling, scaling.table),
-    "accelerator": Kind(accelerator.accelerator, accelerator.table),
+    "sweep": Kind(sweep.sweep, sweep.ABOUT),
+    "scaling": Kind(scaling.scaling, scaling.ABOUT, scaling.findings),
+    "accelerator": Kind(accelerator.accelerator, accelerator.ABOUT, accelerator.findings),
 }
 
 FIGURES: dict[str, tuple[str, Callable[[dict[str, Any], Path], None]]] = {

@@ -6,11 +6,11 @@ import contextlib
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-Table = Callable[[dict[str, Any], dict[str, Any]], str]
+from experiments.benchmark.harness import Part, Setting
 
 
 def describe_machine() -> dict[str, Any]:
@@ -47,12 +47,12 @@ def _gcc_version() -> str | None:
     return told.stdout.strip() or None
 
 
-def markdown(record: dict[str, Any], tables: dict[str, Table], figures: dict[str, str]) -> str:
+def markdown(record: dict[str, Any], kinds: Mapping[str, Kind], figures: Mapping[str, str]) -> str:
     """The record of a run as tables for people.
 
     Args:
         record: What benchmark.json holds.
-        tables: (details, ratios) -> the section of each part. Parts without one are left out.
+        kinds: How each part is shown. Parts that are not among them are left out.
         figures: The name of a part's figure, of the parts that have one.
     """
     machine = record["machine"]
@@ -65,27 +65,31 @@ def markdown(record: dict[str, Any], tables: dict[str, Table], figures: dict[str
         "Seconds; medians, with the least and the most. `limit` is the baseline: the same "
         "training written by hand in C.",
     ]
-    for part, table in tables.items():
+    for part, kind in kinds.items():
         if part in record["details"]:
-            section = table(record["details"][part], record["ratios"][part])
-            lines += ["", f"## {part}", "", section.rstrip("\n")]
+            found = record["details"][part], record["ratios"][part]
+            lines += ["", f"## {part}", "", *([kind.about, ""] if kind.about else [])]
+            lines += entry_table(found[0])
+            findings = [f"- {line}" for line in kind.findings(*found)]
+            lines += ["", *findings] if findings else []
             if part in figures:
                 lines += ["", f"![{part}]({figures[part]})"]
     return "\n".join(lines) + "\n"
 
 
-def peer_table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
-    """A part whose leaves are entries of peers, as a table, and its ratios below."""
-    head = ("what", "median", "range", "epochs run", "loss", "peak MiB", "note")
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    lines += [f"| {' | '.join(row)} |" for row in _rows(details)]
-    lines += ["", *(f"- {line}" for line in _ratio_lines(ratios))]
-    return "\n".join(lines)
+def entry_table(details: dict[str, Any]) -> Iterator[str]:
+    """The lines of a table of all entries in nested dicts."""
+    yield "| what | median | range | epochs run | loss | peak MiB | note |"
+    yield f"|{'---|' * 7}"
+    for row in _rows(details):
+        yield f"| {' | '.join(row)} |"
 
 
 def _rows(details: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
     for name, entry in details.items():
         label = f"{prefix}{name}"
+        if not isinstance(entry, dict):
+            continue
         if "reason" not in entry:
             yield from _rows(entry, f"{label} ")
             continue
@@ -116,10 +120,25 @@ def _seconds(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def _ratio_lines(ratios: dict[str, Any], prefix: str = "") -> Iterator[str]:
+def ratio_lines(details: dict[str, Any], ratios: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """A sentence for each ratio that is known."""
     for name, value in ratios.items():
         if isinstance(value, dict):
-            yield from _ratio_lines(value, f"{prefix}{name} ")
+            yield from ratio_lines(details, value, f"{prefix}{name} ")
         elif value is not None:
             above, below = name.split("_over_")
             yield f"{prefix}{above} takes {value:.2f} times as long as {below}"
+
+
+class Kind(NamedTuple):
+    """How a part is measured and shown.
+
+    Attributes:
+        run: Measures it.
+        about: What its section says before the table of all entries.
+        findings: (details, ratios) -> what it says after the table, a sentence each.
+    """
+
+    run: Callable[[Setting], Part]
+    about: str = ""
+    findings: Callable[[dict[str, Any], dict[str, Any]], Iterable[str]] = ratio_lines

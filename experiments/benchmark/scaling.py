@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,14 @@ AXES = {
     "items and pairs": grown_together((10**3, 10**4, 10**5), (512, 8192)),
 }
 
+ABOUT = (
+    "One size grows and the others stay at the tutorial's; in the last axis items and pairs grow "
+    "together, in 16 dimensions. Seconds per epoch; of members, per epoch of all of them, as whole "
+    "sweeps. Whole epochs are timed, after a run that holds the compilation. Dense Adam goes over "
+    "the whole table at every step; lazy Adam is another algorithm, in which rows that a step does "
+    "not name stand still. Slopes are of log(time) over log(size)."
+)
+
 MOST_SLOPE = 1.1
 """The most that the slope of log(time) over log(size) may be for growth to count as linear."""
 
@@ -89,20 +97,19 @@ def scaling(setting: Setting, axes: Mapping[str, Axis] = AXES) -> Part:
     """
     total = sum(len(sizes) for runs in axes.values() for sizes in runs.values())
     report, done = setting.add("scaling", total), 0
-    seconds: dict[str, Any] = {}
     details: dict[str, Any] = {}
+    slopes: dict[str, Any] = {}
     for axis, runs in axes.items():
-        seconds[axis], details[axis] = {}, {}
+        details[axis], slopes[axis] = {}, {}
         for run, sizes in runs.items():
             points = {}
             for size, asked in sizes.items():
                 report(done, f"{axis} {size:,}")
                 points[str(size)] = measure(f"{axis} {size:,}", asked, setting)
                 done += 1
-            seconds[axis][run] = counted(points)
-            details[axis][run] = {**describe(points), "points": points}
+            details[axis][run], slopes[axis][run] = points, describe(points)
     report(done)
-    return Part(seconds, details, {})
+    return Part(counted(details), details, slopes)
 
 
 def run_epochs(asked: Mapping[str, Any]) -> int:
@@ -179,60 +186,22 @@ def _least_squares(x: Sequence[float], y: Sequence[float]) -> float | None:
 # How it is shown
 
 
-def table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
-    """How time and memory grow along each axis, and below every point."""
-    lines = [
-        "One size grows and the others stay at the tutorial's; in the last axis items and pairs "
-        "grow together, in 16 dimensions. Slopes are of log(time) over log(size): 1 is linear, and "
-        f"{MOST_SLOPE:g} is the most that counts as linear. Members are timed as whole sweeps, per "
-        "epoch of all of them. Whole epochs are timed, after a run that holds the compilation. "
-        "Dense Adam goes over the whole table at every step; lazy Adam is another algorithm, in "
-        "which rows that a step does not name stand still.",
-        "",
-        "| what grows | run | slope | upper half | linear | memory per unit |",
-        f"|{'---|' * 6}",
-    ]
-    for axis, runs in details.items():
+def findings(details: dict[str, Any], slopes: dict[str, Any]) -> Iterator[str]:
+    """A sentence on how time and memory grow in each run of each axis."""
+    for axis, runs in slopes.items():
         for run, found in runs.items():
-            said = {True: "yes", False: "no", None: "–"}[found["within"]]
-            slopes = [_number(found[key], ".2f") for key in ("slope", "upper_slope")]
-            cells = (axis, run, *slopes, said, _memory(found["bytes_per_unit"]))
-            lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        "| what grows | run | size | ms per epoch | range | epochs per run | peak MiB | "
-        "before, MiB | note |",
-        f"|{'---|' * 9}",
-    ]
-    for axis, runs in details.items():
-        for run, found in runs.items():
-            for size, entry in found["points"].items():
-                span = " to ".join(map(_milliseconds, entry["range"] or ()))
-                cells = (axis, run, f"{int(size):,}", _milliseconds(entry["median"]), span or "–")
-                held = (entry["peak_memory_bytes"], entry.get("memory_before_bytes"))
-                cells += (str(entry["epochs_run"]), *(_mebibytes(each) for each in held))
-                lines.append(f"| {' | '.join((*cells, entry['reason'] or ''))} |")
-    return "\n".join(lines) + "\n"
+            if found["slope"] is not None:
+                linear = "at most" if found["within"] else "more than"
+                memory = _number(found["bytes_per_unit"] and found["bytes_per_unit"] / 2**10, ".3g")
+                yield (
+                    f"{axis}, {run}: slope {found['slope']:.2f}, of the upper half "
+                    f"{_number(found['upper_slope'], '.2f')}, which is {linear} linear; "
+                    f"{memory} KiB per unit"
+                )
 
 
 def _number(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
-
-
-def _milliseconds(seconds: float | None) -> str:
-    """Three figures that count."""
-    return "–" if seconds is None else f"{float(f'{1000 * seconds:.3g}'):,g}"
-
-
-def _mebibytes(held: int | None) -> str:
-    return f"{held / 2**20:.0f}" if held else "–"
-
-
-def _memory(bytes_each: float | None) -> str:
-    """Such as "24 bytes"."""
-    if bytes_each is None:
-        return "–"
-    return f"{bytes_each:.3g} bytes" if abs(bytes_each) < 2**13 else f"{bytes_each / 2**10:.3g} KiB"
 
 
 LABELS = {
@@ -300,22 +269,19 @@ def _short(size: int) -> str:
 
 
 def _curves(details: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """axis -> run -> size -> entry."""
-    if "epoch" in details:  # the part large, until 2026-11: the entries themselves
-        texts = {}
-        for axis, runs in details.items():
-            texts[axis] = {}
-            for run, points in runs.items():
-                optimizer, batch = run.split()
-                texts[axis][f"{OPTIMIZERS[optimizer]}, {int(batch):,} pairs a step"] = points
-        return texts
-    return {
-        # The part growth, until 2026-11: one run of each axis.
-        axis: {ALONE: runs["points"]}
-        if "points" in runs
-        else {run: found["points"] for run, found in runs.items()}
-        for axis, runs in details.items()
-    }
+    """axis -> run -> size -> entry, also of the parts that were called growth and large."""
+    found = {}
+    for axis, runs in details.items():
+        if "points" in runs:  # growth, until 2026-11: one run of each axis
+            runs = {ALONE: runs["points"]}
+        elif axis in ("epoch", "step"):  # large, until 2026-11: "lazy_adam 512"
+            names = {run: run.split() for run in runs}
+            runs = {
+                f"{OPTIMIZERS[optimizer]}, {int(batch):,} pairs a step": runs[run]
+                for run, (optimizer, batch) in names.items()
+            }
+        found[axis] = runs
+    return found
 
 
 def _seconds(entry: dict[str, Any]) -> tuple[float, ...] | None:

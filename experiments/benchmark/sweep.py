@@ -15,11 +15,15 @@ from typing import Any
 
 from experiments.benchmark import harness
 from experiments.benchmark.harness import Part, Peer, Setting
-from experiments.benchmark.record import peer_table
 from experiments.benchmark.training import limit_command, write_problem
 
 VARY = {"separate_order": ["init", "order"], "shared_order": ["init"]}
 """What a member's seed changes: the order of the pairs or not."""
+
+ABOUT = (
+    "Seconds per run, in two dimensions on all cores; the baseline in C (`limit`) runs on all of "
+    "them too. Below, runs of fewer epochs by number of cores and members."
+)
 
 WIDTHS = (1, 4, 16, 64, 128)
 """Members that runs per second are measured of."""
@@ -104,28 +108,6 @@ def runs_per_second(details: dict[str, Any]) -> dict[str, dict[int, tuple[float,
         }
         for line, by_members in details["widths"].items()
     }
-
-
-def table(details: dict[str, Any], ratios: dict[str, Any]) -> str:
-    """Seconds per run as a table of peers, and runs per second by width."""
-    rates = runs_per_second(details)
-    widths = list(next(iter(rates.values())))
-    members = details["separate_order"]["members"]
-    lines = [
-        f"Seconds per run, {members} members in two dimensions on all cores. The baseline in C "
-        "(`limit`) runs on all cores too.",
-        "",
-        peer_table({name: details[name] for name in details if name != "widths"}, ratios),
-        "",
-        "Runs per second by number of members:",
-        "",
-        f"| members | {' | '.join(map(str, widths))} |",
-        f"|---|{'---|' * len(widths)}",
-    ]
-    for line, by_members in rates.items():
-        shown = " | ".join(f"{by_members[width][0]:.2f}" for width in widths)
-        lines.append(f"| {line.replace('_', ' ')} | {shown} |")
-    return "\n".join(lines) + "\n"
 
 
 def draw(details: dict[str, Any], path: Path) -> None:

@@ -17,7 +17,7 @@ from colour_embed import data, train
 from colour_embed.config import Config, InputError
 from colour_embed.engine.schedule import tutorial_frames
 from experiments.benchmark import animation, harness, sweep, training
-from experiments.benchmark.record import describe_machine, markdown, peer_table
+from experiments.benchmark.record import Kind, describe_machine, entry_table, markdown
 from experiments.benchmark.tutorial import tutorial
 
 ROOT = harness.ROOT
@@ -40,7 +40,8 @@ def run(*arguments, first=""):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        env={**os.environ, "COLOUR_EMBED_PYTHON_TF": "", "COLOUR_EMBED_PYTHON_TORCH": ""},
+        env={**os.environ, **OWN_CODE}
+        | dict.fromkeys(["COLOUR_EMBED_PYTHON_TF", "COLOUR_EMBED_PYTHON_TORCH"], ""),
     )
 
 
@@ -124,8 +125,8 @@ def test_an_update_keeps_the_other_parts_and_their_files(outcome, tmp_path):
     (out / "levers.md").write_text("dated")
     part = "harness.Part({'ours': 7.0}, {'ours': harness.summary([7.0])}, {})"
     fake = (
-        "from experiments.benchmark import harness, kinds\n"
-        f"kinds.KINDS['tutorial'] = kinds.Kind(lambda setting: {part})"
+        "from experiments.benchmark import harness, kinds, record\n"
+        f"kinds.KINDS['tutorial'] = record.Kind(lambda setting: {part})"
     )
     done = run(f"--out={out}", "--only=tutorial", "--update", first=fake)
     assert done.returncode == 0, done.stderr
@@ -316,7 +317,7 @@ def test_the_tutorial_part_keeps_both_keys(tmp_path, monkeypatch):
     assert part.ratios["script_over_ours"] == pytest.approx((31.0 + 2 * more) / 10)
     record = {"details": {"tutorial": part.details}, "ratios": {"tutorial": part.ratios}}
     record["machine"] = describe_machine()
-    assert "script: animation_2d" in markdown(record, {"tutorial": peer_table}, {})
+    assert "script: animation_2d" in markdown(record, {"tutorial": Kind(tutorial)}, {})
 
 
 def test_the_script_is_skipped_by_name(tmp_path, monkeypatch):
@@ -350,8 +351,7 @@ def test_the_sweep_is_timed_per_run_beside_the_baseline(tmp_path, monkeypatch):
     rates = sweep.runs_per_second(part.details)
     assert set(rates) == {"separate_order, 1 core", "shared_order, 1 core"}
     assert all(list(by_members) == [2] for by_members in rates.values())
-    table = sweep.table(part.details, part.ratios)
-    assert all(line.replace("_", " ") in table for line in rates)
+    assert sum(" core 2 |" in line for line in entry_table(part.details)) == 2
     sweep.draw(part.details, tmp_path / "sweep_widths")
     assert (tmp_path / "sweep_widths.png").stat().st_size > 1000
 

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from experiments.benchmark import accelerator, harness, scaling
+from experiments.benchmark.record import entry_table
 
 # Compiled in a hurry: nothing here depends on how fast a program is.
 OWN_CODE = {**harness.own_code(), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
@@ -114,24 +115,27 @@ def test_scaling_has_a_point_for_every_size(grown):
         assert list(part.seconds[axis]) == list(runs)
         for run, sizes in runs.items():
             for size, asked in sizes.items():
-                entry = part.details[axis][run]["points"][str(size)]
+                entry = part.details[axis][run][str(size)]
                 assert entry["reason"] is None
                 assert part.seconds[axis][run][str(size)] == entry["median"] > 0
                 assert len(entry["repeats"]) == 2
                 assert asked.items() <= entry.items()
                 if sys.platform == "linux":
                     assert entry["peak_memory_bytes"] > entry["memory_before_bytes"] > 2**20
-    assert part.details["items"][scaling.ALONE]["slope"] is None
-    swept = part.details["members"][scaling.ALONE]["points"]["3"]
+    assert part.ratios["items"][scaling.ALONE]["slope"] is None
+    swept = part.details["members"][scaling.ALONE]["3"]
     assert swept["epochs_run"] == scaling.SWEEP_EPOCHS
 
 
 def test_scaling_is_shown(grown, tmp_path):
     _, part = grown
-    table = scaling.table(part.details, part.ratios)
-    assert "| items | dense Adam | 20 |" in table
-    assert "| items and pairs | lazy Adam, 128 pairs a step | 20 |" in table
-    items = {scaling.ALONE: {"points": points([1.0, 2.0, 3.0], [2**20, 2**21, 2**22])}}
+    table = "\n".join(entry_table(part.details))
+    assert "| items dense Adam 20 |" in table
+    assert "| items and pairs lazy Adam, 128 pairs a step 20 |" in table
+    items = {scaling.ALONE: points([1.0, 10.0, 100.0], [2**20, 2**21, 2**22])}
+    slopes = {"items": {scaling.ALONE: scaling.describe(items[scaling.ALONE])}}
+    (sentence,) = scaling.findings({}, slopes)
+    assert sentence.startswith("items, dense Adam: slope 1.00, of the upper half 1.00, which is at")
     scaling.draw({**part.details, "items": items}, tmp_path / "scaling")
     assert (tmp_path / "scaling.png").stat().st_size > 1000
 
@@ -146,7 +150,8 @@ def test_scaling_goes_on_without_a_point(tmp_path, monkeypatch):
     part = scaling.scaling(setting(tmp_path, say=told.append), axes)
     assert told == ["skipped: items 20 (failed: it was killed)"]
     assert part.seconds == {"items": {scaling.ALONE: {"20": None}}}
-    assert "it was killed" in scaling.table(part.details, part.ratios)
+    assert "it was killed" in "".join(entry_table(part.details))
+    assert not list(scaling.findings(part.details, part.ratios))
     scaling.draw(part.details, tmp_path / "scaling")
     assert (tmp_path / "scaling.png").exists()
 
@@ -188,8 +193,8 @@ def test_without_an_accelerator_the_part_says_so(tmp_path, monkeypatch):
     assert set(part.seconds["repeated"]) == {"default", "deterministic_ops", "cpu"}
     assert {*part.seconds["sweep"].values(), *part.seconds["repeated"].values()} == {None}
     assert part.ratios == {"one_training_over_empty_scan": None}
-    table = accelerator.table(part.details, part.ratios)
-    assert table == "Not measured: JAX sees no GPU or TPU here.\n"
+    assert accelerator.NO_ACCELERATOR in "".join(entry_table(part.details))
+    assert not list(accelerator.findings(part.details, part.ratios))
 
 
 NOT_ON_A_BARE_MACHINE = ("av", "pyarrow", "sklearn", "platformdirs", "safetensors", "PIL", "pandas")
@@ -219,7 +224,7 @@ def test_the_program_starts_on_a_bare_machine_and_tells_what_it_lacks(tmp_path, 
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "Not measured: JAX sees no GPU or TPU here." in done.stdout
+    assert "JAX sees no GPU or TPU here" in done.stdout
 
 
 def test_the_accelerator_part_runs_whole_on_the_cpu(tmp_path, monkeypatch, bare):
@@ -248,10 +253,10 @@ def test_the_accelerator_part_runs_whole_on_the_cpu(tmp_path, monkeypatch, bare)
     for name, entry in part.details["repeated"].items():
         assert entry["same_bits"] is True
         assert name == "cpu" or entry["agrees"] is True
-    table = accelerator.table(part.details, part.ratios)
-    assert "one_training takes" in table
-    assert "KiB per member" in table
-    assert "- deterministic ops: the same sweep again gives the same bits; its losses lie" in table
+    assert "KiB per member" in "".join(entry_table(part.details))
+    told = "\n".join(accelerator.findings(part.details, part.ratios))
+    assert "one_training takes" in told
+    assert "deterministic ops: the same sweep again gives the same bits; its losses lie" in told
 
 
 def test_what_fails_or_comes_too_late_is_left_out(tmp_path, monkeypatch):

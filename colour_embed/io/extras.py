@@ -1,0 +1,28 @@
+"""Packages that only some uses need: imported when they are used, or named in one line."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from colour_embed.config import InputError
+
+
+def from_extra(module: str, extra: str, what: str) -> ModuleType:
+    """Import a module of an optional dependency.
+
+    Args:
+        module: Its name, such as "pyarrow.parquet".
+        extra: The extra of this package that installs it.
+        what: What needs it, as the subject of the message.
+
+    Raises:
+        InputError: it is not installed; the line says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        package = module.split(".")[0]
+        raise InputError(
+            f"{what} needs {package}, which is not installed: pip install 'colour_embed[{extra}]'"
+        ) from None
