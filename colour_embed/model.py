@@ -104,7 +104,7 @@ def _uniform_columns(key, shape, dtype=jnp.float32, *, scale):
     return scale * columns.T
 
 
-def _unit_rows(table: AnyArray) -> Array:
+def _unit_rows(table: Any) -> Any:
     """Rows scaled to length one; as in TensorFlow, a squared length below 1e-12 counts as 1e-12."""
     squared_length = jnp.sum(table**2, axis=1, keepdims=True)
     return table * jax.lax.rsqrt(jnp.maximum(squared_length, 1e-12))

@@ -222,6 +222,7 @@ def _help(description: str) -> str:
 def use_compilation_cache() -> None:
     """Keep compiled programs between runs, in the user's cache folder or where JAX was told."""
     import jax
+
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = cache / "colour_embed" / "compiled" / _processor()

@@ -74,7 +74,9 @@ def main() -> None:
                         config,
                         len(colours),
                         pairs,
-                        report=lambda event, bar=bar: _cli.tell(event, bar, f"epoch {event.done}"),
+                        report=lambda event, bar=bar: _cli.tell(
+                            event, bar, f"epoch {event.done}/{event.total}"
+                        ),
                     )
                     seconds[f"train_{name}"] = time.perf_counter() - start
                     _write(folder, name, fits[name], colours)

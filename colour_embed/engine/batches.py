@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ class DevicePairs(NamedTuple):
         """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
         return jax.tree.map(lambda values: _take(values, chosen), self)
 
-    def batch(self, weight: AnyArray) -> Batch:
+    def batch(self, weight: Any) -> Batch:
         """These pairs as a batch, each with its share of the batch's mean."""
         share = weight if self.weight is None else weight * self.weight
         return Batch(self.first, self.second, self.label, share)
@@ -68,7 +68,7 @@ class PackedPairs(NamedTuple):
         """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
         return PackedPairs(_take(self.code, chosen))
 
-    def batch(self, weight: AnyArray) -> Batch:
+    def batch(self, weight: Any) -> Batch:
         """These pairs as a batch, each with its share of the batch's mean."""
         first, second = self.code >> 16, (self.code >> 1) & 0x7FFF
         label = (self.code & 1).astype(jnp.float32)

@@ -32,8 +32,8 @@ ENVIRONMENTS = {"default": {}, "deterministic_ops": DETERMINISTIC, "cpu": ON_CPU
 
 PROGRAMS = {
     "separate order, members first": {"order": "separate", "layout": "first"},
-    "shared order, members first": {"order": "shared", "layout": "first"},
-    "shared order, members last": {"order": "shared", "layout": "last"},
+    "shared order, members first": {"order": "same", "layout": "first"},
+    "shared order, members last": {"order": "same", "layout": "last"},
 }
 ABOUT = (
     "Seconds per run of all epochs; sweeps by their members. The empty scan has as many steps as "

@@ -173,8 +173,8 @@ def test_the_accelerator_is_asked_for_every_width_in_every_program():
     assert {one["members"] for one in swept} == {1, 64, 1024, 4096}
     assert {(one["order"], one["layout"]) for one in swept} == {
         ("separate", "first"),
-        ("shared", "first"),
-        ("shared", "last"),
+        ("same", "first"),
+        ("same", "last"),
     }
     again = [q for q in asked if q.group == "repeated"]
     assert [q.environment for q in again] == list(accelerator.ENVIRONMENTS)

@@ -42,14 +42,6 @@ def test_the_same_experiment_replaces_its_folder(tmp_path):
     assert _listing(tmp_path) == ["out"]
 
 
-def test_replacing_works_where_folders_cannot_be_exchanged(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_folder, "_exchange", lambda first, second: False)
-    _write(tmp_path / "out", old="1")
-    _write(tmp_path / "out", new="2")
-    assert _listing(tmp_path / "out") == ["config.json", "new"]
-    assert _listing(tmp_path) == ["out"]
-
-
 @pytest.mark.parametrize("owner", ["sweep", None])
 def test_another_folder_is_refused_and_kept(tmp_path, owner):
     folder = tmp_path / "out"

@@ -182,7 +182,7 @@ def test_the_same_run_gives_the_same_page():
 
 
 def test_templates_come_with_the_package():
-    folder = importlib.resources.files("colour_embed") / "templates"
+    folder = importlib.resources.files("colour_embed.viz") / "templates"
     names = sorted(one.name for one in folder.iterdir())
     assert names == ["draw.js", "page.css", "page.html", "page.js"]
     for name in names:

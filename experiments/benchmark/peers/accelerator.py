@@ -53,7 +53,7 @@ def sweep(seed, pairs, dim, members, order, layout, epochs, seconds):
     """A sweep on one device as one program, run again and again until the seconds are over.
 
     Args:
-        order: "separate", an order of the pairs for each member, or "shared".
+        order: "separate", an order of the pairs for each member, or "same", one for all.
         layout: "first", the members vmapped, or "last", trained in the layout `members_last`.
         epochs: Of each run of the program; one run after the other goes on from the last.
         seconds: After which no further run begins.
