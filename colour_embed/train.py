@@ -33,7 +33,7 @@ from colour_embed.engine.driver import drive
 from colour_embed.engine.history import Part, before_training, collect
 from colour_embed.engine.layouts import Layout, layout_of
 from colour_embed.engine.lazy import lazy_step
-from colour_embed.engine.loss import cross_entropy
+from colour_embed.engine.loss import loss_and_error
 from colour_embed.engine.optimizers import LAZY_ADAM, keras_adam, make_optimizer
 from colour_embed.engine.schedule import chunks, snapshot_epochs
 from colour_embed.engine.start import init_training
@@ -101,8 +101,8 @@ def train_step(
 
     def objective(params):
         logit = logits_fn(params, batch.first, batch.second)
-        loss = jnp.sum(batch.weight * cross_entropy(logit, batch.label), axis=0)
-        error = jax.nn.sigmoid(logit) - batch.label
+        loss, error = loss_and_error(logit, batch.label)
+        loss = jnp.sum(batch.weight * loss, axis=0)
         return jnp.sum(loss), Metrics(loss, mse=jnp.sum(batch.weight * error**2, axis=0))
 
     gradient, metrics = jax.grad(objective, has_aux=True)(state.params)
