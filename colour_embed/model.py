@@ -1,6 +1,6 @@
-"""The model: an embedding, the squared distance of two of its rows, one dense unit or its kin.
+"""The model: an embedding, the squared distance of two of its rows, and a head.
 
-The only file that knows flax. The parameters come out of an NNX module as a plain pytree, and the
+Flax is imported only here. The parameters of an NNX module are returned as a plain pytree, and the
 logits are a pure function of that pytree and the pairs.
 """
 
@@ -26,12 +26,12 @@ Params = dict[str, Any]
 
 
 class PairModel(nnx.Module):
-    """The logit of a pair (i, j), such as kernel * |e_i - e_j|^2 + bias, by the config's head.
+    """Module of a pair's logit, such as kernel * |e_i - e_j|^2 + bias, by the config's head.
 
-    Initial values are Keras's. The embedding starts uniform in (-initial_scale, initial_scale),
-    each column from its own key, so that a column does not depend on how many others stand beside
-    it. The dense kernel starts Glorot uniform, which for one input and one output is uniform in
-    (-sqrt(3), sqrt(3)); the bias starts at 0.
+    The initialisers are those of Keras. The embedding is uniform in (-initial_scale,
+    initial_scale). Each column has its own key, so that its values do not depend on `dim`. The
+    dense kernel is Glorot uniform, that is uniform in (-sqrt(3), sqrt(3)) for one input and one
+    output. The bias is 0.
     """
 
     def __init__(  # noqa: D107
@@ -51,9 +51,9 @@ class PairModel(nnx.Module):
     def __call__(
         self, first: Int[AnyArray, " pairs"], second: Int[AnyArray, " pairs"]
     ) -> Float[Array, "pairs ..."]:
-        """Logits [N] of the pairs whose items are first [N] and second [N].
+        """Return logits [N] of the pairs with the items first [N] and second [N].
 
-        Parameters with members as a further, last axis give logits [N, members].
+        Parameters with a trailing member axis give logits [N, members].
         """
         # Calling the layer would round float64 parameters to float32.
         table = self.embedding.embedding[...]
@@ -65,7 +65,7 @@ class PairModel(nnx.Module):
             feature = jnp.sum(one * other if dot else (one - other) ** 2, axis=1)
         else:
             feature = jnp.sum(_difference(table, first, second) ** 2, axis=1)
-        # Of shape [1], or [1, members]: they broadcast against the feature without promotion.
+        # Shape [1] or [1, members], which broadcasts against the feature without rank promotion.
         dense: Any = self.dense
         weight = head.weight(dense.kernel[...], jnp)[0]
         return head.logit(feature, weight, dense.bias[...], self.smoothing, jnp)
@@ -77,11 +77,11 @@ def _difference(
     first: Int[AnyArray, " pairs"],
     second: Int[AnyArray, " pairs"],
 ) -> Float[Array, "pairs dim ..."]:
-    """The rows of the first items minus those of the second ones: [N, dim, ...].
+    """Return the rows of the first items minus those of the second items, [N, dim, ...].
 
-    Its derivative is what autodiff finds, but gathered in one table where autodiff fills and adds
-    up two: 7 % of a step (results/benchmark/levers.md). The zeros are written as one vector: 64
-    members trained as one take 7 % longer otherwise.
+    The derivative equals autodiff's, but is accumulated in one table, where autodiff adds two; with
+    two, an epoch takes 1.07 times as long (results/benchmark/levers.md). The zeros are one vector:
+    with a table of zeros, 64 members in one program take 7 % longer.
     """
     return table[first] - table[second]
 
@@ -107,19 +107,19 @@ def _uniform_columns(key, shape, dtype=jnp.float32, *, scale):
 
 
 def _unit_rows(table: Any) -> Any:
-    """Rows scaled to length one; as in TensorFlow, a squared length below 1e-12 counts as 1e-12."""
+    """Return rows of unit length; squared lengths are at least 1e-12, as in TensorFlow."""
     squared_length = jnp.sum(table**2, axis=1, keepdims=True)
     return table * jax.lax.rsqrt(jnp.maximum(squared_length, 1e-12))
 
 
 def init_params(config: Config, items: int, key: Array, *, initial_scale=None) -> Params:
-    """Initial parameters of the model for `items` items.
+    """Return the initial parameters of the model for `items` items.
 
     Args:
-        config: dim, head and normalise are used; initial_scale too, where the argument is None.
+        config: dim, head and normalise are used; initial_scale too if the argument is None.
         items: Number of rows of the embedding.
         key: A JAX key.
-        initial_scale: Half the width of the initial embedding; may be traced.
+        initial_scale: Bound of the uniform initial embedding; may be traced.
 
     Returns:
         The parameters as nested dicts of float32 arrays; see `Params`.
@@ -136,7 +136,7 @@ def init_params(config: Config, items: int, key: Array, *, initial_scale=None) -
 
 @functools.cache
 def _graphdef(config: Config, items: int) -> Any:
-    """The structure of the module without its values; building it computes nothing."""
+    """Return the structure of the module without its values; evaluated abstractly."""
     model = nnx.eval_shape(
         lambda: PairModel(items, config, initial_scale=1.0, rngs=nnx.Rngs(params=0))
     )
@@ -149,13 +149,13 @@ def logits(
     first: Int[AnyArray, " pairs"] | Int[AnyArray, "pairs 2"],
     second: Int[AnyArray, " pairs"] | None = None,
 ) -> Float[Array, "pairs ..."]:
-    """Logits of pairs: the log-odds that a pair is similar.
+    """Return the logits of pairs, the log-odds that a pair is similar.
 
     Args:
         config: head, smoothing and normalise are used.
         params: As `init_params` returns them.
-        first: int32 [N], ids of the first items; or int32 [N, 2], both sides in one array.
-        second: int32 [N], ids of the second items, where `first` holds only the first.
+        first: int32 [N], ids of the first items; or int32 [N, 2], ids of both items.
+        second: int32 [N], ids of the second items; None if `first` is [N, 2].
 
     Returns:
         float32 [N].
@@ -177,13 +177,13 @@ def logits(
 
 
 def embedding_vectors(config: Config, params: Params) -> AnyArray:
-    """The vectors [items, dim] that distances are taken between: unit rows if normalised."""
+    """Return the vectors [items, dim] whose distances the head reads: unit rows if normalised."""
     table = params["embedding"]["embedding"]
     return _unit_rows(table) if config.normalise else table
 
 
 def parameter_table(params: Params) -> list[tuple[str, tuple[int, ...], int]]:
-    """(name, shape, number of values) of each parameter, as in a Keras summary."""
+    """Return (name, shape, size) of each parameter, as in a Keras summary."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return [
         (jax.tree_util.keystr(path, simple=True, separator="."), leaf.shape, leaf.size)

@@ -1,11 +1,10 @@
-"""Hundreds of trainings as one program: a grid over seeds, dimensions and hyperparameters.
+"""Sweeps: a grid of trainings over seeds, dimensions and hyperparameters in one program.
 
-A member is one training of the grid. All members run through one compiled program: they are sharded
-over the devices, and within a device mapped or vmapped over `train.train_epochs`, or trained in the
-layout `members_last` where they see the same batches. Members of fewer dimensions are padded with
-columns of zeros, which have no gradient and stay zero. The host drives the grid in member batches
-and chunks of epochs, so that memory stays bounded, progress is seen, and a killed sweep goes on
-from its last checkpoint.
+A member is one training of the grid. All members run in one compiled program. They are sharded over
+the devices; on a device they are mapped or vmapped over `train.train_epochs`, or, if they take the
+same batches, trained in the layout `members_last`. Members of fewer dimensions are padded with zero
+columns, which have zero gradient and stay zero. The host runs the grid in member batches and chunks
+of epochs, which bounds memory and allows progress reports and checkpoints.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ from colour_embed.runs import Progress, SweepResult
 from colour_embed.train import make_step, train_epochs
 
 VARY = ("init", "order", "labels", "pairs")
-"""What a member's seed may change; what it does not change comes from the config's own seed."""
+"""What a member's seed may determine; the rest is determined by the seed of the shared config."""
 
 CHUNK = 100
-"""At most this many epochs between two visits of the host."""
+"""The most epochs per call of the device program."""
 
 _AXIS = "members"
 
@@ -56,17 +55,17 @@ def grid(
     dims: Sequence[int],
     axes: Mapping[str, Sequence[float]] | None = None,
 ) -> list[Config]:
-    """The configs of all members of a grid, dimension by dimension and seed by seed.
+    """Return the configs of all members of a grid, ordered by dimension, seed and further axes.
 
     Args:
-        config: What the members share.
+        config: The shared config.
         seeds: The seeds of the grid.
         dims: The dimensions of the grid.
         axes: Further axes, by the name of a hyperparameter, such as "learning_rate".
 
     Raises:
-        InputError: an empty or repeated axis, an axis that is no hyperparameter, or a value out of
-            range.
+        InputError: an axis is empty, has repeated values or is not a hyperparameter, or a value is
+            out of range.
     """
     axes = dict(sorted((axes or {}).items()))
     for name in axes:
@@ -87,7 +86,7 @@ def grid(
 
 
 def part_of(members: list[Config], part: tuple[int, int]) -> list[Config]:
-    """The members that fall to process index of count: neighbours stay together."""
+    """Return the contiguous share of the members of process `index` of `count`."""
     index, count = part
     return members[len(members) * index // count : len(members) * (index + 1) // count]
 
@@ -111,38 +110,39 @@ def sweep(
     checkpoints: Checkpoints | None = None,
     checkpoint_every: int = 4,
 ) -> SweepResult:
-    """Train a whole grid.
+    """Train all members of a grid.
 
-    What a member comes to depends on its seed, dimension and hyperparameters, and not on its
-    neighbours, its place, the padding, the devices or the cutting into batches and chunks.
+    The result of a member depends on its seed, dimension and hyperparameters. It does not depend on
+    the other members, their order, the padding, the devices, or the sizes of batches and chunks.
 
     Args:
-        config: What the members share; its seed is that of all that `vary` leaves out.
-        items: Number of items that the ids in `pairs` count.
-        pairs: index [N, 2] and label [N]; the labels are used as long as none are drawn.
+        config: The shared config; its seed determines whatever `vary` does not list.
+        items: Number of items.
+        pairs: index [N, 2] and label [N]; the labels are not used if they are drawn per member.
         seeds: The seeds of the grid.
         dims: The dimensions of the grid.
-        truth: float64 [items, k], the coordinates whose distances make the labels; needed where
-            labels or pairs are drawn anew.
+        truth: float64 [items, k], the coordinates whose distances determine the labels; required
+            if labels or pairs are drawn per member.
         axes: Further axes, by the name of a hyperparameter, such as "learning_rate".
-        vary: What a member's seed changes, of `VARY`: "init", the initial parameters; "order", the
-            order of the pairs; "labels", the draw of the labels; "pairs", the draw of the pairs.
-        snapshots: Of how many members, from the first on, to keep snapshots.
-        schedule: Of which epochs; see `snapshot_epochs`.
-        devices: What to run on; all devices of this process by default.
-        part: (index, count): run only the members that fall to this process of several. Snapshots
-            are counted within the part.
+        vary: What a member's seed determines, of `VARY`: "init", the initial parameters; "order",
+            the order of the pairs; "labels", the draw of the labels; "pairs", the draw of the
+            pairs.
+        snapshots: The number of members, from the first on, whose snapshots are kept.
+        schedule: The epochs of the snapshots; see `snapshot_epochs`.
+        devices: The devices to run on; all devices of this process by default.
+        part: (index, count): train only the share of this process. `snapshots` counts within it.
         max_bytes: Bound on the memory that `plan_memory` estimates.
         report: Called after each chunk.
-        checkpoints: Where to save finished members and those under way. Members that it holds are
-            taken over, by what they are.
+        checkpoints: Where to save finished members and those in training. Members that it already
+            holds, identified by their config, are loaded.
         checkpoint_every: Chunks between two saves.
 
     Returns:
         All members of this part; see `SweepResult`.
 
     Raises:
-        InputError: a bad grid, pairs that do not fit it, or more memory than allowed.
+        InputError: the grid is invalid, the pairs do not fit it, or it needs more memory than
+            allowed.
 
     Example:
         >>> import colour_embed as ce
@@ -208,11 +208,11 @@ def plan_sweep(
     devices: Sequence[Any],
     max_bytes: int | None = None,
 ) -> MemoryPlan:
-    """Cut a sweep so that it fits into memory, before anything is compiled; see `plan_memory`.
+    """Return the memory plan of a sweep without compiling it; see `plan_memory`.
 
     Raises:
-        InputError: there is no member, not even one on each device fits, or what shall vary is not
-            known.
+        InputError: there are no members, one member per device does not fit, or `vary` holds an
+            unknown name.
     """
     for name in vary:
         if name not in VARY:
@@ -237,7 +237,7 @@ def plan_sweep(
 
 
 def training_pairs(items: int, pairs: Pairs, member: Config, vary: Sequence[str]) -> np.ndarray:
-    """The pairs that a member trains on, int32 [N, 2]: those given, or its own if they vary."""
+    """Return a member's training pairs, int32 [N, 2]: those given, or its own if they vary."""
     if "pairs" not in vary:
         return pairs.index
     keys = member_keys(np.uint32(member.seed))
@@ -245,18 +245,18 @@ def training_pairs(items: int, pairs: Pairs, member: Config, vary: Sequence[str]
 
 
 def _draws_labels(swept: Sequence[str], vary: Sequence[str]) -> bool:
-    """Whether the program draws labels itself, and not every member takes those given."""
+    """Return whether labels are drawn in the program, per member, and not taken from `pairs`."""
     return bool({"labels", "pairs"} & set(vary)) or "label_constant" in swept
 
 
 def _see_the_same(config: Config, swept: Sequence[str], vary: Sequence[str]) -> bool:
-    """Whether all members take the same steps on the same batches."""
+    """Return whether all members take the same batches with the same update rule."""
     same_batches = "order" not in vary and not _draws_labels(swept, vary)
     return same_batches and config.optimizer == KERAS_ADAM and set(swept) <= SHARED_HYPERPARAMS
 
 
 def _chunk_length(epochs: int) -> int:
-    """A chunk that divides the epochs, where one of a sensible length does."""
+    """Return the largest divisor of the epochs in (CHUNK / 4, CHUNK], or else CHUNK."""
     for length in range(min(CHUNK, epochs), CHUNK // 4, -1):
         if epochs % length == 0:
             return length
@@ -268,7 +268,7 @@ def _chunk_length(epochs: int) -> int:
 
 
 class _Inputs(NamedTuple):
-    """What tells members apart, each with a leading member axis: the arguments that are vmapped."""
+    """The vmapped arguments, each with a leading member axis."""
 
     seed: ArrayLike
     dim: ArrayLike
@@ -276,7 +276,7 @@ class _Inputs(NamedTuple):
 
 
 class _Shared(NamedTuple):
-    """What all members read: the config's seed, the given pairs, and the truth behind labels."""
+    """The arguments shared by all members: the config's seed, the given pairs, and the truth."""
 
     seed: ArrayLike
     pairs: DevicePairs
@@ -284,7 +284,7 @@ class _Shared(NamedTuple):
 
 
 class _Program(NamedTuple):
-    """What the compiled program depends on. Hashable, so that jit can tell programs apart."""
+    """The static arguments of the compiled program; hashable, as jit requires."""
 
     config: Config
     items: int
@@ -297,7 +297,7 @@ class _Program(NamedTuple):
 
 
 def _keys(program: _Program, seed: ArrayLike, base_seed: ArrayLike) -> MemberKeys:
-    """A member's keys: by its own seed for what varies, by the config's for the rest."""
+    """Return a member's keys: from its own seed for what varies, else from the config's seed."""
     own, base = member_keys(seed), member_keys(base_seed)
     chosen = (name in program.vary for name in MemberKeys._fields)
     return MemberKeys(*(a if vary else b for a, b, vary in zip(own, base, chosen)))
@@ -310,7 +310,7 @@ def _drawn_ids(keys: MemberKeys, count: int, items: int) -> Array:
 def _member_pairs(
     program: _Program, shared: _Shared, keys: MemberKeys, constant: Array
 ) -> DevicePairs | PackedPairs:
-    """The pairs that one member trains on: those given, or drawn anew by the tutorial's rule."""
+    """Return one member's training pairs: those given, or drawn by the tutorial's rule."""
     first, second, label, weight = shared.pairs
     if "pairs" in program.vary:
         first, second = _drawn_ids(keys, len(label), program.items)
@@ -323,7 +323,7 @@ def _member_pairs(
 
 
 def _over_members(program: _Program, function, shared, *arguments):
-    """Map function(shared, *one member's arguments) over all members, in vmaps of `width`."""
+    """Map function(shared, *member_arguments) over all members, in vmaps of `width`."""
 
     def on_one_device(shared, *local):
         return jax.lax.map(lambda one: function(shared, *one), local, batch_size=program.width)
@@ -332,7 +332,7 @@ def _over_members(program: _Program, function, shared, *arguments):
 
 
 def _over_devices(program: _Program, function, shared, *arguments):
-    """Map function(shared, *its members' arguments) over the devices, which share the members."""
+    """Map function(shared, *device_arguments) over the devices, sharded along the member axis."""
     members = PartitionSpec(_AXIS)
     return jax.shard_map(
         function,
@@ -375,7 +375,7 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
         return train(given, training, inputs, layout_of(config, training.state))
 
     def all_as_one(given, training, inputs):
-        # The order, the pairs and the hyperparameters of any member are those of all.
+        # All members have the same order, pairs and hyperparameters.
         first = jax.tree.map(lambda values: values[0], inputs)
         return train(given, training, first, members_last(training.state))
 
@@ -384,7 +384,7 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
 
 
 def _programs(config, items, pairs, truth, members, draw_labels, vary, devices, plan) -> Programs:
-    """What runs on the devices, with all that the members share put there."""
+    """Return the device programs, with the shared arguments placed on all devices."""
     mesh = Mesh(np.array(devices), (_AXIS,))
     on_all, sharded = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (_AXIS,)))
     shared = _Shared(
@@ -425,7 +425,7 @@ def _programs(config, items, pairs, truth, members, draw_labels, vary, devices, 
 
 
 def _result(config: Config, run: MemberRun) -> SweepResult:
-    """What a finished run comes to."""
+    """Return the `SweepResult` of a finished run."""
     found = run.results
     for place, member in enumerate(run.members):
         if found["embedding"][place, :, member.dim :].any():

@@ -55,7 +55,6 @@ def _tutorial() -> str:
         for text, key, form in (
             ("training loss, nats per pair", "loss", "{:.4f}"),
             ("Bayes-optimal loss of these labels", "best_loss", "{:.4f}"),
-            ("loss of guessing the base rate", "base_rate_loss", "{:.4f}"),
             ("Spearman of distances against RGB", "spearman", "{:.3f}"),
             ("Procrustes disparity to RGB", "procrustes", "{:.3f}"),
         )
@@ -140,7 +139,7 @@ def _sweep() -> str:
             interval(row, "recovered_spearman"),
         ]
         for row in summary
-        if row["head"] == "negative" or row["dim"] == "2"
+        if row["head"] == "negative"
     ]
     environment = _read("sweep/env.json")
     members = sum(int(row["members"]) for row in summary)

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, rel_entr
 
-from colour_embed import data, sweeps, train
+from colour_embed import animation, data, sweeps, train
 from colour_embed.config import Config
 from colour_embed.engine.optimizers import make_optimizer
 from colour_embed.engine.start import init_training
 from colour_embed.engine.state import member_keys
 from colour_embed.evaluate import scores, tables
 from colour_embed.evaluate.truth import all_pairs, held_out_pairs, make_truth
-from colour_embed.heads import HEADS
+from colour_embed.heads import HEADS, Head
 from colour_embed.model import init_params, logits
 from colour_embed.runs import SweepResult
 
@@ -373,3 +373,46 @@ def test_initial_kernel_is_an_axis_in_both_layouts(vary, as_one):
         fitted = train.fit(member.config, *SWEPT)
         assert reference.relative_difference(member.embedding, fitted.embedding) < 1e-5
         assert member.kernel == pytest.approx(fitted.kernel, rel=1e-4, abs=1e-6)
+
+
+# A head of one's own
+
+
+def test_a_new_head_is_one_entry_that_every_program_takes(monkeypatch):
+    """Log-odds that fall with the logarithm of the distance; its weight is always positive."""
+    head = Head(
+        feature="squared_distance",
+        weight=lambda parameter, xp: xp.logaddexp(parameter, 0.0),
+        logit=lambda feature, weight, bias, smoothing, xp: bias - weight * xp.log1p(feature),
+        attracts=lambda weight: weight > 0,
+    )
+    monkeypatch.setitem(HEADS, "log", head)
+    colours, pairs = COLOURS, data.tutorial_pairs(COLOURS, 20_000)
+    config = Config(head="log", epochs=40, learning_rate=0.01)
+    fitted = train.fit(config, len(colours), pairs)
+    assert fitted.loss[-1] < 0.75 * fitted.loss[0]
+    assert fitted.kernel > 0
+    assert not fitted.trapped
+    made = sweeps.sweep(config, len(colours), pairs, [0, 1], [2, 3], snapshots=4)
+    assert reference.relative_difference(made.member(seed=0, dim=2).loss, fitted.loss) < 1e-4
+    assert not made.trapped.any()
+    measures = tables.evaluate_members(made, colours.rgb, pairs)
+    assert measures["recovered"].all()
+    assert animation._failures(made, made.members) == {}
+    assert animation.animate_grid(made, colours.rgb).frames == len(made.epoch)
+
+
+@pytest.mark.parametrize(
+    ("head", "weight", "trapped"),
+    [
+        ("free", 1.0, True),
+        ("free", -1.0, False),
+        ("negative", -1.0, False),
+        ("inverse", 1.0, False),
+        ("inverse", -1.0, True),
+        ("matched", 1.0, False),
+        ("dot", 1.0, False),
+    ],
+)
+def test_the_head_alone_judges_the_sign_trap(head, weight, trapped):
+    assert bool(HEADS[head].attracts(weight)) != trapped

@@ -91,6 +91,32 @@ def test_every_public_name_has_an_example_that_runs(name, monkeypatch):
     assert result.attempted > 0
 
 
+def test_a_missing_extra_is_named_in_one_line_when_it_is_used():
+    program = (
+        "import sys\n"
+        "for name in ('sklearn', 'pyarrow', 'safetensors'): sys.modules[name] = None\n"
+        "import colour_embed as ce\n"
+        "from colour_embed.io import tables, vectors\n"
+        "use = {\n"
+        "    'estimator': lambda: ce.PairEmbedding(dim=2),\n"
+        "    'parquet': lambda: vectors.write('x.parquet', ['a'], [[1.0]]),\n"
+        "    'safetensors': lambda: vectors.write('x.safetensors', ['a'], [[1.0]]),\n"
+        "}\n"
+        "ce.PairEmbedding\n"
+        "assert len(ce.load_colours()) == 646\n"
+        "for call in use.values():\n"
+        "    try: call()\n"
+        "    except ce.InputError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    for package, line in zip(("sklearn", "pyarrow", "safetensors"), lines):
+        assert f"needs {package}, which is not installed: pip install 'colour_embed[pairs]'" in line
+
+
 # What imports what
 
 CORE = ("heads", "config", "data", "runs")

@@ -411,3 +411,14 @@ def test_parts_merge_to_the_whole(small):
             pair = [one.member(seed=seed, dim=dim) for one in (merged, small)]
             _assert_same_member(*pair)
     assert _apart(merged.snapshots, small.snapshots[:3]) < 1e-5
+
+
+@pytest.mark.parametrize("optimizer", ["lazy_adam", "adam"])
+def test_members_take_every_optimiser(optimizer):
+    config = dataclasses.replace(CONFIG, optimizer=optimizer)
+    found = sweeps.sweep(config, ITEMS, PAIRS, [0, 3], [2], vary=["init"])
+    base = sweeps.sweep(config, ITEMS, PAIRS, [0, 3], [2])
+    # The config's own seed is 0, so that member has its order either way.
+    fitted = train.fit(dataclasses.replace(config, seed=0, dim=2), ITEMS, PAIRS)
+    for result in (found, base):
+        _assert_same_member(result.member(seed=0, dim=2), fitted)

@@ -1,5 +1,6 @@
 """Training: the optimiser and a step by hand, an epoch against NumPy, and what fit promises."""
 
+import dataclasses
 import doctest
 import json
 import os
@@ -346,6 +347,57 @@ def test_epoch_zero_is_the_start():
     assert untrained.loss.size == 0
     assert untrained.epoch.tolist() == [0]
     np.testing.assert_array_equal(untrained.embedding, result.snapshots[0])
+
+
+# A training as a pure function
+
+
+def test_make_train_is_fit_under_jit_of_vmap_and_vmap_of_jit():
+    """Over seeds, dimensions and learning rates; within 1e-4 after 20 epochs."""
+    config = small(epochs=20, dim=3, head="negative")
+    pure = train.make_train(config, ITEMS, PAIRS, snapshots=[0, 7, 20])
+    seeds, dims, rates = jnp.array([0, 1, 2]), jnp.array([2, 3, 1]), [0.01, 0.003, 0.03]
+
+    def one(seed, dim, rate):
+        return pure(seed, config.hyperparams()._replace(learning_rate=rate), dim)
+
+    arguments = seeds, dims, jnp.array(rates)
+    for ways in (jax.jit(jax.vmap(one)), jax.vmap(jax.jit(one))):
+        state, metrics, snapshots = ways(*arguments)
+        assert metrics.loss.shape == (3, 20)
+        assert snapshots.shape == (3, 3, ITEMS, 3)
+        for place, (seed, dim, rate) in enumerate(zip(seeds, dims, rates)):
+            own = dataclasses.replace(config, seed=int(seed), dim=int(dim), learning_rate=rate)
+            fitted = run(own, snapshots=[0, 7, 20])
+            table = state.params["embedding"]["embedding"][place]
+            assert not table[:, int(dim) :].any()
+            for found, expected in (
+                (metrics.loss[place], fitted.loss),
+                (metrics.mse[place], fitted.mse),
+                (table[:, : int(dim)], fitted.embedding),
+                (snapshots[place, :, :, : int(dim)], fitted.snapshots),
+            ):
+                assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("optimizer", ["lazy_adam", "adam", "sgd"])
+def test_make_train_takes_every_optimiser(optimizer):
+    config = small(optimizer=optimizer)
+    state, metrics, snapshots = jax.jit(train.make_train(config, ITEMS, PAIRS))(0)
+    fitted = run(config, snapshots="tutorial")
+    np.testing.assert_allclose(metrics.loss, fitted.loss, rtol=1e-5)
+    np.testing.assert_allclose(snapshots, fitted.snapshots, rtol=1e-4, atol=1e-6)
+    assert jax.tree.all(jax.tree.map(lambda leaf: bool(np.isfinite(leaf).all()), state.params))
+
+
+def test_make_train_draws_the_kernel_where_none_is_given():
+    pure = train.make_train(small(), ITEMS, PAIRS, snapshots="none")
+    drawn, _, kept = pure(3)
+    assert kept.shape == (0, ITEMS, 2)
+    again, _, _ = pure(3, small().hyperparams()._replace(initial_kernel=jnp.nan))
+    other, _, _ = pure(3, small().hyperparams()._replace(initial_kernel=0.5))
+    kernels = [state.params["dense"]["kernel"].item() for state in (drawn, again, other)]
+    assert kernels[0] == kernels[1] != kernels[2]
 
 
 # What a run may depend on

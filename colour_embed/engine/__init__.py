@@ -1,1 +1,1 @@
-"""How the core runs fast and long: state, order, batches, member layouts, driver, checkpoints."""
+"""The training engine: state, pair order, batches, member layouts, driver and checkpoints."""

@@ -1,4 +1,4 @@
-"""Pairs on the device: as arrays or packed, in the order of an epoch, cut to batches."""
+"""Pairs on the device, as arrays or packed, shuffled per epoch and cut into batches."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from colour_embed.model import AnyArray
 
 
 class DevicePairs(NamedTuple):
-    """All pairs, as the device holds them: int32 [N], int32 [N] and float32 [N].
+    """All pairs as device arrays: `first` and `second` int32 [N], `label` float32 [N].
 
-    `weight`, float32 [N] of mean one, scales each pair's share of its batch; None is one for all.
+    `weight`, float32 [N] of mean 1, scales each pair's share of the batch mean; None weights all
+    pairs equally.
     """
 
     first: Array
@@ -31,56 +32,56 @@ class DevicePairs(NamedTuple):
 
     @property
     def count(self) -> int:
-        """How many pairs."""
+        """The number of pairs."""
         return self.label.shape[0]
 
     def take(self, chosen: AnyArray) -> DevicePairs:
-        """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
+        """Return the pairs at the positions `chosen`, int32 of any shape, each in 0..N-1."""
         return jax.tree.map(lambda values: _take(values, chosen), self)
 
     def batch(self, weight: Any) -> Batch:
-        """These pairs as a batch, each with its share of the batch's mean."""
+        """Return these pairs as a batch; `weight` is each pair's share of the batch mean."""
         share = weight if self.weight is None else weight * self.weight
         return Batch(self.first, self.second, self.label, share)
 
 
 class PackedPairs(NamedTuple):
-    """All pairs in one number each: uint32 [N], from high to low first id, second id and label.
+    """All pairs, packed as uint32 [N]; from high to low bits: first id, second id, label.
 
-    A step's pairs lie anywhere in memory, and fetching each once and not three times takes a tenth
-    off the step. Ids must lie below `PACKED_ITEMS` and labels be 0 or 1.
+    A step then gathers one array in place of three. Without packing an epoch takes 1.23 times as
+    long (results/benchmark/levers.md). Ids must lie below `PACKED_ITEMS`, and labels be 0 or 1.
     """
 
     code: Array
 
     @classmethod
     def of(cls, pairs: DevicePairs) -> PackedPairs:
-        """The same pairs packed."""
+        """Return the pairs packed."""
         first, second, label = (values.astype(jnp.uint32) for values in pairs[:3])
         return cls((first << 16) | (second << 1) | label)
 
     @property
     def count(self) -> int:
-        """How many pairs."""
+        """The number of pairs."""
         return self.code.shape[0]
 
     def take(self, chosen: AnyArray) -> PackedPairs:
-        """The pairs numbered chosen, int32 of any shape, each in 0..N-1."""
+        """Return the pairs at the positions `chosen`, int32 of any shape, each in 0..N-1."""
         return PackedPairs(_take(self.code, chosen))
 
     def batch(self, weight: Any) -> Batch:
-        """These pairs as a batch, each with its share of the batch's mean."""
+        """Return these pairs as a batch; `weight` is each pair's share of the batch mean."""
         first, second = self.code >> 16, (self.code >> 1) & 0x7FFF
         label = (self.code & 1).astype(jnp.float32)
         return Batch(first.astype(jnp.int32), second.astype(jnp.int32), label, weight)
 
 
 PACKED_ITEMS = 2**15
-"""Pairs of fewer items than this can be packed, where their labels are 0 or 1."""
+"""The largest number of items whose pairs can be packed."""
 
 
 def can_pack(items: int, label: np.ndarray) -> bool:
-    """Whether pairs of so many items with these labels can be packed."""
+    """Return whether pairs of this many items with these labels can be packed."""
     return items <= PACKED_ITEMS and bool(np.isin(label, (0, 1)).all())
 
 
@@ -89,9 +90,10 @@ def _take(values: Any, chosen: AnyArray) -> Any:
 
 
 def epoch_order(order_key: Array, count: int, batch_size: int) -> Int32[Array, "steps batch"]:
-    """Which pairs each step of an epoch takes: int32 [steps, batch_size], in a new order per key.
+    """Return the positions of each step's pairs, int32 [steps, batch_size], shuffled by the key.
 
-    Every pair comes once; what fills up the last batch gets weight zero from `batch_weight`.
+    Every pair occurs once. The last batch is padded with repeated positions, to which
+    `batch_weight` gives weight 0.
     """
     steps = -(-count // batch_size)
     positions = jnp.minimum(jnp.arange(steps * batch_size, dtype=jnp.int32), count - 1)
@@ -101,35 +103,35 @@ def epoch_order(order_key: Array, count: int, batch_size: int) -> Int32[Array, "
 def ordered_pairs(
     pairs: DevicePairs | PackedPairs, order_key: Array, batch_size: int
 ) -> DevicePairs | PackedPairs:
-    """The pairs of an epoch, [steps, batch_size], in the order that `epoch_order` gives.
+    """Return the pairs of an epoch, [steps, batch_size], in the order of `epoch_order`.
 
-    All at once, kept apart from the steps by a barrier: a step that fetches its own from many pairs
-    is split over the cores by XLA, which takes longer than the step.
+    All pairs are gathered before the first step, behind an optimization barrier. With the gather
+    fused into a step, XLA splits the step over the cores, and its overhead exceeds the step's time.
     """
     order = epoch_order(order_key, pairs.count, batch_size)
     return jax.lax.optimization_barrier(pairs.take(order))
 
 
 def batch_sizes(count: int, batch_size: int) -> np.ndarray:
-    """float32 [steps]: how many pairs each step of an epoch takes; the last takes what is left."""
+    """Return the number of pairs in each step of an epoch, float32 [steps]."""
     starts = np.arange(0, count, batch_size)
     return np.minimum(count - starts, batch_size).astype(np.float32)
 
 
 def batch_weight(size: ArrayLike, batch_size: int) -> Array:
-    """float32 [batch_size]: each pair's share of the mean over `size` pairs, zero beyond them."""
+    """Return float32 [batch_size]: 1 / `size` for the first `size` pairs, 0 for the padding."""
     places = np.arange(batch_size, dtype=np.float32)
     return jnp.where(places < size, 1 / size, 0)
 
 
 def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
-    """The pairs as arrays of the default device, their ids checked on the host.
+    """Return the pairs as arrays on the default device, after checking the ids on the host.
 
-    Weights are scaled to mean one; where all are equal there are none.
+    Weights are scaled to mean 1. Equal weights are dropped.
 
     Raises:
-        InputError: there are no pairs, an id is outside 0..items-1, which on a device would
-            silently read another row, or no pair has a weight.
+        InputError: there are no pairs, an id is outside 0..items-1 (JAX clamps such ids without an
+            error), or weights are negative, not finite or all 0.
     """
     if len(pairs.label) == 0:
         raise InputError("there are no pairs: give at least one")
@@ -155,7 +157,7 @@ def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
 def packed_where_possible(
     pairs: DevicePairs, items: int, label: np.ndarray
 ) -> DevicePairs | PackedPairs:
-    """The same pairs, packed if they have no weights, few enough items and labels of 0 and 1."""
+    """Return the pairs, packed if they have no weights and `can_pack` allows it."""
     if pairs.weight is None and can_pack(items, label):
         return PackedPairs.of(pairs)
     return pairs

@@ -1,7 +1,7 @@
-"""Save and resume, exactly: members on disk, what they belong to, one run a folder.
+"""Checkpoints of a sweep, from which it resumes bit for bit.
 
-`Checkpoints` keeps what a sweep has finished and what it is training. `fingerprint` and
-`check_same` say whether that belongs to the run at hand. `running_lock` keeps a second run out.
+`Checkpoints` stores the finished members and the training state of the others. `fingerprint` and
+`check_same` compare a checkpoint with the current run. `running_lock` allows one run per folder.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from colour_embed.io.run_folder import package_version
 
 try:
     import fcntl
-except ImportError:  # Windows has none
+except ImportError:  # on Windows
     fcntl = None
 
 KEEP = 2
-"""States kept: should the disk damage the newest, the one before it is used."""
+"""Number of states kept; if the newest file is damaged, the one before it is read."""
 
 LOCK = "running.lock"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -39,14 +39,14 @@ SETTINGS = (
     "jax_default_prng_impl",
     "jax_threefry_partitionable",
 )
-"""Settings of JAX that change results; they can be set from the environment."""
+"""JAX settings that change results, and that environment variables can set."""
 
 _FINISHED, _STATE, _PARTIAL = "finished_", "state_", ".partial_"
 _DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 class Saved(NamedTuple):
-    """What one file holds: the names of members, their arrays (members lead), a JSON object."""
+    """The content of one file: member names, arrays with a leading member axis, a JSON object."""
 
     members: list[str]
     arrays: dict[str, np.ndarray]
@@ -54,26 +54,25 @@ class Saved(NamedTuple):
 
 
 class Checkpoints:
-    """The members that a sweep has finished, and the state of those under way, in one folder.
+    """A folder with the finished members of a sweep and the state of the members in training.
 
-    Members are stored under a name that says what they are, so that an array is never taken for
-    that of another member. Each save is an .npz file that takes its final name in one step: a
-    process that is killed at any moment leaves whole files. The entries of the files carry
-    checksums; a damaged file of finished members is passed over, and of states the one before the
-    damaged one is used.
+    Members are stored under the name that `engine.members.member_name` derives from their config.
+    Each save is an .npz file that is renamed to its final name once it is complete, so a killed
+    process leaves only whole files. Entries carry checksums. A damaged file of finished members is
+    skipped; for a damaged state the one before it is read.
 
-    Hold `running_lock` on the folder for as long as this object saves to it.
+    Hold `running_lock` on the folder while this object saves to it.
 
     Args:
-        folder: Where the files stand; created with its parents.
-        others: Folders of other processes, whose finished members are read too.
+        folder: The folder of the files; created with its parents.
+        others: Folders of other processes, whose finished members are also read.
 
     Raises:
         InputError: the folder cannot be created or written to.
     """
 
     def __init__(self, folder: Path, others: Sequence[Path] = ()):
-        """Make the folder and remove what killed processes left half-written in it."""
+        """Create the folder and remove partial files that killed processes left in it."""
         self.folder = Path(folder)
         self._read_from = [self.folder, *map(Path, others)]
         _make(self.folder)
@@ -81,17 +80,17 @@ class Checkpoints:
             partial.unlink()
 
     def add_finished(self, saved: Saved) -> None:
-        """Save members that are finished."""
+        """Save finished members."""
         self._write(_FINISHED, saved)
 
     def save_state(self, saved: Saved) -> None:
-        """Save the state of the members under way; all but the newest two states are removed."""
+        """Save the state of the members in training; all but the newest two states are removed."""
         self._write(_STATE, saved)
         for path in _numbered(self.folder, _STATE)[:-KEEP]:
             path.unlink()
 
     def finished(self) -> Iterator[Saved]:
-        """All files of finished members that are whole, the oldest first."""
+        """Yield the content of each undamaged file of finished members, oldest first."""
         for folder in self._read_from:
             for path in _numbered(folder, _FINISHED):
                 saved = _read(path)
@@ -99,12 +98,12 @@ class Checkpoints:
                     yield saved
 
     def state(self) -> Saved | None:
-        """The newest state that is whole, or None."""
+        """Return the newest undamaged state, or None."""
         whole = map(_read, reversed(_numbered(self.folder, _STATE)))
         return next((saved for saved in whole if saved is not None), None)
 
     def clear_state(self) -> None:
-        """Remove the states, when their members are finished."""
+        """Remove all states."""
         for path in _numbered(self.folder, _STATE):
             path.unlink()
 
@@ -120,7 +119,7 @@ class Checkpoints:
 
 
 def _numbered(folder: Path, kind: str) -> list[Path]:
-    """The files of a kind in the order in which they were saved."""
+    """Return the files of a kind in the order in which they were saved."""
     return sorted(folder.glob(f"{kind}*.npz"), key=lambda path: _number_of(path, kind))
 
 
@@ -130,7 +129,7 @@ def _number_of(path: Path, kind: str) -> int:
 
 
 def _read(path: Path) -> Saved | None:
-    """What a file holds; None if it is damaged."""
+    """Return the content of a file; None if it is damaged."""
     try:
         with path.open("rb") as file, np.load(file) as stored:
             arrays = {name: stored[name] for name in stored}
@@ -141,25 +140,24 @@ def _read(path: Path) -> Saved | None:
 
 
 # --------------------------------------------------------------------------------------------------
-# What a checkpoint belongs to
+# Fingerprints
 
 
 def fingerprint(
     config_json: str, data_hash: str, *, source: Path = Path(__file__).parents[1]
 ) -> dict[str, Any]:
-    """All that decides a run's result, to be kept beside its state: a JSON object.
+    """Return a JSON object of everything that determines a run's result, to store with its state.
 
-    The number of devices is not part of it, nor any path.
+    The number of devices and paths are not part of it.
 
     Args:
         config_json: The run's configuration, as JSON.
         data_hash: From `data.data_hash`.
-        source: The folder whose Python files are the library.
+        source: The folder of the library's Python files.
 
     Returns:
-        config, data, code (sha256 of the contents of all Python files in the order of their names),
-        the versions of jax, jaxlib, flax, optax, numpy and Python, system, platform, device, and
-        settings of JAX.
+        config, data, code (sha256 of all Python files, in the order of their names), the versions
+        of jax, jaxlib, flax, optax, numpy and Python, system, platform, device, and JAX settings.
     """
     import jax
 
@@ -182,7 +180,7 @@ def _plain(value: Any) -> Any:
 
 
 def _code_hash(source: Path) -> str:
-    """sha256 over the sha256 of each file, so that no text can move from one file to the next."""
+    """Return the sha256 of the files' sha256 digests, which also fixes the file boundaries."""
     files = sorted(source.rglob("*.py"), key=lambda path: path.relative_to(source).as_posix())
     total = hashlib.sha256()
     for path in files:
@@ -191,10 +189,10 @@ def _code_hash(source: Path) -> str:
 
 
 def compare(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """How two fingerprints differ, a line for each field, such as "jax: 0.10.0 then, 0.10.1 now".
+    """Return the differences of two fingerprints, such as "jax: 0.10.0 then, 0.10.1 now".
 
-    Fields within fields are named by both: "config epochs: 500 then, 250 now". Long hashes are cut
-    to their first twelve characters.
+    Each field gives one line. Nested fields are named by their path: "config epochs: 500 then, 250
+    now". Long hashes are cut to their first 12 characters.
     """
     lines = []
     for key in itertools.chain(saved, (key for key in current if key not in saved)):
@@ -210,7 +208,7 @@ _ABSENT = object()
 
 
 def _as_json(value: Any) -> str | None:
-    """To compare by: one of the two was JSON, where tuples are lists; and NaN equals itself."""
+    """Return the value as JSON text, in which tuples equal lists and NaN equals NaN."""
     return None if value is _ABSENT else json.dumps(value, sort_keys=True)
 
 
@@ -223,15 +221,15 @@ def _shown(value: Any) -> str:
 
 
 def check_same(saved: Mapping[str, Any], current: Mapping[str, Any], force: bool = False) -> None:
-    """Refuse to resume what another run saved.
+    """Raise an InputError if a checkpoint is of another run.
 
     Args:
-        saved: The fingerprint kept with the checkpoint.
-        current: The fingerprint of the run at hand.
-        force: Resume none the less; `compare` still says what the result then owes to what.
+        saved: The fingerprint stored with the checkpoint.
+        current: The fingerprint of the current run.
+        force: Accept differences; `compare` lists them.
 
     Raises:
-        InputError: they differ and force is not given; the line lists every difference.
+        InputError: they differ and `force` is False; the message lists every difference.
     """
     differences = compare(saved, current)
     if differences and not force:
@@ -247,18 +245,18 @@ def check_same(saved: Mapping[str, Any], current: Mapping[str, Any], force: bool
 
 @contextlib.contextmanager
 def running_lock(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder while the block runs.
+    """Lock a folder against other runs while the block runs.
 
-    The operating system holds the lock, so that it ends with the process, however that ends. On
-    systems without such locks a file stands for it, which a process that was killed leaves behind;
-    the message then says what to do.
+    The operating system releases the lock when the process ends. On systems without `fcntl`, a file
+    is the lock. A killed process leaves that file behind; the message names it.
 
     Args:
-        folder: Created with its parents if need be; the lock is a file in it. If nothing is left in
-            it at the end, it is removed.
+        folder: The folder, created with its parents if missing; the lock is a file in it. An empty
+            folder is removed at the end.
 
     Raises:
-        InputError: another run holds the folder, or it cannot be created, written to or locked.
+        InputError: another run holds the lock, or the folder cannot be created, written to or
+            locked.
     """
     folder = Path(folder)
     lock = folder / LOCK
@@ -266,8 +264,8 @@ def running_lock(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while it is held: who has it open already finds out in `_is_file_of`. Windows
-        # cannot remove an open file, but has no lock to lose by closing it first either.
+        # Removed while locked: a process that has it open detects this in `_is_file_of`. Windows
+        # cannot remove an open file, and takes no lock, so there it is closed first.
         if fcntl is None:
             os.close(descriptor)
         with contextlib.suppress(OSError):
@@ -279,14 +277,14 @@ def running_lock(folder: Path) -> Iterator[None]:
 
 
 def _take_lock(folder: Path, lock: Path) -> int:
-    """The descriptor of the lock file, locked."""
+    """Return the descriptor of the lock file, locked."""
     exclusive = os.O_EXCL if fcntl is None else 0
     while True:
         _make(folder)
         try:
             descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | exclusive, 0o666)
         except FileNotFoundError:
-            continue  # a run that just ended has removed the folder
+            continue  # another run removed the folder as it ended
         except FileExistsError:
             raise InputError(
                 f"{folder}: another run{_holder(lock)} works in it; give --out another folder, or "
@@ -318,7 +316,7 @@ def _take_lock(folder: Path, lock: Path) -> int:
 
 
 def _is_file_of(descriptor: int, lock: Path) -> bool:
-    """Whether the path still leads to the open file, or its last holder removed it meanwhile."""
+    """Return whether the path is still that of the open file, and was not removed since."""
     try:
         return os.path.samestat(os.fstat(descriptor), lock.stat())
     except FileNotFoundError:

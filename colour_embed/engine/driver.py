@@ -1,4 +1,4 @@
-"""The driver: runs a training under way from the host, in parts."""
+"""The driver, which runs a training from the host in parts."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def drive(
     save: Callable[[State], None] | None = None,
     save_every: int = 1,
 ) -> Iterator[tuple[State, Outcome]]:
-    """Advance a training part by part.
+    """Advance a training part by part, yielding after each.
 
-    The caller decides when to stop: it breaks out of the loop, or its schedule ends. On Ctrl-C the
-    part under way is dropped, the state before it is saved, and KeyboardInterrupt is raised.
+    The loop ends when the schedule ends or the caller breaks out of it. On Ctrl-C the current part
+    is discarded, the state before it is saved, and KeyboardInterrupt is raised.
 
     Args:
-        advance: (state, work) -> the state after it, and what came of it, on the host.
+        advance: (state, work) -> (state, outcome), with the outcome on the host.
         state: The state before the first part.
-        schedule: The parts of the work, such as the numbers of a chunk of epochs. Read one at a
-            time, after the caller has dealt with the part before.
-        progress: (state, outcome) -> the event to report, without its rate.
-        report: Called with an event after each part.
+        schedule: The work of each part, such as the epochs of a chunk. It is read lazily, after the
+            caller has handled the part before.
+        progress: (state, outcome) -> the progress to report, without its rate.
+        report: Called with the progress after each part.
         save: Called with the state after every `save_every` parts, and on Ctrl-C.
         save_every: Parts between two saves.
 
     Yields:
-        state and outcome after each part.
+        (state, outcome) after each part.
     """
     first = None
     try:
@@ -52,7 +52,7 @@ def drive(
             if report is None or progress is None:
                 continue
             event = progress(state, outcome)
-            if first is None:  # the first part holds the compilation
+            if first is None:  # the time of the first part includes compilation
                 first = now, event.done
             elif now > first[0]:
                 event = event._replace(rate=(event.done - first[1]) / (now - first[0]))

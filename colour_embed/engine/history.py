@@ -1,4 +1,4 @@
-"""What a training leaves behind: parts of its history, and the run that they come to."""
+"""The history of a training, chunk by chunk, and its conversion to a `Fit`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from colour_embed.runs import Fit
 
 
 def described(config: Config, params: Params) -> dict[str, Any]:
-    """The embedding, kernel and bias of one training's parameters, as `Fit` has them."""
+    """Return the embedding, kernel and bias of one training, by the field names of `Fit`."""
     return {
         "embedding": np.asarray(embedding_vectors(config, params)),
         "kernel": float(HEADS[config.head].weight(params["dense"]["kernel"], jnp)[0, 0]),
@@ -25,7 +25,7 @@ def described(config: Config, params: Params) -> dict[str, Any]:
 
 
 class Part(NamedTuple):
-    """What one chunk of epochs adds to a fit's history; embedding is None where none was kept."""
+    """The history of one chunk of epochs; `embedding` is None without snapshots."""
 
     epoch: np.ndarray
     metrics: Metrics
@@ -33,14 +33,14 @@ class Part(NamedTuple):
 
 
 def before_training(config, training, keep) -> Part:
-    """The part of the history before the first epoch: no metrics, at most a snapshot."""
+    """Return the history before the first epoch: no metrics, and a snapshot if `keep`."""
     none = np.zeros(0, np.float32)
     first = np.asarray(embedding_vectors(config, training.state.params))[None] if keep else None
     return Part(np.zeros(int(keep), np.int32), Metrics(none, none), first)
 
 
 def collect(config, training, history, wanted, status, diverged_epoch) -> Fit:
-    """The run that these parts come to, without what lies after a divergence."""
+    """Return the `Fit` of a history; epochs from a divergence on are left out."""
     ended = diverged_epoch or config.epochs + 1
     kept = [
         (part.epoch[chosen], part.embedding[chosen])

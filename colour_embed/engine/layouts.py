@@ -1,7 +1,7 @@
-"""Member layouts: how the state of one training, or of several, stands in memory during an epoch.
+"""Member layouts: the array shapes of one or several training states during an epoch.
 
-`train_epochs` enters a layout before an epoch's steps and leaves it after them. The step itself is
-the same in all of them.
+`train_epochs` enters a layout before the steps of an epoch and leaves it after them. All layouts
+use the same step.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from colour_embed.engine.optimizers import KERAS_ADAM
 from colour_embed.engine.state import Batch, TrainState
 
 SHARED_HYPERPARAMS = frozenset({"initial_scale", "initial_kernel"})
-"""The hyperparameters in which members of `members_last` may differ: no step reads them."""
+"""Hyperparameters in which members of `members_last` may differ, since no step reads them."""
 
 
 class Layout(NamedTuple):
-    """How state is laid out during an epoch.
+    """The conversions between a training state and its layout during an epoch.
 
     Attributes:
-        enter: TrainState -> the state that the scan over steps carries.
-        leave: (carried state, TrainState of before) -> TrainState.
-        params: carried parameters -> parameters as `model.logits` reads them.
+        enter: TrainState -> the carry of the scan over steps.
+        leave: (carry, TrainState before) -> TrainState.
+        params: carried parameters -> parameters as `model.logits` takes them.
         batch: Batch -> Batch that broadcasts against the logits.
         each: function of one member -> function of all members of the layout.
-        metrics: metrics stacked over steps -> the same with a member axis first, if there is one.
-        stacked: outputs stacked over epochs -> the same with a member axis first, if there is one.
+        metrics: metrics stacked over steps -> the same with the member axis, if any, first.
+        stacked: outputs stacked over epochs -> the same with the member axis, if any, first.
     """
 
     enter: Callable[[TrainState], TrainState]
@@ -47,15 +47,15 @@ def _same(values: Any) -> Any:
 
 
 def as_it_is() -> Layout:
-    """One training, its arrays in their own shapes: right for every optimiser."""
+    """Return the layout of one training with unchanged arrays, valid for every optimiser."""
     return Layout(_same, lambda state, like: state, _same, _same, _same, _same, _same)
 
 
 def raveled(state: TrainState) -> Layout:
-    """One training, every array as a vector: for optimisers that treat each value by itself.
+    """Return the layout of one training with raveled arrays, for elementwise optimisers.
 
-    XLA does not vectorise loops over 16 columns; at dim 16 this layout takes half the time
-    (results/benchmark/levers.md).
+    XLA does not vectorise loops over short rows. At dim 2 the layout makes no difference
+    (results/benchmark/levers.md); it serves larger dimensions.
     """
     shapes = jax.tree.map(jnp.shape, state)
     return Layout(
@@ -70,14 +70,14 @@ def raveled(state: TrainState) -> Layout:
 
 
 def members_last(state: TrainState) -> Layout:
-    """Members that take the same batches, trained as one: their axis is the last of every array.
+    """Return the layout of members that take the same batches: the member axis is the last.
 
-    On a CPU a vmap over trainings gains nothing: each member's rows are gathered and scattered by
-    themselves. Members that share pairs and order share the ids of every step; with the members
-    last, one id moves a row of all of them, in vectors.
+    On a CPU `vmap` gathers and scatters each member's rows separately. Members with the same pairs
+    in the same order have the same ids in every step; with the member axis last, one id gathers a
+    contiguous row of all members.
 
     Args:
-        state: Of all members, [members, ...]; the optimiser is Keras's Adam.
+        state: The state of all members, [members, ...], of Keras's Adam.
     """
     members = len(jax.tree.leaves(state.params)[0])
     shapes = jax.tree.map(lambda leaf: (*leaf.shape[1:], members), state.params)
@@ -91,7 +91,7 @@ def members_last(state: TrainState) -> Layout:
         return jnp.moveaxis(leaf.reshape(*like.shape[1:], members), -1, 0)
 
     def enter(state):
-        # One count for all: the largest, since that of a diverged member stands still.
+        # The largest count serves all members, since that of a diverged member is not advanced.
         opt_state = state.opt_state
         return TrainState(
             jax.tree.map(last, state.params),
@@ -116,6 +116,6 @@ def members_last(state: TrainState) -> Layout:
 
 
 def layout_of(config: Config, state: TrainState, *, own_optimizer: bool = False) -> Layout:
-    """The layout of a single training: raveled under Keras's Adam, else as it is."""
+    """Return the layout of a single training: `raveled` for Keras's Adam, else `as_it_is`."""
     elementwise = config.optimizer == KERAS_ADAM and not own_optimizer
     return raveled(state) if elementwise else as_it_is()

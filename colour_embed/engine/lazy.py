@@ -1,12 +1,11 @@
-"""Lazy Adam: rows that a step does not touch stand still, and so do the optimiser's means of them.
+"""Lazy Adam, which updates only the rows of a step's batch and the optimiser's means for them.
 
-Adam moves every row at every step, since its means decay where the gradient is zero: with many
-items that costs more than the pairs do (22.5 against 2.8 s an epoch at 100,000 items, see
-results/large). The lazy variant is another algorithm, with another path and another result. Where
-every row is touched by every step, both are the same.
+Adam updates every row at every step, since its means decay where the gradient is zero. At 100,000
+items an epoch takes 22.5 s with Adam and 2.8 s with lazy Adam (results/large). Lazy Adam is another
+algorithm with another result. The two agree where every step's batch contains every row.
 
 References:
-    TensorFlow Addons' LazyAdam and PyTorch's SparseAdam do the same, epsilon apart.
+    TensorFlow Addons' LazyAdam and PyTorch's SparseAdam, which differ in epsilon.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from colour_embed.model import Params
 
 
 class LazyState(NamedTuple):
-    """Adam's state, and for each item the place where a batch last named it: int32 [items]."""
+    """Adam's state, and each item's position in the last batch that held it, int32 [items]."""
 
     adam: Any  # a KerasAdamState
     place: Array
 
 
 def init_lazy(params: Params) -> LazyState:
-    """The optimiser's state before its first step on these parameters."""
+    """Return the optimiser's initial state for these parameters."""
     return LazyState(keras_adam().init(params), jnp.zeros(len(_table(params)), jnp.int32))
 
 
@@ -44,18 +43,17 @@ def lazy_step(
     logits_fn: Callable[[Any, Array, Array], Array],
     optimizer: optax.GradientTransformation,
 ) -> tuple[TrainState, Metrics]:
-    """One step on the rows that the batch names; B pairs name at most 2 B.
+    """Take one step on the rows of the batch's items, at most 2 B for B pairs.
 
-    The rows are gathered, the step is taken on them, and they are written back, so that nothing of
-    the table's size is computed. Where a batch names a row several times, one of the places gathers
-    its gradient.
+    The rows are gathered, updated and scattered back, so that no computation has the size of the
+    table. Where an item occurs several times in a batch, its gradient is summed at one position.
 
     Args:
         state: Parameters, and a `LazyState` for them.
         batch: The pairs.
         step: `train.train_step`, taken on the rows.
         logits_fn: As for `step`.
-        optimizer: Adam on whatever it is given.
+        optimizer: Adam, applied to the gathered rows.
 
     Returns:
         The next state, and the batch's metrics before the update.
@@ -63,10 +61,10 @@ def lazy_step(
     adam, place = state.opt_state
     ids = jnp.concatenate([batch.first, batch.second])
     here = jnp.arange(ids.size, dtype=jnp.int32)
-    # Of the places that name an item any one may win, as long as all then read the same.
+    # Scatter order is undefined for repeated ids: any position will do, as all read the same one.
     place = place.at[ids].set(here)
     owner = place[ids]
-    # Elsewhere an id beyond the table: reads are clamped, writes dropped.
+    # Repeats get an id beyond the table: reads are clamped, writes dropped.
     rows = jnp.where(owner == here, ids, place.size)
 
     def narrowed(tree):
@@ -80,7 +78,7 @@ def lazy_step(
     few = narrowed(state.params)
     shapes = jax.tree.map(jnp.shape, few)
     means = narrowed(adam.mean), narrowed(adam.mean_square)
-    # As vectors: XLA does not vectorise Adam's loops over rows this short.
+    # Raveled, since XLA does not vectorise loops over short rows.
     few, means = jax.tree.map(jnp.ravel, (few, means))
     first, second = jnp.split(owner, 2)
     after, metrics = step(

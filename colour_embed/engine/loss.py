@@ -1,4 +1,4 @@
-"""Binary cross-entropy from logits, with its derivative written out."""
+"""Binary cross-entropy from logits, with an explicit derivative."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from jax.typing import ArrayLike
 
 
 def cross_entropy(logit: ArrayLike, label: ArrayLike) -> Array:
-    """Binary cross-entropy in nats of sigmoid(logit) under a label in 0..1, elementwise.
+    """Return the binary cross-entropy of sigmoid(logit), in nats, for a label in 0..1, elementwise.
 
-    max(z, 0) - y z + log(1 + exp(-|z|)), which does not overflow. Its derivative by z is given as
-    sigmoid(z) - y: that of the formula is wrong at z = 0, where a pair of an item with itself
-    starts. The label has no derivative here.
+    It is computed as max(z, 0) - y z + log(1 + exp(-|z|)), which does not overflow. The derivative
+    with respect to z is defined as sigmoid(z) - y: autodiff of the formula is wrong at z = 0, the
+    initial logit of a self-pair. The derivative with respect to the label is not defined.
     """
     return loss_and_error(logit, label)[0]
 
 
 @jax.custom_jvp
 def loss_and_error(logit: ArrayLike, label: ArrayLike) -> tuple[Array, Array]:
-    """The cross-entropy of `cross_entropy`, and sigmoid(logit) - label, elementwise.
+    """Return the cross-entropy of `cross_entropy` and sigmoid(logit) - label, elementwise.
 
-    Both come from one exponential: 64 members trained as one take 12 % longer with two.
+    Both use one exponential: with two, 64 members in one program take 12 % longer.
     """
     loss, probability = _loss_and_probability(logit, label)
     return loss, probability - label

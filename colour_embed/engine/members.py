@@ -1,4 +1,4 @@
-"""A sweep under way on the host: members in batches, their results, and what is saved of them."""
+"""The host side of a sweep: member batches, their results, and their checkpoints."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from colour_embed.runs import Progress
 
 
 class Programs(NamedTuple):
-    """What runs on the devices, for one batch of members.
+    """The device programs for one member batch.
 
     Attributes:
         start: members -> their trainings before the first epoch.
-        advance: (trainings, members, epochs, keep) -> trainings, and of each epoch the metrics and,
-            if `keep`, the vectors.
-        vectors: parameters of members -> the vectors that distances are taken between.
-        put: trainings on the host -> the same on the devices.
-        devices: How many devices share a batch.
+        advance: (trainings, members, epochs, keep) -> (trainings, (metrics of each epoch, embedding
+            vectors of each epoch if `keep`)).
+        vectors: parameters of members -> their embedding vectors.
+        put: trainings on the host -> trainings on the devices.
+        devices: The number of devices that a batch is sharded over.
     """
 
     start: Callable[[list[Config]], Training]
@@ -36,27 +36,27 @@ class Programs(NamedTuple):
 
 
 def member_name(member: Config) -> str:
-    """What a member is, as text: its results are stored under this name."""
+    """Return a member's config as JSON text, the name under which its results are stored."""
     return json.dumps(dataclasses.asdict(member), sort_keys=True)
 
 
 class MemberRun:
-    """A sweep under way: the results so far, the member batches left, and the one on the devices.
+    """The state of a sweep: its results so far and the remaining member batches.
 
     Args:
         members: All members.
-        programs: What runs on the devices.
+        programs: The device programs.
         items: Number of items.
-        per_batch: Members of a batch; the last one is filled up with copies of its last member.
-        chunk: Epochs between two visits of the host.
-        wanted: The epochs that are snapshotted.
-        snapshots: Of how many members, from the first on.
+        per_batch: Members per batch; the last batch is padded with copies of its last member.
+        chunk: Epochs per call of the device program.
+        wanted: The epochs of the snapshots.
+        snapshots: The number of members, from the first on, whose snapshots are kept.
 
     Attributes:
-        results: Arrays by name; the leading axis is the member.
-        queue: The places of the members of each batch that is left; the first is under way.
-        epoch: Epochs that it has trained.
-        training: Its state on the devices, or None before it started.
+        results: Arrays by name, with a leading member axis.
+        queue: The member indices of each remaining batch; the first is the current batch.
+        epoch: Epochs that the current batch has trained.
+        training: The state of the current batch on the devices; None before it starts.
     """
 
     def __init__(  # noqa: D107
@@ -94,13 +94,13 @@ class MemberRun:
         self.queue = [places[first : first + size] for first in range(0, len(places), size)]
 
     def schedule(self) -> Iterator[np.ndarray]:
-        """The chunks of epochs that are left, batch after batch."""
+        """Yield the remaining chunks of epochs, batch by batch."""
         while self.queue:
             last = min(self.epoch + self.chunk, self.epochs)
             yield np.arange(self.epoch + 1, last + 1, dtype=np.int32)
 
     def _batch(self) -> list[Config]:
-        """The members of the batch under way, filled up with copies of the last."""
+        """Return the members of the current batch, padded with copies of the last."""
         missing = self.per_batch - len(self.queue[0])
         return [self.members[place] for place in np.pad(self.queue[0], (0, missing), "edge")]
 
@@ -113,7 +113,7 @@ class MemberRun:
             self._keep_snapshots(np.zeros(1, int), vectors[:, None])
 
     def advance(self, epochs: np.ndarray) -> tuple[MemberRun, None]:
-        """Train the batch for a chunk of epochs."""
+        """Train the current batch for a chunk of epochs."""
         if self.training is None:
             self._start_batch()
         assert self.training is not None
@@ -149,7 +149,7 @@ class MemberRun:
         self.results[name][places] = rows
 
     def _with_snapshots(self) -> np.ndarray:
-        """Which members of the batch keep snapshots, by their place in it."""
+        """Return the positions in the current batch of members whose snapshots are kept."""
         return np.flatnonzero(self.queue[0] < len(self.snapshots))
 
     def _keep_snapshots(self, epochs, vectors) -> None:
@@ -159,7 +159,7 @@ class MemberRun:
         self.snapshots[places] = vectors[rows][:, chosen]
 
     def progress(self) -> Progress:
-        """How far the sweep is, without its rate."""
+        """Return the sweep's progress, without its rate."""
         left = sum(map(len, self.queue))
         under_way = len(self.queue[0]) * self.epoch if self.queue else 0
         losses = self.results["loss"]
@@ -176,7 +176,7 @@ class MemberRun:
     # Saving and resuming
 
     def _saved(self) -> Saved:
-        """The batch under way as it is stored: its rows of the results, and its snapshots."""
+        """Return the current batch as it is stored: its rows of the results and its snapshots."""
         places = self.queue[0]
         arrays = {name: values[places] for name, values in self.results.items()}
         arrays["snapshots"] = self.snapshots[places[self._with_snapshots()]]
@@ -184,7 +184,7 @@ class MemberRun:
         return Saved(names, arrays, {"wanted": self.wanted.tolist(), "epoch": self.epoch})
 
     def save(self) -> None:
-        """Save the state of the batch under way."""
+        """Save the state of the current batch."""
         if self.checkpoints is None or self.training is None:
             return
         saved = self._saved()
@@ -193,7 +193,7 @@ class MemberRun:
         self.checkpoints.save_state(saved._replace(arrays={**saved.arrays, **arrays}))
 
     def restore(self, checkpoints: Checkpoints) -> None:
-        """Take over finished members, and the state of the batch under way if it fits."""
+        """Load finished members, and the state of the batch in training if it fits this sweep."""
         self.checkpoints = checkpoints
         place_of = {member_name(member): place for place, member in enumerate(self.members)}
         left = set(place_of.values())
@@ -207,7 +207,7 @@ class MemberRun:
         stored = [saved.arrays[name] for name in sorted(saved.arrays) if name.startswith("leaf")]
         if not set(places) <= left or len(stored[0]) % self.programs.devices:
             return
-        # Which members a batch holds stays as it was, also where another cut would fit now.
+        # The restored batch keeps its members, even if the memory plan has changed since.
         self.per_batch = len(stored[0])
         self._fill_queue(np.array(sorted(left - set(places)), int))
         self.queue.insert(0, np.array(places))
@@ -219,7 +219,7 @@ class MemberRun:
             self.training = self.programs.put(training)
 
     def _take_over(self, saved: Saved, place_of: Mapping[str, int]) -> list[int]:
-        """Fill in what a file holds of this grid's members; the places of those that are whole."""
+        """Copy a file's results of this grid's members; return the indices of complete ones."""
         taken = []
         for row, name in enumerate(saved.members):
             place = place_of.get(name)
@@ -228,7 +228,7 @@ class MemberRun:
             snapshots = saved.arrays["snapshots"]
             if place < len(self.snapshots):
                 if row >= len(snapshots) or saved.about["wanted"] != self.wanted.tolist():
-                    continue  # it kept none then, or others
+                    continue  # stored without snapshots, or with those of other epochs
                 dim = self.members[place].dim
                 self.snapshots[place, ..., :dim] = snapshots[row, ..., :dim]
             for key, values in self.results.items():

@@ -1,4 +1,4 @@
-"""How a sweep is cut so that it fits into memory: members per batch, and how many run at once."""
+"""The memory plan of a sweep: members per batch, and how many of them are vmapped."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from colour_embed.engine.start import init_training
 from colour_embed.engine.state import member_keys
 
 BATCH_PER_CORE = 16
-"""Members that a CPU core trains in one batch: enough to hide the host, few to show progress."""
+"""Members per batch and CPU core: enough to hide host overhead, few enough to report progress."""
 
 LAST_PER_CORE = 64
-"""Members that a CPU core trains members-last: of more, a step's arrays outgrow its cache."""
+"""Members per CPU core in `members_last`: with more, a step's arrays exceed the core's cache."""
 
-_LAST_MULTIPLE = 8  # more than half of it take longer than as many as fill the vectors
+_LAST_MULTIPLE = 8  # above half of it, padding to full vectors takes less time
 
 BATCH_PER_ACCELERATOR = 4096
-"""Members that a GPU or TPU trains at once; it is bound by launches, so width costs little."""
+"""Members per batch on a GPU or TPU, whose time is bound by kernel launches, not by width."""
 
 
 class MemoryPlan(NamedTuple):
-    """How a sweep is cut.
+    """The batch sizes of a sweep and its memory.
 
     Attributes:
         per_device: Members of a batch on each device.
-        width: How many of them are under way at once.
+        width: How many of them are vmapped at a time.
         members_last: Whether they are trained in the layout `members_last`.
-        host_bytes: Bytes of the results on the host.
+        host_bytes: Bytes on the host.
         device_bytes: Bytes on each device.
     """
 
@@ -56,26 +56,26 @@ def plan_memory(
     accelerator: bool = False,
     max_bytes: int | None = None,
 ) -> MemoryPlan:
-    """Cut a sweep so that it stays under a bound, before anything is compiled.
+    """Return the largest batches whose estimated memory stays under a bound; compiles nothing.
 
     The estimate counts, for each member of a batch, its training state twice (before and after a
-    chunk) and what a chunk stacks; for each member under way, its order and its pairs; and on the
-    host the results of all members. The runtime's own few hundred megabytes come on top.
+    chunk) and a chunk's stacked outputs; for each vmapped member, its order and its pairs; and on
+    the host the results of all members. The JAX runtime takes a few hundred megabytes more.
 
     Args:
-        config: Of the members; its dim is the largest of theirs.
+        config: The members' shared config, with the largest of their dims.
         items: Number of items.
         pairs: Number of pairs.
-        members: How many members there are.
-        chunk: Epochs between two visits of the host.
+        members: Number of members.
+        chunk: Epochs per call of the device program.
         members_last: Whether the members may be trained in that layout.
         draws_labels: Whether each member draws its labels.
         draws_pairs: Whether each member draws its pairs.
-        snapshots: Members whose snapshots are kept.
-        frames: Snapshots of each.
-        devices: How many devices share the members.
-        accelerator: Whether they are not CPUs.
-        max_bytes: The bound; None is none.
+        snapshots: Number of members whose snapshots are kept.
+        frames: Snapshots per member.
+        devices: Number of devices that the members are sharded over.
+        accelerator: Whether the devices are not CPUs.
+        max_bytes: The bound; None for no bound.
 
     Raises:
         InputError: not even one member on each device fits.
@@ -115,7 +115,7 @@ def plan_memory(
 
 
 def _bytes_of_training(config: Config, items: int) -> int:
-    """Bytes of one member's parameters and optimiser state."""
+    """Return the bytes of one member's parameters and optimiser state."""
     shapes = jax.eval_shape(
         lambda: init_training(config, items, member_keys(0), config.hyperparams())
     )

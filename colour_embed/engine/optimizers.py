@@ -1,4 +1,4 @@
-"""Optimisers: Adam as Keras computes it, and any of optax by name."""
+"""Optimisers: Keras's Adam, and any optax optimiser by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAZY_ADAM = "lazy_adam"
 
 
 class KerasAdamState(NamedTuple):
-    """Steps taken, and the decaying means of the gradient and of its square."""
+    """The number of steps, and the moving averages of the gradient and of its square."""
 
     count: Any
     mean: optax.Updates
@@ -27,20 +27,20 @@ class KerasAdamState(NamedTuple):
 def keras_adam(
     learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-7
 ) -> optax.GradientTransformation:
-    r"""Adam as Keras computes it, with epsilon outside the bias correction.
+    r"""Return Adam as Keras computes it, with epsilon outside the bias correction.
 
     .. math::
         m_t &= \beta_1 m_{t-1} + (1-\beta_1) g_t, \quad
         v_t = \beta_2 v_{t-1} + (1-\beta_2) g_t^2 \\
         p_t &= p_{t-1} - \eta \frac{\sqrt{1-\beta_2^t}}{1-\beta_1^t} \frac{m_t}{\sqrt{v_t}+\epsilon}
 
-    `optax.adam` divides v by its correction first, which is an epsilon that shrinks over time.
+    `optax.adam` corrects v before it adds epsilon, which equals an epsilon that shrinks over time.
 
     Args:
-        learning_rate: eta. Like the others it may be traced, so that a sweep can vmap over it.
-        beta1: Decay of the mean of the gradient.
-        beta2: Decay of the mean of the squared gradient.
-        epsilon: The "epsilon hat" of the paper, just before section 2.1.
+        learning_rate: eta. All arguments may be traced, so that a sweep can vmap over them.
+        beta1: Decay rate of the mean of the gradient.
+        beta2: Decay rate of the mean of the squared gradient.
+        epsilon: The "epsilon hat" of the paper, before its section 2.1.
 
     Returns:
         An optax gradient transformation.
@@ -78,11 +78,11 @@ def keras_adam(
 
 
 def make_optimizer(config: Config, hyperparams: Hyperparams) -> optax.GradientTransformation:
-    """The configured optimiser.
+    """Return the optimiser of a config.
 
     Args:
-        config: optimizer and optimizer_options are used. For "lazy_adam" the result is Keras's
-            Adam, which `lazy.lazy_step` applies to the rows that a step touches.
+        config: `optimizer` and `optimizer_options` are used. For "lazy_adam" the result is Keras's
+            Adam, which `lazy.lazy_step` applies to the rows of a batch.
         hyperparams: learning_rate, beta1, beta2 and epsilon are used; may be traced.
 
     Raises:

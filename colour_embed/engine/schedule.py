@@ -1,4 +1,4 @@
-"""Which epochs are run together, and which are snapshotted. NumPy only."""
+"""The chunks of epochs that run in one call, and the epochs of the snapshots. NumPy only."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from colour_embed.config import InputError
 
 
 def chunks(epochs: int, length: int, done: int = 0) -> Iterator[np.ndarray]:
-    """The numbers of the epochs done + 1 to epochs, int32, in chunks of the given length."""
+    """Yield the epochs done + 1 to epochs, int32, in chunks of at most `length`."""
     for start in range(done, epochs, length):
         yield np.arange(start + 1, min(start + length, epochs) + 1, dtype=np.int32)
 
 
 def tutorial_frames(epochs: int) -> np.ndarray:
-    """The epochs that the tutorial's animation shows: int [F], 263 of them for 500 epochs.
+    """Return the epochs of the tutorial's animation, int [F]; F is 263 for 500 epochs.
 
-    Frames crowd at the start, where the embedding moves most: unique(floor(linspace(1, sqrt(n),
-    300)^2)) with n = epochs - 1, counted from the end of the first epoch.
+    Frames are densest at the start, where the embedding moves most: unique(floor(linspace(1,
+    sqrt(n), 300)^2)) with n = epochs - 1, counted from the end of the first epoch.
     """
     if epochs < 2:
         return np.arange(1, epochs + 1)
     frames = np.unique((np.linspace(1, (epochs - 1) ** 0.5, 300) ** 2).astype(int)) + 1
-    # Rounding can push the last frame just below the last epoch; at 500 epochs it does not.
+    # For some lengths, 500 epochs not among them, rounding puts the last frame before the end.
     return np.union1d(frames, [epochs])
 
 
 def snapshot_epochs(schedule: str | Sequence[int], epochs: int) -> np.ndarray:
-    """The epochs to snapshot, ascending.
+    """Return the epochs of the snapshots, int [F], ascending.
 
     Args:
-        schedule: "every" epoch and 0, the "tutorial"'s frames and 0, "none", or a list of epochs.
-        epochs: How many epochs the run has.
+        schedule: "every" (0 and all epochs), "tutorial" (0 and `tutorial_frames`), "none", or a
+            list of epochs.
+        epochs: The number of epochs of the training.
 
     Raises:
         InputError: an unknown schedule, or an epoch outside 0..epochs.

@@ -1,8 +1,8 @@
-"""The order of an epoch's pairs: a keyed bijection of 0..n-1, computed and not sorted.
+"""Shuffling by a keyed bijection of 0..n-1, computed without sorting.
 
-`jax.random.permutation` sorts, which on a CPU costs thirty times the training that it orders. A
-Feistel network is a bijection by construction, needs a handful of integer operations per position,
-and any slice of it can be computed without the rest.
+`jax.random.permutation` sorts: on a CPU an epoch takes 38.5 times as long with it
+(results/benchmark/levers.md). A Feistel network is a bijection by construction, takes a few integer
+operations per position, and can be evaluated at any subset of positions.
 
 References:
     M. Luby and C. Rackoff, "How to construct pseudorandom permutations from pseudorandom
@@ -21,25 +21,23 @@ from jaxtyping import Int32, Integer
 
 from colour_embed.model import AnyArray
 
-# The fewest rounds that pass the uniformity tests: at five, the differences of neighbours can still
-# be told from chance. A small domain gives a round little to mix with; more are cheap there.
+# The fewest rounds that pass the uniformity tests: at 5 rounds the differences of neighbours are
+# still not uniform. A small domain has fewer bits to mix per round, so it takes more rounds.
 _ROUNDS_LARGE, _ROUNDS_SMALL, _SMALL = 6, 16, 4096
 # Round functions take the high 16 bits of a hash, so a half of the network holds at most 2**16.
 _LARGEST_HALF = 2**16
-_LARGEST = 2**31  # beyond it the results are no int32
+_LARGEST = 2**31  # beyond it the results exceed int32
 
 
 def index_order(
     key: Array, positions: Integer[AnyArray, "*shape"], count: int
 ) -> Int32[Array, "*shape"]:
-    """Where a random permutation of 0..count-1 sends each of the given positions.
-
-    Over all positions 0..count-1 the results are each of 0..count-1 exactly once.
+    """Return a keyed pseudorandom permutation of 0..count-1, evaluated at the given positions.
 
     Args:
-        key: A JAX key; another key gives another permutation.
+        key: A JAX key, which selects the permutation.
         positions: int32 or uint32, any shape, each in 0..count-1.
-        count: n, the number of items that are ordered; a static Python int of at least 1.
+        count: n, the size of the permutation; a static Python int of at least 1.
 
     Returns:
         int32, of the shape of `positions`.
@@ -58,8 +56,8 @@ def index_order(
 
     result = walk(positions.astype(jnp.uint32))
     if rows * columns != count:
-        # Cycle-walking: what falls beyond the end is sent on until it falls inside. This follows
-        # the cycles of a larger bijection, so it stays one.
+        # Cycle-walking: results of `count` or more are permuted again until they lie below it,
+        # which is a bijection of 0..count-1.
         result = jax.lax.while_loop(
             lambda values: jnp.any(values >= count),
             lambda values: jnp.where(values >= count, walk(values), values),
@@ -69,7 +67,7 @@ def index_order(
 
 
 def _factor(count: int) -> tuple[int, int]:
-    """Two nearly equal factors of count, or of the next number that has such factors."""
+    """Return two nearly equal factors whose product is count or slightly above it."""
     root = math.isqrt(count - 1) + 1
     for rows in range(root, max(root // 8, 1), -1):
         if count % rows == 0 and count // rows <= _LARGEST_HALF:
@@ -78,7 +76,7 @@ def _factor(count: int) -> tuple[int, int]:
 
 
 def _feistel(round_keys: Array, values: Array, rows: int, columns: int) -> Array:
-    """A permutation of Z_rows x Z_columns: each half in turn is rotated by a hash of the other."""
+    """Return a permutation of Z_rows x Z_columns: each half is rotated by a hash of the other."""
     left = values // jnp.uint32(columns)
     right = values - left * jnp.uint32(columns)
     for i in range(round_keys.shape[0]):
@@ -90,14 +88,14 @@ def _feistel(round_keys: Array, values: Array, rows: int, columns: int) -> Array
 
 
 def _hash(values: Array, key: Array) -> Array:
-    """16 random-looking bits of each value under a key: multiply, fold, multiply."""
+    """Return 16 pseudorandom bits of each value under a key."""
     mixed = (values ^ key) * jnp.uint32(0x9E3779B1)
     mixed = (mixed ^ (mixed >> 15)) * jnp.uint32(0x85EBCA77)
     return mixed >> 16
 
 
 def _rotate(values: Array, bits: Array, modulus: int) -> Array:
-    """(values + bits scaled to 0..modulus-1) mod modulus, without a division."""
+    """Return (values + bits scaled to 0..modulus-1) mod modulus, without a division."""
     moved = values + ((bits * jnp.uint32(modulus)) >> 16)
-    # Below the modulus the subtraction wraps to a huge number, so the minimum is the remainder.
+    # Below the modulus the uint32 subtraction wraps around, so the minimum is the remainder.
     return jnp.minimum(moved, moved - jnp.uint32(modulus))

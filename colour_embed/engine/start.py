@@ -1,4 +1,4 @@
-"""The training before its first epoch."""
+"""The initial state of a training."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def start_params(
     hyperparams: Hyperparams,
     dim: ArrayLike | None = None,
 ) -> Params:
-    """The parameters of a training before its first step.
+    """Return the initial parameters of a training.
 
     Args:
-        config: dim and the model's fields are used.
+        config: `dim` and the model's fields are used.
         items: Number of items.
         key: `MemberKeys.init`.
         hyperparams: initial_scale and initial_kernel are used; may be traced.
-        dim: How many of the config's columns are in use. The others are zero, have zero gradient,
-            and stay zero. May be traced, so that one program serves several dimensions.
+        dim: The number of columns in use. The others are 0, have gradient 0 and stay 0. May be
+            traced, so that one program serves several dimensions.
     """
     params = init_params(config, items, key, initial_scale=hyperparams.initial_scale)
     drawn, given = params["dense"]["kernel"], hyperparams.initial_kernel
@@ -49,7 +49,7 @@ def init_training(
     dim: ArrayLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Training:
-    """The training before its first epoch; the arguments are those of `start_params`."""
+    """Return a training before its first epoch; the arguments are those of `start_params`."""
     params = start_params(config, items, keys.init, hyperparams, dim)
     return training_from(config, params, hyperparams, optimizer)
 
@@ -60,7 +60,7 @@ def training_from(
     hyperparams: Hyperparams,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Training:
-    """The training that starts from these parameters with an optimiser that has seen no step."""
+    """Return a training with these parameters and a freshly initialised `opt_state`."""
     is_lazy = optimizer is None and config.optimizer == LAZY_ADAM
     optimizer = optimizer or make_optimizer(config, hyperparams)
     init = init_lazy if is_lazy else optimizer.init

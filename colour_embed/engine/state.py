@@ -1,4 +1,4 @@
-"""What a training carries from step to step and from epoch to epoch, and a member's keys."""
+"""The state that a training carries over steps and epochs, and a member's random keys."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from jax.typing import ArrayLike
 
 
 class TrainState(NamedTuple):
-    """What one step hands to the next: the parameters and the optimiser's state for them."""
+    """The carry of the scan over steps: the parameters and the `opt_state` for them."""
 
     params: Any
     opt_state: Any
 
 
 class Batch(NamedTuple):
-    """Pairs of one step, B of them.
+    """The B pairs of one step.
 
-    `weight` is each pair's share of the batch's mean. The shares sum to one where the pairs have no
-    weights of their own.
+    `weight` is each pair's share of the batch mean. The shares sum to 1 if the pairs are not
+    weighted.
     """
 
     first: Array
@@ -30,16 +30,16 @@ class Batch(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Means over the pairs of a batch or an epoch, taken before each step as Keras reports them."""
+    """Means over the pairs of a batch or an epoch, taken before each update, as in Keras."""
 
     loss: Any
     mse: Any
 
 
 class Training(NamedTuple):
-    """A training between two epochs, and the epoch in which it became NaN (0: in none so far).
+    """A training between two epochs, and the epoch in which it became NaN (0 for none).
 
-    From that epoch on the state stays the last one that was finite.
+    From that epoch on, the state stays the last finite one.
     """
 
     state: TrainState
@@ -57,13 +57,13 @@ class LogitsFn(Protocol):
 
 @runtime_checkable
 class Transform(Protocol):
-    """(training, metrics) after an epoch -> what is stacked over the epochs."""
+    """(training, metrics) after an epoch -> the output that is stacked over epochs."""
 
     def __call__(self, training: Training, metrics: Metrics, /) -> Any: ...  # noqa: D102
 
 
 class MemberKeys(NamedTuple):
-    """A member's keys, derived from its seed alone and never from its place in a sweep."""
+    """A member's keys, derived from its seed and not from its position in a sweep."""
 
     init: Array
     order: Array
@@ -72,6 +72,6 @@ class MemberKeys(NamedTuple):
 
 
 def member_keys(seed: ArrayLike) -> MemberKeys:
-    """The keys of the member with this seed: uint32 scalar, may be traced."""
+    """Return the keys of the member with this seed, a uint32 scalar that may be traced."""
     key = jax.random.key(seed)
     return MemberKeys(*(jax.random.fold_in(key, purpose) for purpose in range(4)))

@@ -1,1 +1,1 @@
-"""The tutorial's claims, each put to the test: a short study per file, and what they share."""
+"""Tests of the tutorial's claims: a study per module, and the functions that they share."""

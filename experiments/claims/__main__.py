@@ -1,7 +1,7 @@
-"""What the tutorial says in passing, each claim put to the test, with intervals and a verdict.
+"""Test the tutorial's claims: one experiment per claim, with 95 % intervals and a verdict.
 
-Writes claims.json, a table per study and kind (CSV), a figure per study (PNG, PDF), and report.md,
-which reads as a short paper.
+Writes claims.json, the tables (CSV) and the figure (PNG, PDF) of each study, and report.md, which
+has the form of a short paper.
 """
 
 from __future__ import annotations
@@ -17,19 +17,17 @@ from experiments import _cli
 
 _OUT = _cli.define_out("claims")
 _ONLY = flags.DEFINE_list("only", None, "Studies to run, separated by commas; all by default.")
-_UPDATE = flags.DEFINE_bool(
-    "update", False, "Keep the studies of an earlier run in the folder that are not run now."
-)
+_UPDATE = flags.DEFINE_bool("update", False, "Keep the studies in the folder that are not run now.")
 _TABLES = flags.DEFINE_bool(
     "from_tables",
     False,
-    "Train nothing: judge, draw and report anew what the tables of the folder say.",
+    "Recompute verdicts, figures and report from the tables in the folder, without training.",
 )
 _SEEDS = flags.DEFINE_integer(
-    "seeds", 32, "Seeds of a cell; studies with many cells take a half or an eighth."
+    "seeds", 32, "Seeds of a cell; studies with many cells use a half or an eighth of them."
 )
 _EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs.")
-_NUM_PAIRS = flags.DEFINE_integer("num_pairs", 100_000, "How many pairs of colours to draw.")
+_NUM_PAIRS = flags.DEFINE_integer("num_pairs", 100_000, "Number of pairs of colours to draw.")
 
 
 def main() -> None:
@@ -60,9 +58,9 @@ def main() -> None:
     elif _UPDATE.value:
         earlier_sizes, earlier = _earlier(out)
         if earlier_sizes != sizes:
-            raise InputError(f"--update: {out} is a run of {earlier_sizes}: give the same sizes")
+            raise InputError(f"--update: {out} was made with {earlier_sizes}: give the same sizes")
     earlier = {name: earlier[name] for name in STUDIES if name in earlier and name not in chosen}
-    for name in earlier:  # while the folder that a message would name is still the user's own
+    for name in earlier:  # before `replacing`, so that an error names the user's folder
         claim(out, STUDIES[name], sizes)
     _cli.use_compilation_cache()
     _cli.use_cpu_devices()
@@ -112,7 +110,7 @@ def main() -> None:
 
 
 def claim(folder: Path, study, sizes: dict) -> dict:
-    """A study's entry of claims.json: what follows from its tables as they lie in the folder."""
+    """Return a study's entry of claims.json, computed from its tables in the folder."""
     from colour_embed.io import run_folder
     from experiments.claims import drawing, report
 
@@ -135,7 +133,7 @@ def claim(folder: Path, study, sizes: dict) -> dict:
 
 
 def _members(folder: Path, study) -> int:
-    """How many trainings a study ran: the rows of its tables of runs."""
+    """Count a study's trainings: the rows of its tables of runs."""
     from experiments.claims import drawing
 
     tables = drawing.read_tables(folder, study)
@@ -143,10 +141,10 @@ def _members(folder: Path, study) -> int:
 
 
 def _earlier(folder: Path) -> tuple[dict, dict]:
-    """The sizes of an earlier run, and what it left of each study.
+    """Read the sizes of an earlier run, and the time and commit of each of its studies.
 
     Raises:
-        InputError: there is no earlier run.
+        InputError: the folder holds no earlier run.
     """
     from colour_embed.io import run_folder
 

@@ -1,4 +1,4 @@
-"""Claim 7: the tutorial takes 100,000 pairs; how many are enough, and where memorising begins."""
+"""Claim 7: 100,000 pairs are enough; below which number of pairs does training overfit?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from experiments.claims.common import (
 COUNTS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 TUTORIAL = 100_000
 DIM = 3
-ENOUGH = 0.01  # nats per pair: what more pairs may still take off the loss of fresh labels
+ENOUGH = 0.01  # nats per pair: largest gain from more pairs that counts as enough
 MEASURES = ("train_loss", "own_floor", "fresh_loss", "excess_kl", "spearman", "procrustes")
 
 
@@ -65,14 +65,14 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
 
 
 def epochs_for(pairs: int, setting: Setting) -> int:
-    """As many epochs as take the tutorial's number of steps, to the nearest whole one."""
+    """Return the number of epochs with about as many steps as the tutorial's training."""
     batch_size = Config().batch_size
     steps = setting.epochs * -(-setting.pairs // batch_size)
     return max(1, round(steps / -(-pairs // batch_size)))
 
 
 def own_floors(setting: Setting, found, pairs: data.Pairs) -> np.ndarray:
-    """The expected loss of whoever knows the truth on each member's own pairs, [members]."""
+    """Return the Bayes-optimal loss on each member's training pairs, [members]."""
     from colour_embed.sweeps import training_pairs
 
     rgb = setting.colours.rgb
@@ -92,34 +92,34 @@ def judge(tables: Tables) -> Finding:
     safely = fresh[TUTORIAL]["high"] - fresh[COUNTS[-1]]["low"] <= ENOUGH
     verdict = HOLDS if safely else IN_PART if TUTORIAL in enough else FAILS
     found = [
-        evidence(f"loss of fresh labels, {count:,} pairs, nats per pair", fresh[count])
+        evidence(f"loss on fresh labels, {count:,} pairs, nats per pair", fresh[count])
         for count in COUNTS
     ]
     found += [
         evidence(
-            f"Spearman with true distances, {count:,} pairs",
+            f"Spearman with RGB distances, {count:,} pairs",
             row_where(summary, pairs=count, measure="spearman"),
         )
         for count in (COUNTS[0], COUNTS[2], TUTORIAL, COUNTS[-1])
     ]
-    memorising = [
+    overfitted = [
         count
         for count in COUNTS
         if row_where(summary, pairs=count, measure="train_loss")["high"]
         < row_where(summary, pairs=count, measure="own_floor")["low"]
     ]
     found.append(Evidence("fewest pairs that are enough", min(enough)))
-    if memorising:
-        found.append(Evidence("most pairs at which training memorises", max(memorising)))
+    if overfitted:
+        found.append(Evidence("most pairs at which training overfits", max(overfitted)))
     answer = (
-        f"More than {min(enough):,} pairs take no more than {ENOUGH} nats off the loss of fresh "
-        f"labels: 100,000 are {'' if TUTORIAL in enough else 'not yet '}enough by that measure. "
+        f"More than {min(enough):,} pairs lower the loss on fresh labels by at most {ENOUGH} nats. "
+        f"By that measure 100,000 pairs are {'' if TUTORIAL in enough else 'not yet '}enough. "
         + (
-            f"With {max(memorising):,} pairs or fewer the training loss lies under what knowing "
-            "the truth would give, so labels are being memorised; at 1,000 pairs the loss of fresh "
-            f"labels is {fresh[COUNTS[0]]['value']:.2f}, against {most:.3f} with a million."
-            if memorising
-            else "At none of these numbers does training memorise."
+            f"With {max(overfitted):,} pairs or fewer the training loss is below the Bayes-optimal "
+            "loss on the same pairs, which is overfitting. At 1,000 pairs the loss on fresh labels "
+            f"is {fresh[COUNTS[0]]['value']:.2f}, against {most:.3f} at 1,000,000."
+            if overfitted
+            else "Training overfits at none of these numbers of pairs."
         )
     )
     return Finding(verdict, found, answer)
@@ -130,8 +130,8 @@ def draw(tables: Tables):
     figure, axes = panels(1, 2, height=3.0)
     losses = {
         "training pairs": "train_loss",
-        "fresh labels of all pairs": "fresh_loss",
-        "knowing the truth, training pairs": "own_floor",
+        "fresh labels, all pairs": "fresh_loss",
+        "Bayes-optimal, training pairs": "own_floor",
     }
     ticks = [1_000, 10_000, 100_000, 1_000_000]
     labels = [f"{count:,}" for count in ticks]
@@ -145,12 +145,12 @@ def draw(tables: Tables):
         ticks=ticks,
         tick_labels=labels,
     )
-    geometry = {"Spearman with true distances": "spearman", "Procrustes disparity": "procrustes"}
+    geometry = {"Spearman with RGB distances": "spearman", "Procrustes disparity": "procrustes"}
     plot_lines(
         {name: line(rows_where(summary, measure=key), "pairs") for name, key in geometry.items()},
         axes[0, 1],
         xlabel="pairs",
-        ylabel="geometry against RGB",
+        ylabel="agreement with RGB",
         log_x=True,
         ticks=ticks,
         tick_labels=labels,
@@ -163,18 +163,19 @@ STUDY = Study(
     name="amount",
     claim="A hundred thousand pairs are enough.",
     quote="Great! A hundred thousand colour combinations.",
-    question="How do the training loss, the loss of fresh labels and the map depend on the number "
-    "of pairs, and where does memorising begin?",
-    method="From 1,000 to 1,000,000 pairs, {half} seeds each in 3 dimensions, a weight held "
-    "negative, as many steps as the tutorial takes ({epochs} epochs of 100,000 pairs); the seed "
-    "changes the initial values, the order, the pairs and their labels. The loss of fresh labels "
-    "is exact: the truth's entropy over all pairs plus the excess. Training memorises where its "
-    "loss lies, with its interval, under the expected loss of whoever knows the truth, on the "
-    "same pairs.",
-    rule="Loss of fresh labels at 100,000 pairs less that at 1,000,000: holds if it is at most "
+    question="How do the training loss, the loss on fresh labels and the embedding depend on the "
+    "number of pairs, and at which numbers does training overfit?",
+    method="From 1,000 to 1,000,000 pairs, {half} seeds each in 3 dimensions, a weight "
+    "constrained to be negative, and the tutorial's number of steps ({epochs} epochs of 100,000 "
+    "pairs). The seed changes the initial values, the order, the pairs and their labels. The loss "
+    "on fresh labels is exact: the Bayes-optimal loss over all pairs plus the excess KL. Training "
+    "overfits where the interval of its loss is below that of the Bayes-optimal loss on the same "
+    "pairs.",
+    rule="Loss on fresh labels at 100,000 pairs less that at 1,000,000: holds if it is at most "
     "0.01 nats even between the unfavourable ends of the two intervals; holds in part if between "
     "the means; does not hold otherwise.",
-    caption="a: losses by number of pairs, at the same number of steps. b: the map against RGB.",
+    caption="a: losses by number of pairs, at the same number of steps. b: agreement of the "
+    "embedding with RGB.",
     run=run,
     judge=judge,
     draw=draw,

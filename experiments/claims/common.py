@@ -1,4 +1,4 @@
-"""What the studies share: what they are told, how they train, intervals, and what they find."""
+"""Training, intervals, evidence and the `Study` record, shared by all studies."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ Tables = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Setting:
-    """What every study is told.
+    """The sizes of a run and its progress callback, passed to every study.
 
     Attributes:
-        seeds: Members of each cell where a verdict rests on a share or a selection; studies with
-            many cells take half, or an eighth.
-        epochs: Passes over 100,000 pairs; a study with fewer pairs takes as many steps.
-        pairs: How many pairs of colours are drawn.
+        seeds: Seeds of each cell. Studies with many cells use a half or an eighth of them.
+        epochs: Passes over 100,000 pairs. Studies of other sizes train for as many steps.
+        pairs: Number of pairs of colours to draw.
         add: Adds a progress bar, as `_cli.progress` yields it.
     """
 
@@ -56,12 +55,12 @@ class Setting:
         return data.tutorial_pairs(self.colours, self.pairs)
 
     def some_seeds(self, share: int = 1) -> range:
-        """One of `share` parts of the seeds, at least two, since one has no interval."""
+        """Return the first 1 / `share` of the seeds, at least two: one seed has no interval."""
         return range(max(2, self.seeds // share))
 
 
 class Evidence(NamedTuple):
-    """A number that a verdict rests on, with its 95 % interval where it has one."""
+    """A named value that a verdict depends on, with its 95 % interval if it has one."""
 
     what: str
     value: float
@@ -69,24 +68,24 @@ class Evidence(NamedTuple):
     high: float | None = None
 
     def __str__(self) -> str:
-        """As a person reads it."""
+        """Format as "what: value [low, high]"."""
         if self.low is None or self.high is None:
             return f"{self.what}: {shown(self.value)}"
         return f"{self.what}: {shown(self.value)} [{shown(self.low)}, {shown(self.high)}]"
 
 
 def shown(value: float) -> str:
-    """A number to four significant digits, whole numbers as they are."""
+    """Format a number to four significant digits, whole numbers without decimals."""
     return f"{value:.0f}" if float(value).is_integer() else f"{value:#.4g}"
 
 
 def percent(share: float) -> str:
-    """A share as people write it: 22.5 %."""
+    """Format a share as a percentage, such as "22.5 %"."""
     return f"{100 * share:g} %"
 
 
 class Finding(NamedTuple):
-    """What a study's tables say: the verdict, the numbers it follows from, and the answer."""
+    """The verdict of a study, the evidence for it, and the answer in words."""
 
     verdict: str
     evidence: list[Evidence]
@@ -95,19 +94,19 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Study:
-    """One claim and how it is tested.
+    """A claim and the experiment that tests it.
 
     Attributes:
-        name: Of the study, its tables and its figure.
-        claim: What is claimed, in our words.
+        name: Name of the study, and prefix of its tables and its figure.
+        claim: The claim in one sentence.
         quote: The tutorial's words.
-        question: What is asked.
-        method: What is done; {seeds}, {half}, {eighth} and {epochs} are filled in.
-        rule: How the verdict follows, fixed before the run.
-        caption: Of the figure.
-        run: Trains; returns the tables.
-        judge: The finding that follows from the tables alone.
-        draw: The figure, from the tables alone.
+        question: The question that the study answers.
+        method: The experiment. {seeds}, {half}, {eighth} and {epochs} are substituted.
+        rule: How the verdict follows from the tables, fixed before the run.
+        caption: Caption of the figure.
+        run: Trains and returns the tables.
+        judge: Returns the finding, computed from the tables alone.
+        draw: Returns the figure, drawn from the tables alone.
     """
 
     name: str
@@ -127,13 +126,13 @@ class Study:
 
 
 class Trained(NamedTuple):
-    """A sweep, and the table of its members and their measures."""
+    """The result of a sweep and the table of its members' scores."""
 
     result: SweepResult
     runs: pd.DataFrame
 
     def vectors(self, member: int) -> np.ndarray:
-        """A member's item vectors, float64 [items, dim]."""
+        """Return a member's item vectors, float64 [items, dim]."""
         dim = self.result.members[member].dim
         return self.result.embedding[member, :, :dim].astype(np.float64)
 
@@ -153,22 +152,22 @@ def train(
     snapshots: Sequence[int] | None = None,
     known: tuple[Truth, data.Pairs] | None = None,
 ) -> Trained:
-    """Train a grid and measure it.
+    """Train a grid of members and evaluate each of them.
 
     Args:
-        setting: Where progress is told, and the default colours and pairs.
-        label: Of the progress bar.
-        config: What the members share.
+        setting: Reports progress, and holds the default colours and pairs.
+        label: Label of the progress bar.
+        config: The configuration that the members share.
         seeds: As `sweep.sweep`.
         dims: As `sweep.sweep`.
         colours: The items; the tutorial's by default.
         pairs: The training pairs; the tutorial's by default.
-        truth: float64 [items, k], the coordinates that the labels are made from; RGB by default.
+        truth: float64 [items, k], the coordinates that determine the labels; RGB by default.
         axes: As `sweep.sweep`.
         vary: As `sweep.sweep`.
-        snapshots: Epochs of which the vectors of all members are kept.
-        known: The truth and the held-out pairs that all members are measured by, where they do not
-            follow from the label rule.
+        snapshots: Epochs at which the vectors of all members are stored.
+        known: The truth and the held-out pairs to evaluate all members on, if the label rule does
+            not determine them.
     """
     from colour_embed.evaluate import tables
     from colour_embed.sweeps import grid, sweep, training_pairs
@@ -204,7 +203,7 @@ def train(
 
 
 def _groups(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """The values that tell each group apart, and its members; all are one group for no columns."""
+    """Yield each group's values in the columns `by`, and its rows; one group for no columns."""
     if not by:
         yield {}, runs
         return
@@ -213,12 +212,12 @@ def _groups(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
 
 
 def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
-    """Interquartile means over the seeds, with 95 % bootstrap intervals.
+    """Return interquartile means over the seeds, with 95 % bootstrap intervals.
 
     Args:
         runs: A row per member.
-        by: The columns that tell groups apart; without any, all are one.
-        measures: The columns to summarise; what is missing is left out.
+        by: The columns that define the groups; all rows are one group if empty.
+        measures: The columns to summarise; missing values are ignored.
 
     Returns:
         A row per group and measure: the columns of `by`, then measure, members, value, low, high.
@@ -242,7 +241,7 @@ def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
 
 
 def shares(runs: pd.DataFrame, by: Sequence[str], column: str = "recovered") -> pd.DataFrame:
-    """The share of members that have something, with 95 % Wilson intervals; a row per group."""
+    """Return the share of members where `column` is true, with 95 % Wilson intervals, by group."""
     rows = []
     for values, members in _groups(runs, by):
         successes = int(members[column].sum())
@@ -262,7 +261,7 @@ def shares(runs: pd.DataFrame, by: Sequence[str], column: str = "recovered") -> 
 
 
 def rows_where(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
-    """The rows that have these values."""
+    """Select the rows with these values."""
     chosen = np.ones(len(table), bool)
     for name, value in wanted.items():
         chosen &= (table[name] == value).to_numpy()
@@ -270,10 +269,10 @@ def rows_where(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
 
 
 def row_where(table: pd.DataFrame, **wanted: Any) -> pd.Series:
-    """The one row that has these values.
+    """Select the single row with these values.
 
     Raises:
-        ValueError: there is none, or more than one.
+        ValueError: no row has these values, or more than one.
     """
     rows = rows_where(table, **wanted)
     if len(rows) != 1:
@@ -282,15 +281,15 @@ def row_where(table: pd.DataFrame, **wanted: Any) -> pd.Series:
 
 
 def evidence(what: str, row: pd.Series) -> Evidence:
-    """A row of `intervals` or `shares` as evidence."""
+    """Convert a row of `intervals` or `shares` to evidence."""
     return Evidence(what, float(row["value"]), float(row["low"]), float(row["high"]))
 
 
 def line(rows: pd.DataFrame, x: str) -> Line:
-    """Rows of `intervals` or `shares` as a line over the column x."""
+    """Convert rows of `intervals` or `shares` to a line over the column x."""
     return Line(rows[x].to_numpy(float), interval(rows))
 
 
 def interval(rows: pd.DataFrame) -> Interval:
-    """Rows of `intervals` or `shares` as values with their intervals."""
+    """Convert rows of `intervals` or `shares` to values with their intervals."""
     return Interval(*(rows[name].to_numpy(float) for name in ("value", "low", "high")))

@@ -43,9 +43,9 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
     for member in range(len(runs)):
         vectors = found.vectors(member)
         for place, name in enumerate(CHANNEL_MEASURES):
-            told = 1 - linear_map_disparity(vectors, rgb[:, place : place + 1])
-            runs.loc[member, name] = told
-        # The member table's own column is another measure from 4 dimensions on.
+            explained = 1 - linear_map_disparity(vectors, rgb[:, place : place + 1])
+            runs.loc[member, name] = explained
+        # The member table's column differs from 4 dimensions on, and is replaced.
         runs.loc[member, "procrustes"] = procrustes_disparity(vectors, rgb)
     runs["least_r2"] = runs[list(CHANNEL_MEASURES)].min(axis=1)
     floor = make_truth(rgb, config.label_constant).floor
@@ -96,18 +96,17 @@ def judge(tables: Tables) -> Finding:
     found.append(evidence("share of seeds whose held-out loss is least in 3-D", lowest))
     training = {dim: row_where(summary, dim=dim, measure="train_loss")["value"] for dim in DIMS}
     below = [dim for dim in DIMS if training[dim] < selection["floor"].iloc[0]]
-    memorising = (
-        f"from {min(below)} dimensions on it lies under the loss of whoever knows the truth, which "
-        "is memorising"
+    overfitting = (
+        f"from {min(below)} dimensions on it is below the Bayes-optimal loss, which is overfitting"
         if below
-        else "it stays above the loss of whoever knows the truth"
+        else "it stays above the Bayes-optimal loss"
     )
     answer = (
-        f"In 3-D a linear map reads each of the three channels with an R^2 of {solid['value']:.3f} "
-        f"or more, in 2-D the worst with {flat['value']:.3f}. Without looking at RGB, the held-out "
-        f"loss selects d = {selected}, and is least in 3-D for {int(lowest['successes'])} of "
-        f"{lowest['members']} seeds. The training loss is least at d = "
-        f"{min(training, key=training.get)}; {memorising}."
+        f"A linear map predicts each of the three channels with an R^2 of {solid['value']:.3f} or "
+        f"more in 3-D; in 2-D the R^2 of the worst channel is {flat['value']:.3f}. The held-out "
+        f"loss, which does not depend on RGB, selects d = {selected}, and is least in 3-D for "
+        f"{int(lowest['successes'])} of {lowest['members']} seeds. The training loss is least at "
+        f"d = {min(training, key=training.get)}; {overfitting}."
     )
     return Finding(verdict, found, answer)
 
@@ -121,7 +120,7 @@ def draw(tables: Tables):
         axes[0, 0],
         xlabel="dimension $d$",
         ylabel="loss (nats per pair)",
-        references={"best possible": float(tables["selection"]["floor"].iloc[0])},
+        references={"Bayes-optimal": float(tables["selection"]["floor"].iloc[0])},
         ticks=DIMS,
     )
     plot_lines(
@@ -145,20 +144,21 @@ def draw(tables: Tables):
 
 STUDY = Study(
     name="dimension",
-    claim="In 3-D the three channels separate; three is the right number of dimensions.",
+    claim="In 3-D the three channels separate, and held-out loss selects three dimensions.",
     quote="with the beauty of one more dimension, we can see that the RGB colour clusters can "
     "start to be separated independently",
-    question="How well is each channel read from 1 to 8 dimensions, and can the right number be "
-    "found without looking at RGB?",
-    method="{seeds} seeds in each of 1 to 8 dimensions, a weight held negative, {epochs} epochs; "
-    "the seed changes the initial values, the order, the pairs and their labels. Each channel is "
-    "predicted linearly from the map, cross-validated over items; Procrustes allows rotation, "
-    "reflection and one scale. Held-out pairs are all that training did not hold in either order.",
+    question="How well is each channel predicted from 1 to 8 dimensions, and does the held-out "
+    "loss select the true number?",
+    method="{seeds} seeds in each of 1 to 8 dimensions, a weight constrained to be negative, "
+    "{epochs} epochs. The seed changes the initial values, the order, the pairs and their labels. "
+    "Each channel is predicted linearly from the embedding, cross-validated over items. Procrustes "
+    "alignment allows rotation, reflection and one scale. The held-out pairs are all that training "
+    "does not hold in either order.",
     rule="Two parts: the worst channel's R^2 in 3-D at or above 0.9 at the lower end of its "
     "interval, and above that in 2-D with no overlap; and the one-standard-error rule on the "
     "held-out loss selects 3. Holds if both do, holds in part if one does.",
-    caption="a: training and held-out loss by dimension. b: how much of each channel a linear map "
-    "reads from the embedding. c: the shape's disparity to RGB.",
+    caption="a: training and held-out loss by dimension. b: R^2 of the linear prediction of each "
+    "channel from the embedding. c: Procrustes disparity to RGB.",
     run=run,
     judge=judge,
     draw=draw,

@@ -1,4 +1,4 @@
-"""The tables of a folder of claims, read back, and its figures, drawn from them alone."""
+"""Write and read the tables of a folder of claims, and draw its figures from them alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from colour_embed.viz.style import save_figure
 from experiments.claims.common import Study
 from experiments.claims.studies import STUDIES
 
-# Every digit counts. From pandas 3.1 on it always does, and asking for it is deprecated.
+# Floats must round-trip. From pandas 3.1 on they always do, and the option is deprecated.
 _ALL_DIGITS = (
     {"float_precision": "round_trip"}
     if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
@@ -22,21 +22,21 @@ _ALL_DIGITS = (
 
 
 def write_tables(folder: Path, study: Study, tables: dict[str, pd.DataFrame]) -> None:
-    """Write a study's tables, with digits enough to read every number back."""
+    """Write a study's tables as CSV, with enough digits for every float to round-trip."""
     for name, table in tables.items():
         table.to_csv(folder / table_name(study, name), index=False, lineterminator="\n")
 
 
 def table_name(study: Study, table: str) -> str:
-    """The file of one table."""
+    """Return the file name of a table."""
     return f"{study.name}_{table}.csv"
 
 
 def read_tables(folder: Path, study: Study) -> dict[str, pd.DataFrame]:
-    """The tables of one study.
+    """Read the tables of one study.
 
     Raises:
-        InputError: there are none, or one cannot be read.
+        InputError: the folder holds none of them, or one cannot be read.
     """
     paths = sorted(folder.glob(f"{study.name}_*.csv"))
     if not paths:
@@ -56,10 +56,10 @@ def read_tables(folder: Path, study: Study) -> dict[str, pd.DataFrame]:
 
 
 def studies_of(folder: Path) -> list[Study]:
-    """The studies that a folder holds, in the order of the report.
+    """Return the studies that a folder holds, in the order of the report.
 
     Raises:
-        InputError: its claims.json is missing, damaged, or names a study that does not exist.
+        InputError: claims.json is missing or damaged.
     """
     path = folder / "claims.json"
     try:
@@ -70,7 +70,7 @@ def studies_of(folder: Path) -> list[Study]:
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
-    """Draw all figures of a folder of claims into another one (or the same); returns the files.
+    """Draw all figures of a folder of claims into the folder `out`; returns their paths.
 
     Raises:
         InputError: a table is missing or damaged.

@@ -31,8 +31,8 @@ DIMS = (1, 2, 3)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 TUTORIAL_RATE = 1e-3
 MOMENTS = 36
-MOST = 0.9  # of the final rank correlation
-QUICKLY = 0.1  # of the tutorial's epochs
+MOST = 0.9  # share of the final rank correlation
+QUICKLY = 0.1  # share of the tutorial's epochs
 
 
 def run(setting: Setting) -> dict[str, pd.DataFrame]:
@@ -70,25 +70,25 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
 
 
 def epochs_to(epoch: np.ndarray, quality: np.ndarray, share: float) -> float:
-    """When quality [F] has reached a share of its last value for good; between epochs, by log.
+    """Return the epoch after which quality [F] stays at a share of its last value.
 
     Returns:
-        Epochs, interpolated linearly in log(1 + epoch); NaN where the last value is not positive.
+        The epoch, interpolated linearly in log(1 + epoch); NaN if the last value is not positive.
     """
-    wanted = share * quality[-1]
+    target = share * quality[-1]
     if not quality[-1] > 0:
         return float("nan")
-    below = np.flatnonzero(quality < wanted)
+    below = np.flatnonzero(quality < target)
     if not below.size:
         return float(epoch[0])
     last = below[-1]
     low, high = quality[last], quality[last + 1]
     ends = np.log1p(epoch[last : last + 2])
-    return float(np.expm1(ends[0] + (wanted - low) / (high - low) * (ends[1] - ends[0])))
+    return float(np.expm1(ends[0] + (target - low) / (high - low) * (ends[1] - ends[0])))
 
 
 def _power(rows: pd.DataFrame) -> float:
-    """The slope of log(epochs) over log(learning rate), by least squares, where order emerged."""
+    """Fit the slope of log(epochs) over log(learning rate) by least squares, where epochs > 0."""
     logs = np.log(rows[rows["value"] > 0][["learning_rate", "value"]].to_numpy(float))
     if len(logs) < 2:
         return float("nan")
@@ -111,12 +111,12 @@ def judge(tables: Tables) -> Finding:
     ]
     shown = {dim: at_tutorial[dim]["value"] for dim in (2, 3)}
     answer = (
-        f"At the tutorial's learning rate 90 % of the final order is there after "
-        f"{shown[2]:.1f} epochs in 2-D and {shown[3]:.1f} in 3-D, of {epochs}: the rest of the "
-        f"training refines it. In 2-D the time goes with the learning rate to the power "
+        f"At the tutorial's learning rate the rank correlation reaches 90 % of its final value "
+        f"after {shown[2]:.1f} epochs in 2-D and {shown[3]:.1f} in 3-D, of {epochs}. In 2-D the "
+        f"number of epochs scales with the learning rate to the power "
         f"{_power(rows_where(summary, dim=2)):.2f}."
         if all(row["value"] > 0 for row in at_tutorial.values())
-        else "No order emerged."
+        else "The rank correlation does not become positive."
     )
     return Finding(verdict, found, answer)
 
@@ -132,7 +132,7 @@ def draw(tables: Tables):
         bands,
         axes[0, 0],
         xlabel="1 + epoch",
-        ylabel="Spearman with true distances",
+        ylabel="Spearman with RGB distances",
         log_x=True,
         bands=True,
     )
@@ -143,7 +143,7 @@ def draw(tables: Tables):
         },
         axes[0, 1],
         xlabel="learning rate",
-        ylabel="epochs to 90 % of the final order",
+        ylabel="epochs to 90 % of final Spearman",
         log_x=True,
         log_y=True,
     )
@@ -155,15 +155,16 @@ STUDY = Study(
     name="emergence",
     claim="Structure emerges quickly.",
     quote="From the starting randomly initialised mess, quickly structure emerges.",
-    question="After how many epochs does the map have 90 % of its final order?",
-    method="{half} seeds in 1, 2 and 3 dimensions at four learning rates, a weight held negative, "
-    "{epochs} epochs. The order is Spearman's correlation of distances with RGB at 36 moments, "
-    "spaced evenly in log(1 + epoch); the epoch at which it has reached 0.9 of its last value for "
-    "good is interpolated between them.",
+    question="After how many epochs does the rank correlation with RGB distances reach 90 % of "
+    "its final value?",
+    method="{half} seeds in 1, 2 and 3 dimensions at four learning rates, a weight constrained to "
+    "be negative, {epochs} epochs. Spearman's correlation of distances with RGB is evaluated at 36 "
+    "snapshots, spaced evenly in log(1 + epoch). The epoch after which it stays at 0.9 of its "
+    "final value is interpolated between them.",
     rule="At the tutorial's learning rate, in 2-D and in 3-D: holds if the upper end of the 95 % "
     "interval of that epoch is within a tenth of all epochs in both, in part if in one.",
-    caption="a: rank correlation with true distances over the training, learning rate 0.001. b: "
-    "epochs to nine tenths of the final value, by learning rate.",
+    caption="a: rank correlation with RGB distances during training, learning rate 0.001. b: "
+    "epochs to 90 % of the final value, by learning rate.",
     run=run,
     judge=judge,
     draw=draw,

@@ -30,16 +30,16 @@ from experiments.claims.common import (
 )
 
 HUES = {"red": 0.0, "green": 1 / 3, "blue": 2 / 3}
-_HUE_REACH = 1 / 12  # 30 degrees to each side
-_VIVID, _BRIGHT, _GREY = 0.5, 0.3, 0.08  # least saturation and value of a hue, most of a grey
-GRADIENT = 0.8  # R^2 of lightness that counts as a gradient
-OFTEN = 0.8  # share of seeds, at the lower end of its interval
+_HUE_REACH = 1 / 12  # 30 degrees on each side
+_VIVID, _BRIGHT, _GREY = 0.5, 0.3, 0.08  # saturation, value: least of a hue; most of a grey
+GRADIENT = 0.8  # least R^2 of lightness for a gradient
+OFTEN = 0.8  # least share of seeds, at the lower end of its interval
 READ = ("lightness", "red", "green", "blue")
 PARTS = ("grey_in_the_middle", "red_and_blue_apart", "green_between")
 
 
 def groups(rgb: np.ndarray) -> dict[str, np.ndarray]:
-    """Which colours are clearly red, green or blue by hue, and which are grey: bool [items]."""
+    """Return masks, bool [items], of the saturated reds, greens and blues, and of the greys."""
     hue, saturation, value = np.array([colorsys.rgb_to_hsv(*colour) for colour in rgb]).T
     vivid = (saturation >= _VIVID) & (value >= _BRIGHT)
     found = {}
@@ -50,10 +50,11 @@ def groups(rgb: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def sides(vectors: np.ndarray, lightness: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    """A map [items, 2] as (across, along): along the gradient of lightness, and across it.
+    """Rotate a map [items, 2] to columns (across, along) the gradient of lightness.
 
-    The gradient is the direction of the least-squares plane of lightness over the map. Units are
-    the map's root mean square radius; zero is its centre; the reds lie at positive "across".
+    The gradient is that of the least-squares plane of lightness over the map. The unit is the
+    map's root mean square radius, the origin is its mean, and the mean of the reds has a positive
+    "across".
     """
     centred = vectors - vectors.mean(axis=0)
     centred = centred / np.sqrt((centred**2).sum(axis=1).mean())
@@ -79,7 +80,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         row = {}
         for name, values in coordinates.items():
             row[f"r2_{name}"] = 1 - geometry.linear_map_disparity(vectors, values[:, None])
-            # What lightness alone does not tell of a primary.
+            # The residual of a primary after regression on lightness.
             rest = values - grey @ np.linalg.lstsq(grey, values, rcond=None)[0]
             if name != "lightness":
                 apart = 1 - geometry.linear_map_disparity(vectors, rest[:, None])
@@ -120,40 +121,41 @@ def judge(tables: Tables) -> Finding:
         "the gradient": gradient["low"] >= GRADIENT,
         **{part: row_where(often, measure=part)["low"] >= OFTEN for part in PARTS},
     }
-    less = row_where(summary, measure="r2_green_beyond_lightness")["high"] < min(
+    green_least = row_where(summary, measure="r2_green_beyond_lightness")["high"] < min(
         row_where(summary, measure=f"r2_{name}_beyond_lightness")["low"] for name in ("red", "blue")
     )
-    parts["green told least"] = less
+    parts["green least"] = green_least
     kept = sum(map(bool, parts.values()))
     verdict = HOLDS if kept == len(parts) else IN_PART if kept else FAILS
-    found = [evidence("R^2 of lightness, read linearly from the map", gradient)]
+    found = [evidence("R^2 of lightness, predicted linearly from the map", gradient)]
     found += [
         evidence(
-            f"R^2 of {name} beyond what lightness tells",
+            f"R^2 of {name} beyond lightness",
             row_where(summary, measure=f"r2_{name}_beyond_lightness"),
         )
         for name in HUES
     ]
     names = {
         "grey_in_the_middle": "share of seeds with the greys in the middle",
-        "red_and_blue_apart": "share of seeds with red and blue on either side of the greys",
+        "red_and_blue_apart": "share of seeds with red and blue on opposite sides of the greys",
         "green_between": "share of seeds with green between red and blue",
     }
     found += [evidence(text, row_where(often, measure=part)) for part, text in names.items()]
     found += [
         evidence(
-            f"where {name} lies across the gradient, in radii",
+            f"mean position of {name} across the gradient, in radii",
             row_where(summary, measure=f"across_{name}"),
         )
         for name in (*HUES, "grey")
     ]
-    told = {True: "yes", False: "no"}
+    words = {True: "yes", False: "no"}
     answer = (
         f"{kept} of {len(parts)} parts hold: a gradient of lightness, "
-        f"{told[bool(parts['the gradient'])]}; greys down the middle, "
-        f"{told[bool(parts['grey_in_the_middle'])]}; red and blue on either side, "
-        f"{told[bool(parts['red_and_blue_apart'])]}; green between them, "
-        f"{told[bool(parts['green_between'])]}; green told least of the three, {told[bool(less)]}."
+        f"{words[bool(parts['the gradient'])]}; greys in the middle, "
+        f"{words[bool(parts['grey_in_the_middle'])]}; red and blue on opposite sides, "
+        f"{words[bool(parts['red_and_blue_apart'])]}; green between them, "
+        f"{words[bool(parts['green_between'])]}; R^2 beyond lightness least for green, "
+        f"{words[bool(green_least)]}."
     )
     return Finding(verdict, found, answer)
 
@@ -174,12 +176,12 @@ def draw(tables: Tables):
         rows = [row_where(summary, measure=form.format(name)) for name in names]
         return interval(pd.DataFrame(rows))
 
-    # Lightness tells all of itself: no second mark in its row.
+    # Lightness beyond lightness is undefined: no second mark in its row.
     beyond = column("r2_{}_beyond_lightness", HUES)
     padded = Interval(*(np.append(np.nan, part) for part in beyond))
     plot_rows(
         list(READ),
-        {"read linearly": column("r2_{}", READ), "beyond lightness": padded},
+        {"linear prediction": column("r2_{}", READ), "beyond lightness": padded},
         axes[0, 1],
         xlabel="$R^2$ of the coordinate",
         xlim=(-0.05, 1.05),
@@ -189,7 +191,7 @@ def draw(tables: Tables):
         list(hues),
         {"mean of the group": column("across_{}", hues)},
         axes[0, 2],
-        xlabel="where it lies across (radii)",
+        xlabel="position across (radii)",
         references={"centre": 0.0},
     )
     letter(axes.ravel())
@@ -202,20 +204,22 @@ STUDY = Study(
     "side, and green is stuck in between.",
     quote="You can see the black to white gradient down the middle, with blue and red being split "
     "on either side. Green, being in between and limited by 2D space, gets stuck in between.",
-    question="Is this what every training finds, or how one picture looked?",
-    method="{seeds} seeds in 2 dimensions, a weight held negative, {epochs} epochs. Lightness "
-    "(CIELAB L*) and each primary are predicted linearly from the map, cross-validated over "
-    "items; then what lightness does not tell of each primary. Each map is turned so that the "
-    "gradient of lightness points up, and clear reds, greens and blues (hue within 30 degrees, "
-    "saturation from 0.5 and value from 0.3 up) and greys (saturation up to 0.08) are located "
-    "across it, in units of the map's root mean square radius.",
+    question="Does this layout occur for every seed?",
+    method="{seeds} seeds in 2 dimensions, a weight constrained to be negative, {epochs} epochs. "
+    "Lightness (CIELAB L*) and each primary are predicted linearly from the map, cross-validated "
+    "over items, and so is the residual of each primary after regression on lightness. Each map is "
+    "rotated so that the gradient of lightness points up. The mean position across the gradient is "
+    "measured for saturated reds, greens and blues (hue within 30 degrees, saturation at least "
+    "0.5, value at least 0.3) and for greys (saturation up to 0.08), in units of the map's root "
+    "mean square radius.",
     rule="Five parts: R^2 of lightness at or above 0.8; greys in the middle (their mean less than "
     "half as far across as that of red and of blue), red and blue on opposite sides of the greys, "
     "and green between red and blue, each in at least 0.8 of the seeds; R^2 of green beyond "
-    "lightness below that of red and of blue; all at the safe end of the 95 % interval. Holds if "
-    "all five do, holds in part if any does.",
-    caption="a: the mean over the seeds of the aligned maps, lightness upwards. b: how much of "
-    "each coordinate is read linearly from the map. c: where the groups lie across the gradient.",
+    "lightness below that of red and of blue; all at the unfavourable end of the 95 % interval. "
+    "Holds if all five do, holds in part if any does.",
+    caption="a: the mean over the seeds of the aligned maps, lightness upwards. b: R^2 of the "
+    "linear prediction of each coordinate from the map. c: mean position of the groups across the "
+    "gradient.",
     run=run,
     judge=judge,
     draw=draw,

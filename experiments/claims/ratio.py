@@ -1,4 +1,4 @@
-"""Claim 2: the share of positives "won't actually change how the rest of this example runs"."""
+"""Claim 2: the ratio of positives "won't actually change how the rest of this example runs"."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SHARES = (0.02, 0.05, 0.1, 0.225, 0.4, 0.6)
 TUTORIAL = 0.225
 METHODS = ("label constant", "resampling")
 DIMS = (2, 3)
-TOLERANCE = 0.02  # of Spearman: what counts as unchanged
+TOLERANCE = 0.02  # largest change of Spearman that counts as unchanged
 MEASURES = ("spearman", "procrustes", "excess_kl", "probability_error", "mean_probability")
 _SEED = 20_200_726  # of the resampled pairs
 
@@ -83,7 +83,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
 
 
 def _describe(found, method, share, truths) -> None:
-    """Add what the cell is, and how far its probabilities are from its own true ones."""
+    """Add the cell's method and share, and the errors of its probabilities, to its table."""
     found.runs.insert(0, "method", method)
     found.runs.insert(1, "share", share)
     error, mean = [], []
@@ -97,12 +97,12 @@ def _describe(found, method, share, truths) -> None:
 
 
 def constant_of(share: float, rgb: np.ndarray) -> float:
-    """The label constant at which this share of pairs, drawn like the tutorial's, is positive."""
+    """Return the label constant at which this share of the tutorial's pairs is positive."""
     items = len(rgb)
     diff = data.pair_diff(all_pairs(items), rgb)
 
     def surplus(constant):
-        # A drawn pair is one of an item with itself once in `items`, and then is positive.
+        # A drawn pair holds the same item twice with probability 1 / items, and is then positive.
         other = probability_similar(diff, constant).mean()
         return 1 / items + (1 - 1 / items) * other - share
 
@@ -110,19 +110,19 @@ def constant_of(share: float, rgb: np.ndarray) -> float:
 
 
 def resampled(share: float, rgb: np.ndarray, count: int) -> tuple[data.Pairs, data.Pairs, Truth]:
-    """Pairs of the tutorial's rule, of which negatives or positives are passed over at random.
+    """Sample pairs by the tutorial's rule, subsampling negatives or positives to a given share.
 
     A positive is kept with probability a and a negative with b, one of them 1, so that P(label = 1)
-    of a kept pair is a P / (a P + b (1 - P)): known exactly, as before.
+    of a kept pair is a P / (a P + b (1 - P)).
 
     Args:
-        share: Of positives among the pairs that are kept.
+        share: Share of positives among the kept pairs.
         rgb: [items, 3].
-        count: How many pairs to keep.
+        count: Number of pairs to keep.
 
     Returns:
-        The training pairs; the pairs that training does not hold, labelled by the same probability;
-        and the truth, with that probability.
+        The training pairs; the held-out pairs, labelled with the same probability; and the truth
+        with that probability.
     """
     random = np.random.default_rng([_SEED, round(share * 1000)])
     items = len(rgb)
@@ -142,7 +142,7 @@ def resampled(share: float, rgb: np.ndarray, count: int) -> tuple[data.Pairs, da
     truth = make_truth(rgb)
     probability = kept_probability(truth.probability, odds)
     truth = dataclasses.replace(truth, probability=probability, floor=best_loss(probability))
-    # The held-out pairs of the library, labelled anew.
+    # The library labels held-out pairs by the rule without subsampling, so they are relabelled.
     held_out = held_out_pairs(items, index, rgb, data.LABEL_CONSTANT, 0)
     chance = kept_probability(probability_similar(data.pair_diff(held_out.index, rgb)), odds)
     label = (random.random(len(chance)) < chance).astype(np.float32)
@@ -150,13 +150,13 @@ def resampled(share: float, rgb: np.ndarray, count: int) -> tuple[data.Pairs, da
 
 
 def kept_probability(probability: np.ndarray, odds: float) -> np.ndarray:
-    """P(label = 1) of kept pairs, where a positive is kept `odds` times as often as a negative."""
-    # Written so that rounding cannot lead out of 0..1.
+    """Return P(label = 1) of kept pairs if positives are kept `odds` times as often."""
+    # In this form rounding cannot leave 0..1.
     return 1 / (1 + (1 - probability) / np.maximum(odds * probability, 1e-300))
 
 
 def _unchanged(summary: pd.DataFrame) -> pd.DataFrame:
-    """Each cell beside the tutorial's share: is its Spearman the same within the tolerance?"""
+    """Compare the Spearman of each cell with that at the tutorial's share."""
     rows = []
     chosen = rows_where(summary, measure="spearman")
     for (method, dim), cells in chosen.groupby(["method", "dim"]):
@@ -191,12 +191,12 @@ def judge(tables: Tables) -> Finding:
     ]
     worst = cells.loc[cells["change"].abs().idxmax()]
     answer = (
-        f"In {int(cells['same'].sum())} of {len(cells)} settings the map keeps its rank "
-        f"correlation with true distances within {TOLERANCE} of that at {percent(TUTORIAL)} "
-        f"positives. The largest change is {worst['change']:+.3f}, in {worst['dim']}-D at "
-        f"{percent(worst['share'])} positives by {worst['method']}. What the probabilities mean "
-        "changes by design: a model of each share answers with that share, and each is held "
-        "against its own truth in panels c and d."
+        f"In {int(cells['same'].sum())} of {len(cells)} settings the Spearman correlation of "
+        f"distances with RGB is within {TOLERANCE} of that at {percent(TUTORIAL)} positives. The "
+        f"largest change is {worst['change']:+.3f}, in {worst['dim']}-D at "
+        f"{percent(worst['share'])} positives by {worst['method']}. The predicted probabilities "
+        "depend on the share by design, so panels c and d compare each setting with its own true "
+        "probabilities."
     )
     return Finding(verdict, found, answer)
 
@@ -205,10 +205,10 @@ def draw(tables: Tables):
     summary = tables["summary"]
     figure, axes = panels(2, 2, height=5.4)
     shown = (
-        ("spearman", "Spearman with true distances"),
+        ("spearman", "Spearman with RGB distances"),
         ("procrustes", "Procrustes disparity to RGB"),
         ("excess_kl", "excess KL (nats per pair)"),
-        ("probability_error", "mean |probability - truth|"),
+        ("probability_error", "mean |probability - true probability|"),
     )
     for ax, (measure, label) in zip(axes.ravel(), shown):
         lines = {
@@ -233,21 +233,22 @@ def draw(tables: Tables):
 
 STUDY = Study(
     name="ratio",
-    claim="The share of positive pairs does not change what is learned.",
+    claim="The share of positive pairs does not change the embedding.",
     quote="You can generate whatever ratio you like, it won't actually change how the rest of "
     "this example runs.",
-    question="Does the map, and do the model's probabilities, stay the same from 2 % to 60 % "
+    question="Are the embedding and the predicted probabilities the same from 2 % to 60 % "
     "positive pairs?",
-    method="Six shares of positives, made in two ways: by the constant of the label rule, and by "
-    "passing over negatives (or positives) at random. {half} seeds, 2 and 3 dimensions, a weight "
-    "held negative, {epochs} epochs of 100,000 pairs. The seed changes the initial values, the "
-    "order and, in the first way, the labels. In both ways P(label = 1) is known for every pair, "
-    "and calibration is measured against that, over all pairs.",
+    method="Six shares of positives, obtained by two methods: by the constant of the label rule, "
+    "and by subsampling negatives (or positives). {half} seeds, 2 and 3 dimensions, a weight "
+    "constrained to be negative, {epochs} epochs of 100,000 pairs. The seed changes the initial "
+    "values, the order and, in the first method, the labels. In both methods P(label = 1) is known "
+    "for every pair, and calibration is measured against it over all pairs.",
     rule="Spearman's correlation of distances with RGB, interquartile mean, at each share against "
     "that at 22.5 %: holds if all twenty differ by no more than 0.02; holds in part if at least "
     "half do; does not hold otherwise.",
-    caption="Geometry (a, b) and calibration against each setting's own truth (c, d) by the share "
-    "of positive pairs, which is set by the label rule's constant or by resampling.",
+    caption="Geometry (a, b) and error of the probabilities against each setting's true ones "
+    "(c, d), by the share of positive pairs. The share is set by the label rule's constant or by "
+    "resampling.",
     run=run,
     judge=judge,
     draw=draw,

@@ -1,4 +1,4 @@
-"""The report of all studies as a short paper, made from their tables and from nothing else."""
+"""The report of all studies in Markdown, generated from claims.json."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ from experiments.claims.studies import STUDIES
 
 
 def markdown(claims: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
-    """The report.
+    """Return the report in Markdown.
 
     Args:
-        claims: What claims.json holds.
-        about: seeds, epochs and pairs of the run, its seconds, cores, device and versions.
+        claims: The entries of claims.json.
+        about: Seeds, epochs and pairs of the run, its seconds, members, cores, device and jax
+            version.
     """
     counts = {
         verdict: sum(claim["verdict"] == verdict for claim in claims)
         for verdict in (HOLDS, IN_PART, FAILS)
     }
-    told = "; ".join(f"{verdict}: {count}" for verdict, count in counts.items())
+    verdicts = "; ".join(f"{verdict}: {count}" for verdict, count in counts.items())
     lines = [
-        "# What a tutorial says of embeddings, measured",
+        "# Tests of a tutorial's claims on embeddings",
         "",
-        f"A well-known tutorial trains an embedding of 646 colour names and says, in passing, "
-        f"{len(claims)} things of it that it does not measure. Here each is put to the test. "
-        f"The verdicts: {told}.",
+        "A well-known tutorial trains an embedding of 646 colour names. It makes "
+        f"{len(claims)} claims that it does not measure. This report tests each of them. "
+        f"Verdicts: {verdicts}.",
         "",
         _contents(claims),
         "",
         "## Setting",
         "",
-        f"The model sees pairs of names and whether a noisy rule calls them similar: with d the "
-        f"Euclidean distance in RGB, P(similar) = max(0, 1 - d / sqrt(0.6)). It learns a vector "
-        f"per name and a head that turns two vectors into a probability, by binary cross-entropy, "
-        f"Adam at a learning rate of 0.001 and batches of 512, {about['pairs']:,} pairs and "
-        f"{about['epochs']} epochs, except where a study says otherwise. It never sees a colour. "
-        "Since the rule is known, so are every pair's true probability, the loss that no model can "
-        "beat, and the excess of a model over it (the mean Kullback-Leibler divergence over all "
-        "pairs); and RGB is there to compare the map with.",
+        "The data are pairs of colour names with noisy binary labels: with d the Euclidean "
+        "distance in RGB, P(similar) = max(0, 1 - d / sqrt(0.6)). The model has a vector per name "
+        "and a head that maps two vectors to a probability. It is trained by binary cross-entropy "
+        f"with Adam, learning rate 0.001, batches of 512, {about['pairs']:,} pairs and "
+        f"{about['epochs']} epochs, unless a study says otherwise. RGB is no input of the model. "
+        "Because the label rule is known, each pair's true probability is known too. The "
+        "Bayes-optimal loss follows from it, and so does the excess KL of a model: its mean "
+        "Kullback-Leibler divergence from the true probabilities over all pairs.",
         "",
-        f"Intervals are 95 %: of shares Wilson's, of all else bootstrapped over the seeds, "
-        f"{about['seeds']} of them where not said otherwise. The middle is the interquartile mean. "
-        "Every verdict follows from the tables by a rule that stood in the code before the run.",
+        "All intervals are 95 % intervals: Wilson intervals for shares, and bootstrap intervals "
+        f"over the seeds for interquartile means. There are {about['seeds']} seeds unless a study "
+        "says otherwise. Each verdict follows from the tables by a rule that was fixed in the code "
+        "before the run.",
     ]
     for number, claim in enumerate(claims, start=1):
         lines += ["", *_section(number, claim)]
@@ -53,7 +55,7 @@ def markdown(claims: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
         "",
         f"`python -m experiments.claims --seeds {about['seeds']} --epochs {about['epochs']}`: "
         f"{about['members']:,} trainings in {about['seconds'] / 60:.1f} minutes on "
-        f"{about['cores']} cores, measures included (jax {about['jax']}, "
+        f"{about['cores']} cores, evaluation included (jax {about['jax']}, "
         f"{about['device']}). `python -m experiments.figures` redraws the figures from the tables "
         "beside this file.",
     ]
@@ -61,7 +63,7 @@ def markdown(claims: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
 
 
 def filled(text: str, about: dict[str, Any]) -> str:
-    """A study's text with the sizes of the run in it."""
+    """Substitute the sizes of the run into a study's text."""
     seeds = about["seeds"]
     sizes = {"half": max(2, seeds // 2), "eighth": max(2, seeds // 8)}
     return text.format(seeds=seeds, epochs=about["epochs"], **sizes)

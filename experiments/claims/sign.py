@@ -1,4 +1,4 @@
-"""Claim 1: near pairs are labelled 1 though their distance is near 0, and "it doesn't matter"."""
+"""Claim 1: "It doesn't matter" that similar pairs are labelled 1 at a distance near 0."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ AXES = {
     "learning_rate": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
     "initial_scale": (0.005, 0.05, 0.5, 2.0),
 }
-PATH_START = 0.3  # the path leads from the run that starts here to the one that starts at -0.3
-POINTS = 41  # of each half of a path
-NEEDED = 0.9  # of all runs: what "it doesn't matter" must at least mean
+PATH_START = 0.3  # initial weights of the two ends of a path: this one and its negative
+POINTS = 41  # in each half of a path
+NEEDED = 0.9  # share of trainings that must recover for "it doesn't matter" to hold
 
 
 def run(setting: Setting) -> dict[str, pd.DataFrame]:
@@ -90,29 +90,33 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
 
 
 def _paths(setting: Setting, found) -> pd.DataFrame:
-    """The loss on the way from a run that stuck to one that did not, of the same initial map.
+    """Compute the loss along two paths from a trapped training to a recovered one, by seed.
 
-    "straight": weight and map move in proportion, the map of the other run turned toward this one.
-    "through zero": the weight alone shrinks to zero, the maps are exchanged there, where they count
-    for nothing, and the weight grows again. On both the bias is the best at every point.
+    Both trainings start from the same embedding. Each path minimises the loss over the bias at
+    every point.
+
+    "straight": weight and vectors are interpolated linearly, after the recovered vectors are
+    aligned to the trapped ones. "through zero": the weight shrinks to zero with the trapped
+    vectors, and grows again with the recovered ones; at zero the loss does not depend on the
+    vectors.
     """
     pairs, rows = setting.tutorial_pairs, []
     for seed in setting.some_seeds(8):
         ends = []
         for start in (PATH_START, -PATH_START):
-            wanted = {"seed": seed, "initial_kernel": start, "initial_scale": 0.05}
-            place = rows_where(found.runs, **wanted).index[0]
+            chosen = {"seed": seed, "initial_kernel": start, "initial_scale": 0.05}
+            place = rows_where(found.runs, **chosen).index[0]
             ends.append((float(found.result.kernel[place]), found.vectors(place)))
-        (weight, stuck), (other_weight, good) = ends
-        turned = geometry.align(good, stuck)
+        (weight, trapped), (other_weight, recovered) = ends
+        aligned = geometry.align(recovered, trapped)
         for kind in ("straight", "through zero"):
             bias = float(found.result.bias[place])
             for share in np.linspace(0, 1, 2 * POINTS - 1):
                 if kind == "straight":
                     here = (1 - share) * weight + share * other_weight
-                    vectors = (1 - share) * stuck + share * turned
+                    vectors = (1 - share) * trapped + share * aligned
                 else:
-                    side = (weight, stuck) if share <= 0.5 else (other_weight, good)
+                    side = (weight, trapped) if share <= 0.5 else (other_weight, recovered)
                     here, vectors = abs(1 - 2 * share) * side[0], side[1]
                 squared = ((vectors[pairs.index[:, 0]] - vectors[pairs.index[:, 1]]) ** 2).sum(1)
                 bias, loss = best_bias(here * squared, pairs.label, bias)
@@ -123,13 +127,13 @@ def _paths(setting: Setting, found) -> pd.DataFrame:
 
 
 def best_bias(logits: np.ndarray, label: np.ndarray, start: float) -> tuple[float, float]:
-    """The bias of least cross-entropy for logits [N] that lack one, and that loss; by Newton."""
+    """Minimise the cross-entropy of logits [N] plus a bias by Newton's method; (bias, loss)."""
     bias = start
     for _ in range(50):
         probability = expit(logits + bias)
         slope = float(np.mean(probability - label))
         curvature = float(np.mean(probability * (1 - probability)))
-        # A step of at most one keeps Newton's method from leaping where the curve is flat.
+        # Steps are clipped, as Newton's method diverges where the curvature vanishes.
         step = float(np.clip(slope / max(curvature, 1e-12), -1, 1))
         bias -= step
         if abs(step) < 1e-10:
@@ -141,9 +145,9 @@ def judge(tables: Tables) -> Finding:
     free = row_where(tables["shares"], name="free weight", dim=2)
     verdict = HOLDS if free["low"] >= NEEDED else IN_PART if free["high"] >= NEEDED else FAILS
     by_start = rows_where(tables["shares_by_start"], name="free weight", dim=2)
-    found = [evidence("free weight, 2-D: share of runs that recover colour", free)]
+    found = [evidence("free weight, 2-D: share of trainings that recover", free)]
     found += [
-        evidence(f"of those that start with a {row['start']} weight", row)
+        evidence(f"free weight, 2-D, {row['start']} initial weight: share that recover", row)
         for _, row in by_start.iterrows()
     ]
     for name in ("negative weight", "inverse, smoothed by 1", "matched link", "dot product"):
@@ -151,21 +155,22 @@ def judge(tables: Tables) -> Finding:
         found.append(evidence(f"{name}, 2-D: share that recover", row))
     path = tables["path"]
     zero = rows_where(path, path="through zero")
-    stuck = zero[zero["share"] == 0]["loss"].to_numpy()
+    trapped = zero[zero["share"] == 0]["loss"].to_numpy()
     barrier = np.array([group["loss"].max() for _, group in zero.groupby("seed")])
-    low, high = bootstrap_interval(barrier - stuck, np.mean)
-    height = float(np.mean(barrier - stuck))
+    low, high = bootstrap_interval(barrier - trapped, np.mean)
+    height = float(np.mean(barrier - trapped))
     found.append(Evidence("barrier between the signs, nats per pair", height, low, high))
     base_rate = float(path["base_rate_loss"].iloc[0])
-    found.append(Evidence("loss of guessing the base rate, nats per pair", base_rate))
+    found.append(Evidence("base-rate loss, nats per pair", base_rate))
     quality = rows_where(tables["quality"], measure="excess_kl", dim=3)
     for _, best in quality.dropna().nsmallest(1, "value").iterrows():
-        found.append(evidence(f"least excess in 3-D, {best['name']}, nats per pair", best))
+        found.append(evidence(f"least excess KL in 3-D, {best['name']}, nats per pair", best))
 
     def of_those(name):
         rows = rows_where(tables["shares_by_start"], name=name, dim=2)
         return " and ".join(
-            f"{int(row['successes'])} of {row['members']} that start {row['start']}"
+            f"{int(row['successes'])} of {row['members']} trainings with a {row['start']} initial "
+            "weight"
             for _, row in rows.iterrows()
         )
 
@@ -175,13 +180,13 @@ def judge(tables: Tables) -> Finding:
         for row in [row_where(tables["shares"], name=name, dim=2)]
     )
     answer = (
-        f"With the tutorial's dense unit {of_those('free weight')} recover colour. A path from one "
-        "sign to the other leads through a weight of zero, where every pair gets the same answer "
-        f"and the loss cannot be under that of guessing the base rate, {base_rate:.4f}; the stuck "
-        f"runs lie {height:.4f} below that"
-        + (", so nothing that only goes down gets across. " if height > 0 else ". ")
-        + f"With an inverse distance, smoothed by 1, {of_those('inverse, smoothed by 1')} recover. "
-        f"Of heads whose sign is fixed, {others} do."
+        f"With the tutorial's dense unit, {of_those('free weight')} recover colour. Every path "
+        "from one sign to the other passes through a weight of zero, where all pairs have the same "
+        f"probability and the loss is at least the base-rate loss, {base_rate:.4f}. The trapped "
+        f"trainings lie {height:.4f} below that"
+        + (", so gradient descent cannot cross it. " if height > 0 else ". ")
+        + f"With the inverse distance smoothed by 1, {of_those('inverse, smoothed by 1')} recover. "
+        f"Trainings that recover with heads of fixed sign: {others}."
     )
     return Finding(verdict, found, answer)
 
@@ -198,11 +203,11 @@ def draw(tables: Tables):
     plot_rows(
         names,
         {
-            f"starts {start}": in_order(by_start, dim=2, start=start)
+            f"{start} initial weight": in_order(by_start, dim=2, start=start)
             for start in ("negative", "positive")
         },
         axes[0, 0],
-        xlabel="share of runs that recover, $d$ = 2",
+        xlabel="share of trainings that recover, $d$ = 2",
         statistic="share and 95 % interval",
         xlim=(-0.05, 1.05),
     )
@@ -224,9 +229,9 @@ def draw(tables: Tables):
             [f"{value:g}" for value in sorted(cells["setting"].unique())],
             [f"{value:g}" for value in sorted(cells["initial_kernel"].unique())],
             ax,
-            xlabel="first value of the dense weight",
+            xlabel="initial dense weight",
             ylabel=label,
-            title="runs that recover",
+            title="trainings that recover",
         )
     path = tables["path"]
     base_rate = float(path["base_rate_loss"].iloc[0])
@@ -235,10 +240,10 @@ def draw(tables: Tables):
         plot_lines(
             {kind: Line(chosen["share"].to_numpy(float), interval(chosen))},
             ax,
-            xlabel="way from stuck (0) to good (1)",
+            xlabel="path from trapped (0) to recovered (1)",
             ylabel="training loss (nats per pair)",
             bands=True,
-            references={"guessing the base rate": base_rate},
+            references={"base-rate loss": base_rate},
         )
     letter(axes.ravel())
     return figure
@@ -246,23 +251,27 @@ def draw(tables: Tables):
 
 STUDY = Study(
     name="sign",
-    claim="The dense unit finds the right sign by itself.",
+    claim="The dense unit learns the right sign from any initial weight.",
     quote="It doesn't matter! [...] If the weight is negative and bias positive, it will act as "
     "an inverting mechanism.",
-    question="Similar pairs are labelled 1 while their distance is near 0. Does the dense unit "
-    "turn this around by itself, whatever it starts from, and do other heads?",
-    method="{seeds} seeds each of five kinds of head (the tutorial's free weight, a weight held "
-    "negative, an inverse distance with Lidstone smoothing at four constants, a link matched to "
-    "how the labels were made, a dot product with free bias) in 2 and 3 dimensions, {epochs} "
-    "epochs. Then the free weight's first value is set by hand, {eighth} seeds a cell, at five "
-    "learning rates and four scales of the initial embedding. Last, the loss along two paths from "
-    "a run that stuck to one that did not, from the same initial embedding, with the best bias at "
-    "every point. A run has recovered colour from a Spearman correlation of distances of 0.5 up.",
-    rule="Share of the free weight's 2-D runs that recover, with its Wilson interval: holds if "
-    "all of it is at or above 0.9; holds in part if some of it is; does not hold if none is.",
-    caption="a: share of runs that recover by the sign of the head's first weight. b: excess KL "
-    "of the runs that did. c, d: runs that recover by the first weight, at several learning rates "
-    "and scales. e, f: the loss along two paths between the signs; interquartile mean over seeds.",
+    question="Similar pairs are labelled 1 at a distance near 0, so the weight must become "
+    "negative. Does training reach a negative weight from any initial value, and what do other "
+    "heads do?",
+    method="{seeds} seeds each of five kinds of head in 2 and 3 dimensions, {epochs} epochs: the "
+    "tutorial's free weight, a weight constrained to be negative, an inverse distance with "
+    "Lidstone smoothing at four constants, a link matched to the label rule, and a dot product "
+    "with free bias. Then the initial value of the free weight is varied at five learning rates "
+    "and four scales of the initial embedding, {eighth} seeds a cell. Last, the loss is evaluated "
+    "along two paths from a trapped training to a recovered one with the same initial embedding, "
+    "minimised over the bias at every point. A training recovers colour if the Spearman "
+    "correlation of its distances with RGB is at least 0.5.",
+    rule="Share of the free weight's 2-D trainings that recover, with its Wilson interval: holds "
+    "if the whole interval is at or above 0.9; holds in part if some of it is; does not hold if "
+    "none is.",
+    caption="a: share of trainings that recover, by the sign of the head's initial weight. b: "
+    "excess KL of the trainings that recover. c, d: trainings that recover, by the initial weight, "
+    "at several learning rates and scales. e, f: the loss along two paths between the signs; "
+    "interquartile mean over seeds.",
     run=run,
     judge=judge,
     draw=draw,

@@ -1,4 +1,4 @@
-"""Claim 8: the map is one of whatever distance made the labels, RGB or another."""
+"""Claim 8: the embedding follows the distance that determines the labels, RGB or another."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
                     for member in range(len(runs))
                 ]
             other = SPACES[1 - SPACES.index(made_from)]
-            # How far the space that made the labels is ahead of the one that did not.
+            # Difference in Spearman between the space of the labels and the other one.
             runs["lead"] = runs[f"spearman_{made_from}"] - runs[f"spearman_{other}"]
             tables.append(runs)
     runs = pd.concat(tables, ignore_index=True)
@@ -70,10 +70,10 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
 
 
 def spaces(rgb: np.ndarray) -> dict[str, np.ndarray]:
-    """The coordinates [items, 3] of both spaces, each in a unit that makes 22.5 % positives.
+    """Return the coordinates [items, 3] in both spaces, scaled to 22.5 % positives.
 
-    The label rule keeps its constant 0.2; the unit of a space is chosen instead, so that the share
-    of positives over all pairs of different items is the same for both and all lists.
+    The constant of the label rule stays at 0.2. Each space is scaled so that the share of
+    positives over all pairs of different items is the same for both spaces and all lists.
     """
     found = {}
     for name, points in (("RGB", rgb), ("CIELAB", srgb_to_lab(rgb) / 100)):
@@ -102,17 +102,17 @@ def judge(tables: Tables) -> Finding:
     ]
     found += [
         evidence(
-            f"{row['colours']}, labels from {row['made_from']}: lead of that space",
+            f"{row['colours']}, labels from {row['made_from']}: Spearman with it less the other",
             row,
         )
         for _, row in leads.iterrows()
     ]
     smallest = leads.loc[leads["value"].idxmin()]
     answer = (
-        f"In {int((leads['low'] > 0).sum())} of {len(leads)} settings the map follows the space "
-        "that made the labels more closely than the other one, though it has seen neither. The "
-        f"smallest lead in rank correlation is {smallest['value']:.3f} ({smallest['colours']}, "
-        f"labels from {smallest['made_from']})."
+        f"In {int((leads['low'] > 0).sum())} of {len(leads)} settings the embedding's distances "
+        "correlate more with the space of the labels than with the other one. The smallest "
+        f"difference in rank correlation is {smallest['value']:.3f} ({smallest['colours']}, labels "
+        f"from {smallest['made_from']})."
     )
     return Finding(verdict, found, answer)
 
@@ -134,14 +134,14 @@ def draw(tables: Tables):
         labels,
         {f"with {space} distances": column(f"spearman_{space}") for space in SPACES},
         axes[0, 0],
-        xlabel="Spearman of the map's distances",
+        xlabel="Spearman correlation",
     )
     plot_rows(
         labels,
         {"space of the labels less the other": column("lead")},
         axes[0, 1],
-        xlabel="lead in Spearman",
-        references={"no lead": 0.0},
+        xlabel="difference in Spearman",
+        references={"no difference": 0.0},
     )
     letter(axes.ravel())
     return figure
@@ -149,19 +149,19 @@ def draw(tables: Tables):
 
 STUDY = Study(
     name="space",
-    claim="The map is one of the distance that made the labels.",
+    claim="The embedding follows the distance that determines the labels.",
     quote="In our case, we'll define a similarity metric ourselves, by just using the distance "
     "the two colours are from each other.",
     question="If labels come from CIELAB distance instead of RGB, and for other lists of colours, "
-    "does the map follow the space that made the labels?",
+    "do the embedding's distances follow the space of the labels?",
     method="Three lists (the tutorial's 646, css4's 148, xkcd's 949 colours), labels from RGB and "
-    "from CIELAB distance, each scaled to 22.5 % positives; {half} seeds in 3 dimensions, a "
-    "weight held negative, {epochs} epochs; the seed changes the initial values, the order and "
-    "the labels. Each map's distances are rank-correlated with both spaces.",
-    rule="Lead of the space that made the labels over the other one: holds if its 95 % interval "
-    "is above 0 in all six settings, in part if in any.",
-    caption="a: rank correlation of the map's distances with both spaces. b: how far the space "
-    "that made the labels is ahead, seed by seed.",
+    "from CIELAB distance, each scaled to 22.5 % positives. {half} seeds in 3 dimensions, a weight "
+    "constrained to be negative, {epochs} epochs. The seed changes the initial values, the order "
+    "and the labels. The embedding's distances are rank-correlated with those in both spaces.",
+    rule="Spearman with the space of the labels less that with the other one: holds if its 95 % "
+    "interval is above 0 in all six settings, in part if in any.",
+    caption="a: rank correlation of the embedding's distances with those in both spaces. b: "
+    "difference between the space of the labels and the other one, within each seed.",
     run=run,
     judge=judge,
     draw=draw,

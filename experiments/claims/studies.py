@@ -1,4 +1,4 @@
-"""All studies, in the order of the report."""
+"""The studies by name, in the order of the report."""
 
 from __future__ import annotations
 

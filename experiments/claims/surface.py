@@ -38,13 +38,13 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         )
         found = train(setting, f"surface: {name}", config, setting.some_seeds(), dims)
         found.runs.insert(0, "rows", name)
-        # How many ways a point can go: on the unit sphere one fewer than there are coordinates.
+        # Degrees of freedom of a vector: one fewer than its coordinates on the unit sphere.
         found.runs.insert(1, "ways", found.runs["dim"] - (name == "normalised"))
         tables.append(found.runs)
     runs = pd.concat(tables, ignore_index=True)
     places = []
     for dim in NORMALISED:
-        # A seed starts the three alike, so its members are compared with one another.
+        # The three share a seed's initial values, so they are compared within the seed.
         by_seed = runs.pivot(index="seed", columns=["rows", "dim"], values="heldout_loss")
         fewer, as_many = by_seed["plain", dim - 1], by_seed["plain", dim]
         for seed, place in ((fewer - by_seed["normalised", dim]) / (fewer - as_many)).items():
@@ -64,7 +64,7 @@ def judge(tables: Tables) -> Finding:
     verdict = HOLDS if place["high"] < HALFWAY else IN_PART if place["low"] < HALFWAY else FAILS
     found = [
         evidence(
-            f"where normalised {dim}-D lies between plain {dim - 1}-D (0) and plain {dim}-D (1)",
+            f"place of normalised {dim}-D between plain {dim - 1}-D (0) and plain {dim}-D (1)",
             row_where(places, dim=dim),
         )
         for dim in NORMALISED
@@ -78,16 +78,15 @@ def judge(tables: Tables) -> Finding:
     ]
     answer = (
         f"By held-out loss the normalised 3-D embedding lies {place['value']:.2f} of the way from "
-        "plain 2-D to plain 3-D: one coordinate more on a sphere "
+        "plain 2-D to plain 3-D. With unit vectors a third coordinate "
         + (
-            "is worth about as much as none."
+            "changes the loss by less than a quarter of what a free third coordinate does."
             if abs(place["value"]) < 0.25
-            else "is worth something, since a sphere is a surface that closes and has no edge to "
-            "squeeze colours against, yet not a dimension."
+            else "improves the loss by less than half of what a free third coordinate does."
             if 0 < place["value"] < HALFWAY
-            else "costs, since a sphere bends what a plane leaves straight."
+            else "increases the loss."
             if place["value"] < 0
-            else "is worth most of a dimension."
+            else "improves the loss by at least half of what a free third coordinate does."
         )
     )
     return Finding(verdict, found, answer)
@@ -98,19 +97,19 @@ def draw(tables: Tables):
     figure, axes = panels(1, 3, height=2.8)
     shown = (
         ("heldout_loss", "held-out loss (nats per pair)"),
-        ("spearman", "Spearman with true distances"),
-        ("knn_overlap", "share of 10 nearest kept"),
+        ("spearman", "Spearman with RGB distances"),
+        ("knn_overlap", "overlap of 10 nearest neighbours"),
     )
     for ax, (measure, label) in zip(axes.ravel(), shown):
         lines = {
-            f"{rows} rows": line(rows_where(summary, rows=rows, measure=measure), "ways")
+            f"{rows} vectors": line(rows_where(summary, rows=rows, measure=measure), "ways")
             for rows in ("plain", "normalised")
         }
-        floor = {"best possible": float(summary["floor"].iloc[0])}
+        floor = {"Bayes-optimal": float(summary["floor"].iloc[0])}
         plot_lines(
             lines,
             ax,
-            xlabel="dimensions of the surface",
+            xlabel="degrees of freedom of a vector",
             ylabel=label,
             ticks=np.arange(1, 5),
             references=floor if measure == "heldout_loss" else None,
@@ -121,19 +120,19 @@ def draw(tables: Tables):
 
 STUDY = Study(
     name="surface",
-    claim="Normalised vectors in 3-D are worth no more than plain ones in 2-D.",
+    claim="Normalised vectors in 3-D are no better than plain vectors in 2-D.",
     quote="Many embeddings are normalised such that the magnitude of each embedded vector is one "
     "[...] but then we'd be back to a 2D surface",
-    question="Unit vectors of d coordinates lie on a sphere of d - 1 dimensions. Do they learn as "
-    "much as d - 1 free coordinates, or as d?",
+    question="Unit vectors of d coordinates lie on a sphere of d - 1 dimensions. Is their "
+    "held-out loss that of d - 1 free coordinates, or of d?",
     method="{seeds} seeds: plain embeddings in 1 to 4 dimensions, normalised ones in 2, 3 and 4, "
-    "a weight held negative, {epochs} epochs. Place p of normalised d by held-out loss L, seed by "
-    "seed: (L(plain d-1) - L(normalised d)) / (L(plain d-1) - L(plain d)); 0 is no better than "
-    "one coordinate fewer, 1 as good as d free ones.",
-    rule="Place of normalised 3-D: holds if all of its 95 % interval is under 0.5; holds in part "
+    "a weight constrained to be negative, {epochs} epochs. The place of normalised d by held-out "
+    "loss L, within each seed, is (L(plain d-1) - L(normalised d)) / (L(plain d-1) - L(plain d)): "
+    "0 is the loss of d - 1 free coordinates, 1 that of d.",
+    rule="Place of normalised 3-D: holds if the whole 95 % interval is under 0.5; holds in part "
     "if some of it is; does not hold if none is.",
-    caption="Plain and normalised embeddings by the dimensions of the surface that their points "
-    "can move on: d for plain ones, d - 1 on the unit sphere.",
+    caption="Plain and normalised embeddings by the degrees of freedom of a vector: d for plain "
+    "vectors, d - 1 on the unit sphere.",
     run=run,
     judge=judge,
     draw=draw,

@@ -149,17 +149,17 @@ def test_sign_goes_by_the_share_of_the_free_weight_in_2d(low, high, verdict):
     finding = sign.judge(_sign_tables(low, high))
     assert finding.verdict == verdict
     assert _told(finding, "free weight, 2-D")[2:] == (low, high)
-    assert "15 of 16 that start negative and 1 of 16 that start positive" in finding.answer
+    assert "15 of 16 trainings with a negative initial weight and 1 of 16" in finding.answer
     assert "32 of 32 with the negative weight, 32 of 32 with the matched link" in finding.answer
 
 
 def test_sign_tells_the_height_of_the_barrier():
     finding = sign.judge(_sign_tables(barrier=0.036))
     assert _told(finding, "barrier")[1:] == pytest.approx((0.036, 0.036, 0.036))
-    assert _told(finding, "loss of guessing").value == 0.533
-    assert _told(finding, "least excess in 3-D, free weight").value == 0.02
-    assert "0.0360 below that, so nothing that only goes down gets across." in finding.answer
-    assert "gets across" not in sign.judge(_sign_tables(barrier=0.0)).answer
+    assert _told(finding, "base-rate loss").value == 0.533
+    assert _told(finding, "least excess KL in 3-D, free weight").value == 0.02
+    assert "0.0360 below that, so gradient descent cannot cross it." in finding.answer
+    assert "cannot cross" not in sign.judge(_sign_tables(barrier=0.0)).answer
 
 
 def _ratio_tables(changes, middle=0.0):
@@ -270,10 +270,10 @@ def test_dimension_has_two_parts(changes, verdict):
     assert f"selects d = {selected}, and is least in 3-D for 24 of 32 seeds" in finding.answer
 
 
-def test_dimension_tells_where_memorising_begins():
+def test_dimension_reports_where_overfitting_begins():
     # The made-up training loss is 0.4 - 0.01 d.
     assert (
-        "from 6 dimensions on it lies under"
+        "from 6 dimensions on it is below the Bayes-optimal loss"
         in dimension.judge(_dimension_tables(floor=0.345)).answer
     )
     assert "it stays above" in dimension.judge(_dimension_tables(floor=0.3)).answer
@@ -292,19 +292,19 @@ def _surface_tables(low, high):
 @pytest.mark.parametrize(
     ("low", "high", "verdict", "words"),
     [
-        (0.0, below(0.5), HOLDS, "about as much as none"),
-        (0.3, 0.4, HOLDS, "is worth something"),
-        (-0.9, -0.7, HOLDS, "costs"),
-        (0.4, 0.5, IN_PART, "is worth something"),
-        (below(0.5), 0.9, IN_PART, "most of a dimension"),
-        (0.5, 0.9, FAILS, "most of a dimension"),
+        (0.0, below(0.5), HOLDS, "less than a quarter"),
+        (0.3, 0.4, HOLDS, "less than half"),
+        (-0.9, -0.7, HOLDS, "increases the loss"),
+        (0.4, 0.5, IN_PART, "less than half"),
+        (below(0.5), 0.9, IN_PART, "at least half"),
+        (0.5, 0.9, FAILS, "at least half"),
     ],
 )
 def test_surface_goes_by_the_place_of_normalised_3d(low, high, verdict, words):
     finding = surface.judge(_surface_tables(low, high))
     assert finding.verdict == verdict
     assert words in finding.answer
-    assert _told(finding, "where normalised 3-D lies")[2:] == (low, high)
+    assert _told(finding, "place of normalised 3-D")[2:] == (low, high)
 
 
 def _emergence_tables(ends=(40.0, 40.0), epochs=500, value=20.0, slow=200.0):
@@ -342,7 +342,7 @@ def test_emergence_finds_the_power_and_does_without_what_did_not_emerge():
     # One rate too slow to get anywhere, or with all its order there from the start.
     for slow in (math.nan, 0.0):
         assert "to the power -1.00." in emergence.judge(_emergence_tables(slow=slow)).answer
-    assert emergence.judge(_emergence_tables(value=math.nan)).answer == "No order emerged."
+    assert "does not become positive" in emergence.judge(_emergence_tables(value=math.nan)).answer
 
 
 def _amount_tables(fresh, train=0.31, own=(0.32, 0.32)):
@@ -351,8 +351,8 @@ def _amount_tables(fresh, train=0.31, own=(0.32, 0.32)):
     for count in amount.COUNTS:
         rows.append(_cell(*fresh.get(count, (1.0,)), pairs=count, measure="fresh_loss"))
         rows.append(_cell(0.9, pairs=count, measure="spearman"))
-        memorises = train if count <= 10_000 else 0.4
-        rows.append(_cell(memorises, pairs=count, measure="train_loss"))
+        overfits = train if count <= 10_000 else 0.4
+        rows.append(_cell(overfits, pairs=count, measure="train_loss"))
         rows.append(_cell(sum(own) / 2, *own, pairs=count, measure="own_floor"))
     return {"summary": pd.DataFrame(rows)}
 
@@ -375,14 +375,14 @@ def test_amount_asks_what_a_million_would_add(tutorial, most, verdict, enough):
     assert ("not yet enough" in finding.answer) == (enough > 100_000)
 
 
-def test_amount_tells_where_memorising_ends():
+def test_amount_reports_where_overfitting_ends():
     fresh = {1_000_000: (0.3,)}
     finding = amount.judge(_amount_tables(fresh))
-    assert _told(finding, "most pairs at which training memorises").value == 10_000
+    assert _told(finding, "most pairs at which training overfits").value == 10_000
     assert "With 10,000 pairs or fewer" in finding.answer
     # Intervals that touch are not enough.
     none = amount.judge(_amount_tables(fresh, train=0.31, own=(0.31, 0.32)))
-    assert "At none of these numbers" in none.answer
+    assert "overfits at none of these numbers" in none.answer
 
 
 def _space_tables(lows):
@@ -413,7 +413,7 @@ def test_space_asks_for_a_lead_in_all_settings(lows, verdict):
     ahead = sum(low > 0 for low in lows)
     assert finding.answer.startswith(f"In {ahead} of 6 settings")
     smallest = min(lows) + 0.01
-    assert f"smallest lead in rank correlation is {smallest:.3f}" in finding.answer
+    assert f"smallest difference in rank correlation is {smallest:.3f}" in finding.answer
 
 
 # --------------------------------------------------------------------------------------------------
