@@ -256,7 +256,7 @@ def _see_the_same(config: Config, swept: Sequence[str], vary: Sequence[str]) -> 
 
 
 def _chunk_length(epochs: int) -> int:
-    """Return the largest divisor of the epochs in (CHUNK / 4, CHUNK], or else CHUNK."""
+    """Return the largest divisor of `epochs` in (CHUNK / 4, CHUNK], else at most CHUNK."""
     for length in range(min(CHUNK, epochs), CHUNK // 4, -1):
         if epochs % length == 0:
             return length

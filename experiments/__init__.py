@@ -1,1 +1,1 @@
-"""The programs: flags in, results out. Each is a page long and calls the library for the work."""
+"""Command-line programs on top of the library: each parses flags and writes a run folder."""

@@ -1,4 +1,4 @@
-"""What all experiments share: flags, errors of one line, a progress bar, the compilation cache."""
+"""Shared by all programs: flags, one-line errors, a progress bar and the compilation cache."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from colour_embed.runs import Progress
 
 
 class Unfinished(Exception):
-    """A run ended before its end (Ctrl-C, NaN); what was done is saved. Exit status 1."""
+    """Raised if a run stops early (Ctrl-C, NaN) after saving its results. Exit status 1."""
 
 
-# Loading a program from the cache logs an error for each tuning preference of LLVM, which is no
-# feature of any processor. What really fails raises an exception. Read when jax is first imported.
+# Loading a cached program logs an error for each LLVM tuning preference, though none failed.
+# Real failures raise an exception. The variable is read when jax is first imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 flags.DEFINE_bool("help", False, "Show this text and exit.", short_name="h")
 
 
 def define_out(experiment: str) -> flags.FlagHolder[str]:
-    """The flag that says where results go."""
+    """Define the flag --out, the folder for results."""
     return flags.DEFINE_string(
         "out",
         f"results/{experiment}",
-        "Folder for the results. One that this program wrote is replaced; another that is not "
-        "empty is refused.",
+        "Folder for the results. A folder that this program wrote is replaced. Any other folder "
+        "that is not empty is refused.",
     )
 
 
@@ -49,11 +49,11 @@ def config_flags(*left_out: str, **defaults: Any) -> Callable[[], dict[str, Any]
     """Define a flag for each field of Config, with its docstring as the help.
 
     Args:
-        left_out: Fields that the program sets in another way.
+        left_out: Fields without a flag.
         defaults: Defaults that differ from Config's.
 
     Returns:
-        A function that gives the values after the flags were parsed, by field.
+        A function that returns the values by field, once the flags are parsed.
     """
     helps = _attribute_docs(Config)
     shown = [field for field in dataclasses.fields(Config) if field.name not in left_out]
@@ -61,7 +61,7 @@ def config_flags(*left_out: str, **defaults: Any) -> Callable[[], dict[str, Any]
         default = defaults.get(field.name, field.default)
         if field.name == "optimizer_options":
             flags.DEFINE_multi_string(
-                field.name, [], helps[field.name] + " Like --optimizer_options=momentum=0.9."
+                field.name, [], helps[field.name] + " Example: --optimizer_options=momentum=0.9."
             )
             continue
         define = {
@@ -82,14 +82,14 @@ def config_flags(*left_out: str, **defaults: Any) -> Callable[[], dict[str, Any]
 
 
 def _attribute_docs(described: type) -> dict[str, str]:
-    """The text of each entry under "Attributes:" in a class's docstring."""
+    """Parse the entries under "Attributes:" in a class's docstring."""
     section = inspect.getdoc(described).partition("Attributes:\n")[2].partition("\n\n")[0]
     entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
 
 
 def _option(text: str) -> tuple[str, Any]:
-    """An option of an optimiser from "name=value"."""
+    """Parse an optimiser option "name=value"."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise InputError(f"optimizer_options is {text!r}: give it like momentum=0.9")
@@ -100,10 +100,10 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def whole_numbers(name: str, text: str) -> list[int]:
-    """Whole numbers from a range "0:32" or a list "1,2,3".
+    """Parse whole numbers from a range "0:32" or a list "1,2,3".
 
     Raises:
-        InputError: it is neither, or there is none.
+        InputError: the text is neither, or holds no number.
     """
     try:
         if ":" in text:
@@ -119,15 +119,15 @@ def whole_numbers(name: str, text: str) -> list[int]:
 
 
 def colour_flags() -> None:
-    """The flags of programs that train on colours."""
+    """Define the flags of programs that train on colours."""
     flags.DEFINE_string(
         "colours", "tutorial", "tutorial, css4, xkcd, or a CSV file with name,hex or name,r,g,b."
     )
-    flags.DEFINE_integer("num_pairs", 100_000, "How many pairs of colours to draw.")
+    flags.DEFINE_integer("num_pairs", 100_000, "Number of pairs of colours to draw.")
 
 
 def load_colour_pairs() -> tuple[Any, Any]:
-    """The colours and the pairs of them that `colour_flags` name."""
+    """Load the colours and draw the pairs that the flags of `colour_flags` name."""
     from colour_embed import data
 
     colours = data.load_colours(flags.FLAGS.colours)
@@ -135,14 +135,14 @@ def load_colour_pairs() -> tuple[Any, Any]:
 
 
 def memory_flag(what: str) -> None:
-    """The flag that bounds the memory."""
+    """Define the flag --max_memory, the memory bound."""
     flags.DEFINE_float(
-        "max_memory", 0.0, f"Gigabytes that {what} may take; 0: four fifths of what there is."
+        "max_memory", 0.0, f"Gigabytes of memory for {what}; 0: four fifths of the device's."
     )
 
 
 def max_bytes() -> int:
-    """The bound on memory: what the flag says, or four fifths of what the device has."""
+    """Return the memory bound in bytes: the flag's, or four fifths of the device's memory."""
     gigabytes = flags.FLAGS.max_memory
     if not 0 <= gigabytes < float("inf"):
         raise InputError(f"max_memory is {gigabytes}: give gigabytes, 0 or more")
@@ -163,9 +163,9 @@ def tell(event: Progress, report: Callable, note: str = "") -> None:
 
 
 def start(main: Callable[[], None], description: str) -> None:
-    """Parse the flags, run main, and leave with a status.
+    """Parse the flags, run main, and exit with a status.
 
-    0: done; 1: ended early, what was done is saved; 2: bad input; 130: Ctrl-C before any result.
+    0: done; 1: stopped early, results so far saved; 2: bad input; 130: Ctrl-C before any result.
     """
     try:
         rest = flags.FLAGS(sys.argv)[1:]
@@ -193,12 +193,12 @@ def start(main: Callable[[], None], description: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Say on the terminal what the user should know about a run that went on."""
+    """Print a warning to stderr."""
     print(f"warning: {message}", file=sys.stderr)
 
 
 def fail(message: str) -> None:
-    """Say what is wrong in one line and leave with status 2."""
+    """Print a one-line error to stderr and exit with status 2."""
     print("error: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(2)
 
@@ -220,7 +220,7 @@ def _help(description: str) -> str:
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs between runs, in the user's cache folder or where JAX was told."""
+    """Cache compiled programs in JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
     import jax
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
@@ -231,7 +231,7 @@ def use_compilation_cache() -> None:
 
 
 def use_cpu_devices(count: int = 0) -> None:
-    """Make so many CPU devices, or one for each core, to shard members over."""
+    """Create `count` CPU devices to shard members over, or one per core for 0."""
     import jax
 
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
@@ -239,7 +239,7 @@ def use_cpu_devices(count: int = 0) -> None:
 
 
 def _processor() -> str:
-    """A name for what this processor can do: machines that share a home may differ in it."""
+    """Return a hash of the processor's features, as machines with a shared home may differ."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         features = next(line for line in lines if line.startswith(("flags", "Features")))
@@ -250,7 +250,7 @@ def _processor() -> str:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable]:
-    """A progress bar on the terminal: yields add(label, total) -> report(done, note, left)."""
+    """Show progress bars on stderr; yields add(label, total) -> report(done, note, left)."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -266,7 +266,7 @@ def progress() -> Iterator[Callable]:
     try:
 
         def add(label: str, total: int):
-            bars.start()  # with the first bar, so that an error before it stands alone
+            bars.start()  # not earlier, so that an early error prints without an empty bar
             task = bars.add_task(label, total=total, note="", left="")
 
             def report(done: int, note: str = "", left: float | None = None):

@@ -1,4 +1,4 @@
-"""A sweep's figures, drawn from the tables and arrays of its run folder and from nothing else."""
+"""Draw the figures of a sweep from the tables and arrays in its run folder alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROGRAM = ("head", "normalise", "batch_size")
-"""The columns that tell the members of one compiled program from those of another."""
+"""The columns that identify the compiled program of a member."""
 
 COLUMNS = {
     "runs": ("seed", "dim", "kernel_init", "spearman", "recovered", "diverged", *PROGRAM),
@@ -38,25 +38,25 @@ COLUMNS = {
         *(f"recovered_heldout_loss{end}" for end in ("", "_low", "_high")),
     ),
 }
-"""What is drawn of the tables."""
+"""The columns that the figures use, by table."""
 
 SEEDS = 6
-"""How many seeds of each dimension the figure of the members shows."""
+"""Seeds of each dimension in the figure of the members."""
 
 
 def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Path]:
-    """Draw all figures of a run: for each of its programs losses, quality, recovery and members.
+    """Draw losses, quality, recovery and members of each program of a sweep.
 
     Args:
-        folder: The run's folder.
-        out: Where the figures go; may be the same.
-        say: Told a line about what had to be left out.
+        folder: The run folder.
+        out: Folder for the figures; may be the same.
+        say: Called with a line about each figure that cannot be drawn.
 
     Returns:
-        The files written.
+        Paths of the files written.
 
     Raises:
-        InputError: the sweep is not finished, or a file of it is missing or damaged.
+        InputError: the sweep is not finished, or one of its files is missing or damaged.
     """
     about = run_folder.read_json(
         folder / run_folder.MARKER,
@@ -101,7 +101,7 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    """A table of the run."""
+    """Read a table of the run."""
     import pandas as pd
 
     with run_folder.reading(path):
@@ -109,14 +109,14 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _of_program(table: pd.DataFrame, program: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows of one compiled program."""
+    """Select the rows of one compiled program."""
     return table[np.logical_and.reduce([table[key] == program[key] for key in PROGRAM])]
 
 
 def _plot_losses(
     members: pd.DataFrame, loss: np.ndarray, best: float, base_rate: float
 ) -> Figure | None:
-    """The losses [M, E] of the recovered members by dimension; None where there are none."""
+    """Plot the losses [M, E] of the recovered members by dimension; None if there are none."""
     dims, recovered = members["dim"].to_numpy(), members["recovered"].to_numpy(bool)
     whole = members["diverged"].to_numpy() == 0
     bands = {
@@ -132,7 +132,7 @@ def _plot_losses(
 
 
 def _plot_quality(summary: pd.DataFrame, floor: float) -> Figure | None:
-    """The held-out loss of the recovered by dimension; None where none recovered."""
+    """Plot the held-out loss of the recovered members by dimension; None if there are none."""
     rows = summary[summary["recovered_heldout_loss"].notna()]
     if not len(rows):
         return None
@@ -148,7 +148,7 @@ def _plot_quality(summary: pd.DataFrame, floor: float) -> Figure | None:
 
 
 def _plot_recovery(members: pd.DataFrame) -> Figure:
-    """Who recovered, by the weight that it started from."""
+    """Plot the recovery of the members by their initial weight."""
     return plot_recovery_by_weight(
         members["kernel_init"].to_numpy(),
         members["recovered"].to_numpy(bool),
@@ -160,7 +160,7 @@ def _plot_recovery(members: pd.DataFrame) -> Figure:
 def _plot_members(
     members: pd.DataFrame, embeddings: Mapping[int, np.ndarray], rgb: np.ndarray
 ) -> Figure:
-    """The first seeds of each dimension, turned toward RGB's widest plane; failures included.
+    """Plot the first seeds of each dimension, aligned to the principal plane of RGB.
 
     Args:
         members: The rows of the program.
@@ -178,8 +178,8 @@ def _plot_members(
 
 
 def _turned(vectors: np.ndarray, plane: np.ndarray) -> np.ndarray:
-    """Item vectors [C, d] as they lie closest to the plane [C, 2]: two columns, zeros for d = 1."""
-    if not np.isfinite(vectors).all():  # beyond half precision, which ends at 65504
+    """Align item vectors [C, d] to the plane [C, 2]; the second column is zero for d = 1."""
+    if not np.isfinite(vectors).all():  # overflow of half precision, beyond 65504
         return np.full(plane.shape, np.nan)
     if vectors.shape[1] == 1:
         return np.pad(geometry.align(vectors, plane[:, :1]), ((0, 0), (0, 1)))

@@ -1,4 +1,4 @@
-"""The figures of a training on people's own pairs, drawn from the files of its run folder alone."""
+"""Draw the figures of a training on user pairs from the files in its run folder alone."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from colour_embed.viz.embedding import plot_items
 from colour_embed.viz.style import drawing, legend_above, save_figure
 
 MOST_ITEMS = 20_000
-"""Of more items only those with the most pairs are drawn."""
+"""Most items in a map. Of more, those with the greatest weight of pairs are drawn."""
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
     """Draw all figures of a run.
 
     Args:
-        folder: The run's folder.
-        out: Where the figures go; may be the same.
+        folder: The run folder.
+        out: Folder for the figures; may be the same.
 
     Returns:
-        The files written.
+        Paths of the files written.
 
     Raises:
         InputError: a file of the run is missing or damaged.
@@ -36,9 +36,9 @@ def draw(folder: Path, out: Path) -> list[Path]:
 
 
 def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
-    """Draw the items where they lie, with as many names as have room; see `draw`.
+    """Draw the map of the items, with as many names as fit; see `draw`.
 
-    Of more than three dimensions the first two principal axes are shown.
+    Embeddings of more than three dimensions are projected to their first two principal axes.
     """
     names, points = _embedding(folder)
     arrays = _item_arrays(folder, len(names))
@@ -66,7 +66,7 @@ def _embedding(folder: Path) -> tuple[list[str], np.ndarray]:
 
 
 def _item_arrays(folder: Path, count: int) -> dict[str, np.ndarray]:
-    """What items.npz holds of each item: weight, and rgb or group."""
+    """Read items.npz: weight [items], and rgb [items, 3] or group [items]."""
     path = folder / "items.npz"
     with run_folder.reading(path), path.open("rb") as file, np.load(file) as stored:
         arrays = {name: stored[name] for name in ("weight", "rgb", "group") if name in stored}
@@ -77,7 +77,7 @@ def _item_arrays(folder: Path, count: int) -> dict[str, np.ndarray]:
 
 
 def _principal(points: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Points [items, d] along their first two principal axes, and what each axis shows."""
+    """Project points [items, d] to their first two principal axes; returns them and axis labels."""
     flat = principal_axes(points, 2)
     total = ((points - points.mean(axis=0)) ** 2).sum()
     shares = (flat**2).sum(axis=0) / total if total else np.zeros(2)
@@ -99,11 +99,11 @@ def _draw_losses(folder: Path, out: Path) -> list[Path]:
     with run_folder.reading(folder / "metrics.json"):
         best, best_step = metrics["best_restart"], metrics["best_step"]
         base_rate = metrics["quality"]["training"]["base_rate_loss"]
-    looks = {"loss": ("black", "-", "training"), "heldout_loss": ("#0072B2", "--", "held-out")}
+    styles = {"loss": ("black", "-", "training"), "heldout_loss": ("#0072B2", "--", "held-out")}
     handles = {}
     with drawing(None, height=2.3) as axes:
         for restart, rows in sorted(losses.groupby("restart"), key=lambda pair: pair[0] == best):
-            for column, (colour, dash, label) in looks.items():
+            for column, (colour, dash, label) in styles.items():
                 values = rows[column].to_numpy()
                 values = np.where(np.isfinite(values), values, np.nan)
                 if np.isnan(values).all():
@@ -124,7 +124,7 @@ def _draw_losses(folder: Path, out: Path) -> list[Path]:
         handles[f"best of {count}: step {best_step:,}"] = axes.axvline(
             best_step, color="0.4", linewidth=0.8, linestyle=":"
         )
-        handles[f"guessing: {base_rate:.4f}"] = axes.axhline(
+        handles[f"base-rate loss: {base_rate:.4f}"] = axes.axhline(
             base_rate, color="0.6", linewidth=0.7, linestyle="-", zorder=1
         )
         axes.set(xlabel="step", ylabel="loss (nats per pair)")
@@ -134,7 +134,7 @@ def _draw_losses(folder: Path, out: Path) -> list[Path]:
 
 
 def _draw_calibration(folder: Path, out: Path) -> list[Path]:
-    """Draw whether the probabilities are right, bin by bin; see `draw`."""
+    """Draw the calibration of the probabilities by bin; see `draw`."""
     path = folder / "metrics.json"
     calibration = run_folder.read_json(path, ("calibration",))["calibration"]
     with run_folder.reading(path):

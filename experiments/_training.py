@@ -1,7 +1,7 @@
-"""One training on people's own pairs, from a checked table to a run folder; `train` and examples.
+"""Train on user pairs and write the run folder; shared by `train` and the examples.
 
-What a run folder holds beside config.json, env.json and metrics.json: embedding.csv and the other
-exports; items.npz, losses.csv and snapshots.npz, which figures and videos are drawn from.
+A run folder holds config.json, env.json and metrics.json; embedding.csv and the other exports; and
+items.npz, losses.csv and snapshots.npz, from which figures and videos are drawn.
 """
 
 from __future__ import annotations
@@ -39,30 +39,31 @@ from experiments import _cli, _train_figures
 if TYPE_CHECKING:
     import pandas as pd
 
-_LISTED = 100  # names of untied items in metrics.json
+_LISTED = 100  # most names of isolated or weakly tied items in metrics.json
 _NEIGHBOURS = 5
-_SHOWN_ITEMS = 5  # whose neighbours are told where none are asked for
-_SNAPSHOT_BYTES = 2_800_000  # together with the losses under 3 MB
+_SHOWN_ITEMS = 5  # items whose neighbours are reported by default
+_SNAPSHOT_BYTES = 2_800_000  # under 3 MB together with the losses
 _STEP_BYTES, _PAIR_BYTES = 4, 96
 _GREY = 0.25
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of a training, beside its data.
+    """The settings of a training, apart from its data.
 
     Attributes:
-        config: Of the training.
+        config: Configuration of the model and its training.
         restarts: See `fit_pairs`.
         max_steps: See `Stopping`.
-        held_out: The share of distinct pairs to measure by; None holds out a tenth of many.
-        positives_only: Whether dissimilar pairs are to be drawn.
-        negatives: How many, for each distinct similar pair.
-        exports: Formats, as `exports.FORMATS` names them, beside CSV.
-        report_items: Names whose neighbours are told; those with the most pairs where empty.
-        animate: Whether a video is made.
-        page: Whether a page is made.
-        snapshots: Whether snapshots are kept.
+        held_out: Share of the distinct pairs to hold out. None: a tenth, if there are at least
+            `sampling.HELD_OUT_FROM` pairs.
+        positives_only: Whether to sample dissimilar pairs.
+        negatives: Dissimilar pairs to sample for each distinct similar pair.
+        exports: Formats in addition to CSV, keys of `exports.FORMATS`.
+        report_items: Items whose neighbours are reported; those with the most pairs if empty.
+        animate: Whether to write a video.
+        page: Whether to write an interactive page.
+        snapshots: Whether to save snapshots.
     """
 
     config: Config
@@ -92,24 +93,24 @@ class Plan:
             raise InputError(
                 f"animate shows dim 2 or 3, and dim is {self.config.dim}: leave it out"
             )
-        make_optimizer(self.config, self.config.hyperparams())  # an unknown one is told here
+        make_optimizer(self.config, self.config.hyperparams())  # rejects an unknown name
 
 
 class Looks(NamedTuple):
-    """How items are drawn: rgb [items, 3] in 0..1, or groups [items], or neither."""
+    """The colours of the items: rgb [items, 3] in 0..1, or groups [items], or neither."""
 
     rgb: np.ndarray | None
     groups: list[str] | None
 
 
 class Parts(NamedTuple):
-    """The pairs that are trained on and those that are held out, drawn negatives in both.
+    """The training pairs and the held-out pairs, both with sampled negatives.
 
     Attributes:
-        training: To train on.
-        held_out: To measure by, or None.
-        given: bool, which of the training pairs were not drawn.
-        drawn: How many dissimilar pairs were drawn in all.
+        training: The training pairs.
+        held_out: The held-out pairs, or None.
+        given: bool [training pairs], False for sampled negatives.
+        drawn: Number of sampled negatives in total.
     """
 
     training: Pairs
@@ -128,23 +129,23 @@ def run(
     max_bytes: float = np.inf,
     draw: Callable[[Path, Path], Any] = _train_figures.draw,
 ) -> dict[str, Any]:
-    """Train, measure, and write the run folder.
+    """Train, evaluate, and write the run folder.
 
     Args:
-        folder: To write into; it need not hold anything.
-        plan: What is asked for.
+        folder: Folder to write into.
+        plan: The settings of the training.
         table: The checked pairs.
         about: Further entries of config.json, such as the names of the files.
-        add: As `_cli.progress` yields it.
-        max_bytes: What training may take.
+        add: Adds a progress bar, as `_cli.progress` yields it.
+        max_bytes: Memory bound of the training.
         draw: Called with the folder to read from and the folder to draw into.
 
     Returns:
-        What metrics.json holds.
+        The entries of metrics.json.
 
     Raises:
-        InputError: plan and table do not go together.
-        KeyboardInterrupt: Ctrl-C came before the first look at the loss.
+        InputError: plan and table do not fit together.
+        KeyboardInterrupt: Ctrl-C came before the first evaluation.
     """
     import jax
 
@@ -167,7 +168,7 @@ def run(
         if fit.stopped == "interrupted":
             raise KeyboardInterrupt
         raise InputError(
-            "every restart became NaN or infinite before its first result: give a smaller "
+            "every restart became NaN or infinite before its first evaluation: give a smaller "
             "--learning_rate"
         )
     trained = time.perf_counter() - began
@@ -190,7 +191,7 @@ def run(
 
 
 def _plan_entries(plan: Plan) -> dict[str, Any]:
-    """The plan as config.json holds it; without what of the config plays no part here."""
+    """Return the plan as entries of config.json, without the unused fields of its config."""
     config = dataclasses.asdict(plan.config)
     for name in ("epochs", "label_constant"):
         config.pop(name)
@@ -203,10 +204,10 @@ def _plan_entries(plan: Plan) -> dict[str, Any]:
 
 
 def check(plan: Plan, table: PairTable, looks: Looks, max_bytes: float) -> None:
-    """Refuse what the plan asks of a table that cannot give it.
+    """Check the plan against the table.
 
     Raises:
-        InputError: in one line, what and how to mend it.
+        InputError: they do not fit together; the message names the setting and a hint.
     """
     items = len(table.items)
     if plan.config.dim > items:
@@ -232,11 +233,11 @@ def check(plan: Plan, table: PairTable, looks: Looks, max_bytes: float) -> None:
 
 
 def training_bytes(plan: Plan, items: int, pairs: int) -> int:
-    """About how many bytes a training takes, beside the table of its pairs.
+    """Estimate the memory of a training in bytes, without the table of its pairs.
 
-    Of each restart there are the parameters and two means of their gradient, once as they train,
-    once at their best, and once more while the one becomes the other; beside them gradients and
-    updates of one, and each pair a few times over.
+    Each restart holds its parameters and two moments of their gradient three times: current, best,
+    and during the copy from one to the other. Gradients and updates of one restart, and several
+    copies of each pair, are added.
     """
     params = _STEP_BYTES * (items * plan.config.dim + 2)
     drawn = plan.negatives if plan.positives_only else 0
@@ -244,10 +245,10 @@ def training_bytes(plan: Plan, items: int, pairs: int) -> int:
 
 
 def split(plan: Plan, table: PairTable) -> Parts:
-    """Draw dissimilar pairs where they are asked for, and then hold pairs out.
+    """Sample dissimilar pairs if `positives_only`, then split off the held-out pairs.
 
     Raises:
-        InputError: there are not enough pairs to draw, or one side of the split is empty.
+        InputError: there are too few pairs to sample, or one side of the split is empty.
     """
     index, label, weight, seed = table.index, table.label, table.weight, plan.config.seed
     drawn = 0
@@ -279,9 +280,10 @@ def split(plan: Plan, table: PairTable) -> Parts:
 
 
 def item_looks(extra: pd.DataFrame | None) -> tuple[Looks, list[str]]:
-    """The colours or groups that further columns of the items give them, and what was odd.
+    """Read colours or groups from the further columns of the items; returns them and warnings.
 
-    Columns r, g and b hold numbers from 0 to 255, or hex six digits; else a column group is used.
+    Colours are the columns r, g and b with numbers from 0 to 255, or hex with six digits. Without
+    them the column group is used.
     """
     if extra is None:
         return Looks(None, None), []
@@ -299,8 +301,8 @@ def item_looks(extra: pd.DataFrame | None) -> tuple[Looks, list[str]]:
     odd = []
     if "hex" in columns or {"r", "g", "b"} <= columns.keys():
         odd = [
-            "the items' colours are not used: hex wants six digits in every row, and r, g, b "
-            "numbers from 0 to 255"
+            "the items' colours are not used: give hex with six digits in every row, or r, g, b "
+            "with numbers from 0 to 255"
         ]
     if "group" not in columns:
         return Looks(None, None), odd
@@ -310,7 +312,7 @@ def item_looks(extra: pd.DataFrame | None) -> tuple[Looks, list[str]]:
 
 
 def table_hash(table: PairTable) -> str:
-    """16 hex digits of SHA-256 over items, pairs, labels and weights; equal on every machine."""
+    """Hash items, pairs, labels and weights: 16 hex digits of SHA-256, equal on every machine."""
     digest = hashlib.sha256(json.dumps(table.items).encode())
     for values, kind in ((table.index, "<i4"), (table.label, "<f4"), (table.weight, "<f4")):
         digest.update(np.ascontiguousarray(values, kind).tobytes())
@@ -318,11 +320,11 @@ def table_hash(table: PairTable) -> str:
 
 
 # --------------------------------------------------------------------------------------------------
-# What it came to
+# Evaluation
 
 
 def measure(plan: Plan, table: PairTable, parts: Parts, fit: PairFit) -> dict[str, Any]:
-    """What metrics.json holds, but for the warnings."""
+    """Return the entries of metrics.json, except for the warnings."""
     config, names = plan.config, table.items
 
     def judged(pairs: Pairs):
@@ -388,7 +390,7 @@ _BINS = ("predicted", "share", "low", "high", "count", "weight")
 
 
 def _entries(quality: scores.Quality) -> dict[str, Any]:
-    """A quality as metrics.json holds it: each measure with its interval."""
+    """Flatten a quality to entries of metrics.json, each measure with its interval."""
     entries = {}
     for name, value in vars(quality).items():
         if isinstance(value, scores.Measure):
@@ -413,12 +415,12 @@ def _worst(names, logits, pairs) -> list[dict[str, Any]]:
 
 
 def _item_weights(table: PairTable) -> np.ndarray:
-    """float64 [items], the weight of all pairs that name each item."""
+    """Return the total weight of each item's pairs, float64 [items]."""
     return sum(np.bincount(table.index[:, side], table.weight, len(table.items)) for side in (0, 1))
 
 
 def _neighbours(plan: Plan, table: PairTable, fit: PairFit) -> list[dict[str, Any]]:
-    """The nearest items of those asked for, or else of those with the most pairs."""
+    """Return the nearest items of the report items, by default those with the most pairs."""
     if plan.report_items:
         place_of = {name: place for place, name in enumerate(table.items)}
         places = np.array([place_of[name] for name in plan.report_items])
@@ -439,13 +441,13 @@ def _neighbours(plan: Plan, table: PairTable, fit: PairFit) -> list[dict[str, An
 
 
 def _fit_warnings(plan: Plan, fit: PairFit, metrics: dict[str, Any]) -> list[str]:
-    """What the user should know of how the training went."""
+    """Return warnings on the training."""
     warnings = []
     if (plan.animate or plan.page) and not len(_kept_snapshots(fit)):
         warnings.append("too many items for snapshots: there is no video and no page")
     if fit.stopped == "steps":
         warnings.append(
-            f"stopped at --max_steps={plan.max_steps}, before the loss stood still: more may help"
+            f"stopped at --max_steps={plan.max_steps}, before the loss converged: more may help"
         )
     if fit.trapped:
         warnings.append(
@@ -455,8 +457,8 @@ def _fit_warnings(plan: Plan, fit: PairFit, metrics: dict[str, Any]) -> list[str
     quality = metrics["quality"]["held_out"] or metrics["quality"]["training"]
     if not quality["loss"] < quality["base_rate_loss"]:
         warnings.append(
-            "the embedding tells the pairs no better than the share of similar ones does: do the "
-            "labels depend on the items?"
+            "the loss is not below the base-rate loss, that of predicting the share of similar "
+            "pairs: check that the labels depend on the items"
         )
     diverged = int(np.sum(~np.isfinite(fit.loss[-1])))
     if diverged:
@@ -472,7 +474,7 @@ def _fit_warnings(plan: Plan, fit: PairFit, metrics: dict[str, Any]) -> list[str
 
 
 def _write_arrays(folder: Path, plan: Plan, table: PairTable, fit: PairFit, looks: Looks) -> None:
-    """The embedding in its formats, and what figures are drawn from."""
+    """Write the embedding in its formats, and the arrays that figures are drawn from."""
     for form in dict.fromkeys(("csv", *plan.exports)):
         suffixes = exports.FORMATS[form].suffixes
         path = folder / (f"embedding{suffixes[0]}" if suffixes else form)
@@ -502,7 +504,7 @@ def _write_arrays(folder: Path, plan: Plan, table: PairTable, fit: PairFit, look
 
 
 def _labels(extra: pd.DataFrame | None) -> dict[str, list[Any]] | None:
-    """Further columns for the projector, which has a column of its own for the names."""
+    """Return the further columns of the items for the projector, without the names."""
     if extra is None:
         return None
     return {
@@ -513,10 +515,10 @@ def _labels(extra: pd.DataFrame | None) -> dict[str, list[Any]] | None:
 
 
 def _kept_snapshots(fit: PairFit) -> np.ndarray:
-    """Which snapshots up to the best moment fit into their file.
+    """Select the snapshots up to the best step that fit into the size limit of their file.
 
-    The first and the last, and between them the closer together the earlier: most of the change
-    comes early.
+    The first and the last are kept. Those between are spaced evenly in the square root of the
+    step, because most of the change is early.
     """
     if not len(fit.snapshots):
         return np.zeros(0, int)
@@ -529,13 +531,13 @@ def _kept_snapshots(fit: PairFit) -> np.ndarray:
 
 
 def _spread(fit: PairFit, count: int, every: int = 1) -> np.ndarray:
-    """The loss of the restart that was kept, float32 [count]: at each step, or at every so many.
+    """Expand the loss of the best restart to every `every`-th step, float32 [count].
 
-    All steps between two looks have the mean that the second one saw.
+    The steps between two evaluations get the mean loss of the later one.
     """
     steps = every * np.arange(1, count + 1)
-    look = np.minimum(np.searchsorted(fit.step, steps), len(fit.step) - 1)
-    return fit.loss[look, fit.best].astype(np.float32)
+    row = np.minimum(np.searchsorted(fit.step, steps), len(fit.step) - 1)
+    return fit.loss[row, fit.best].astype(np.float32)
 
 
 def _write_moving(
@@ -547,7 +549,7 @@ def _write_moving(
     per_epoch: int,
     add: Callable,
 ) -> None:
-    """The video and the page, both by epochs, as all of this project's are."""
+    """Write the video and the page, both by epoch."""
     chosen = _kept_snapshots(fit)
     if not len(chosen):
         return
@@ -574,8 +576,8 @@ def _write_moving(
             colours,
             len(table),
             [training],
-            title=f"How {len(table.items):,} items find their places",
-            about=f"Trained on {len(table):,} pairs of items. No colour was seen in training: "
-            "every item is only drawn in its own.",
+            title=f"Training of an embedding of {len(table.items):,} items",
+            about=f"Trained on {len(table):,} pairs of items. Colours are used for display only, "
+            "not in training.",
         )
         page.write_page(folder / "page.html", page.page(shown))

@@ -1,4 +1,4 @@
-"""The tutorial's figures, drawn from the arrays of its run folder and from nothing else."""
+"""Draw the tutorial's figures from the arrays in its run folder alone."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def draw(folder: Path, out: Path) -> list[Path]:
     """Draw all figures of a run.
 
     Args:
-        folder: The run's folder.
-        out: Where the figures go; may be the same.
+        folder: The run folder.
+        out: Folder for the figures; may be the same.
 
     Returns:
-        The files written.
+        Paths of the files written.
 
     Raises:
         InputError: a file of the run is missing or damaged.
@@ -31,7 +31,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
 
 
 def draw_training(folder: Path, name: str, out: Path) -> list[Path]:
-    """Draw one training, "2d" or "3d": its last embedding, and six moments; see `draw`."""
+    """Draw the final embedding and six snapshots of the training "2d" or "3d"; see `draw`."""
     colours = run_folder.read_colours(folder)
     embedding = run_folder.read_embedding(folder / f"embedding_{name}.csv", colours.names)
     flat = embedding.shape[1] == 2
@@ -41,7 +41,7 @@ def draw_training(folder: Path, name: str, out: Path) -> list[Path]:
     drawn = save_figure(axes.figure, out / stem)
     epoch, snapshots, loss = run_folder.read_snapshots(_snapshots(folder, name))
     if len(loss):
-        # Half precision ends at 65504, which a training on its way to NaN may pass.
+        # Half precision overflows at 65504, which a diverging training may exceed.
         finite = np.isfinite(snapshots).all(axis=(1, 2))
         moments = plot_moments(epoch[finite], snapshots[finite], colours.rgb, loss=loss)
         drawn += save_figure(moments, out / f"moments_{name}")
@@ -49,7 +49,7 @@ def draw_training(folder: Path, name: str, out: Path) -> list[Path]:
 
 
 def draw_losses(folder: Path, out: Path) -> list[Path]:
-    """Draw the losses of all trainings, beside the best loss and that of guessing; see `draw`."""
+    """Draw the losses of all trainings with Bayes-optimal and base-rate loss; see `draw`."""
     trainings = _trainings(folder)
     curves = {
         f"{entry['dim']}-D, seed {entry['seed']}": run_folder.read_snapshots(
@@ -66,7 +66,7 @@ def draw_losses(folder: Path, out: Path) -> list[Path]:
 
 
 def _trainings(folder: Path) -> dict[str, dict[str, Any]]:
-    """What metrics.json says of each training, as far as it is drawn."""
+    """Read from metrics.json the entries of each training that the figures use."""
     keys, path = ("dim", "seed", "best_loss", "base_rate_loss"), folder / "metrics.json"
     with run_folder.reading(path):
         entries = run_folder.read_json(path).items()

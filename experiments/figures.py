@@ -1,8 +1,7 @@
-"""All figures once more, from the arrays and tables of the runs: no training, and the same bytes.
+"""Redraw all figures from the arrays and tables of the runs, without training, to the same bytes.
 
-Every folder directly under --results that tutorial, sweep, claims, benchmark, train or examples
-wrote is redrawn, each into a folder of its name under --out. Videos and their stills are not made
-anew.
+Redraws every folder directly under --results that tutorial, sweep, claims, benchmark, train or
+examples wrote, into a folder of the same name under --out. Videos and their stills are not redrawn.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from experiments import _cli
 
 _OUT = _cli.define_out("figures")
 _RESULTS = flags.DEFINE_string(
-    "results", "results", "The folder that holds the folders of the runs."
+    "results", "results", "The folder that contains the run folders."
 )
 _ONLY = flags.DEFINE_list(
     "only", None, "Run folders to redraw, by name, separated by commas; all by default."
@@ -27,7 +26,7 @@ Say = Callable[[str], None]
 
 
 def main() -> None:
-    # Imported here, so that --help and a wrong flag answer at once.
+    # Imported here, so that --help and flag errors need no jax.
     from colour_embed import data
     from colour_embed.io import run_folder
 
@@ -55,13 +54,14 @@ def main() -> None:
 
 
 def find_runs(source: Path) -> dict[Path, str]:
-    """The run folders directly under `source` that have figures, in the order of their names.
+    """Find the run folders with figures directly under `source`, sorted by name.
 
     Returns:
         folder -> the experiment that wrote it, a key of `DRAW`.
 
     Raises:
-        InputError: `source` is no folder, or the config.json of a folder in it cannot be read.
+        InputError: `source` is not a folder, holds no run folder, or a config.json in it cannot be
+            read.
     """
     from colour_embed.io import run_folder
 
@@ -79,7 +79,7 @@ def find_runs(source: Path) -> dict[Path, str]:
 
 
 def _chosen(runs: dict[Path, str], only: list[str] | None) -> dict[Path, str]:
-    """The runs that --only names, or all."""
+    """Select the runs that --only names, or all of them."""
     names = [folder.name for folder in runs]
     for name in only or ():
         if name not in names:
@@ -91,7 +91,7 @@ def _chosen(runs: dict[Path, str], only: list[str] | None) -> dict[Path, str]:
 
 
 # --------------------------------------------------------------------------------------------------
-# (run folder, folder for its figures, say) -> the files written. Each imports what it needs.
+# (run folder, folder for its figures, say) -> paths written. Imports are local to each.
 
 
 def _tutorial(folder: Path, out: Path, say: Say) -> list[Path]:

@@ -1,7 +1,7 @@
-"""One interactive HTML file from a tutorial run or a sweep; it opens offline with a double click.
+"""Write an interactive HTML page from a tutorial run or a sweep; the file works offline.
 
-Shows the embedding over the epochs beside the true RGB cube: play and scrub, turn, search a name,
-see its neighbours in each space, choose the seed and dimension of a sweep.
+The page shows the embedding by epoch beside the RGB cube. It has playback, rotation, search by
+name, neighbours in both spaces, and a choice of seed and dimension for a sweep.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _RUN = flags.DEFINE_string(
 _OUT = flags.DEFINE_string(
     "out",
     "results/page.html",
-    "File for the page. A page that stands there is replaced; any other file is refused.",
+    "File for the page. An existing page is replaced; any other file is refused.",
 )
 _COLOURS = flags.DEFINE_string(
     "colours",
     None,
-    "A CSV file of the run's colours; by default the run says which they are.",
+    "A CSV file of the run's colours; by default those that the run folder names.",
 )
 
 
 def main() -> None:
-    # Imported here, so that --help and a wrong flag answer at once.
+    # Imported here, so that --help and flag errors need no jax.
     from colour_embed.viz import page
 
     out = Path(_OUT.value)

@@ -1,6 +1,6 @@
-"""Fill README.md from what is committed under results/, so that no number is typed.
+"""Fill the generated sections of README.md from the committed results.
 
-Writes results/README.md too, which shows what the claims came to.
+Also writes results/README.md, a page of the claims and their verdicts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def filled(text: str) -> str:
-    """The README's text with the part between each pair of marks made anew."""
+    """Replace the text between each pair of marks in the README."""
     for name, make in SECTIONS.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
@@ -55,14 +55,14 @@ def _tutorial() -> str:
         for text, key, form in (
             ("training loss, nats per pair", "loss", "{:.4f}"),
             ("Bayes-optimal loss of these labels", "best_loss", "{:.4f}"),
-            ("Spearman of distances against RGB", "spearman", "{:.3f}"),
+            ("Spearman of distances with RGB", "spearman", "{:.3f}"),
             ("Procrustes disparity to RGB", "procrustes", "{:.3f}"),
         )
     ]
     table = _table(["", *(f"{entry['dim']}-D" for entry in entries)], rows)
     seconds = environment["seconds"]["whole"]
     return (
-        f"{table}\n\nThe whole run, pictures included, took {seconds:.0f} s on "
+        f"{table}\n\nThe whole run, figures and animations included, takes {seconds:.0f} s on "
         f"{environment['cores']} cores (jax {environment['packages']['jax']}, "
         f"{environment['device']})."
     )
@@ -75,8 +75,8 @@ def _benchmark() -> str:
     training, whole = measured["training"], measured["tutorial"]
     names = {
         "ours_warm": "colour_embed, compiled",
-        "ours_cold": "colour_embed, new process, nothing compiled",
-        "limit": "the loop by hand in C, one core",
+        "ours_cold": "colour_embed, new process, empty compilation cache",
+        "limit": "baseline: a loop in C, one core",
         "plain_jax": "plain JAX, `jax.random.permutation`",
         "keras_jax": "Keras 3 on JAX",
         "keras_tf": "Keras 3 on TensorFlow",
@@ -90,29 +90,29 @@ def _benchmark() -> str:
     table = _table(["500 epochs of 100,000 pairs", *(d.replace("d", "-D") for d in training)], rows)
     sweep, members = measured["sweep"], measured["details"]["sweep"]["separate_order"]["members"]
     sweeps = (
-        f"Sweeps of {members} members in two dimensions, on all cores: "
-        f"{seconds(sweep['shared_order'])} per run where the members share the order of the pairs, "
-        f"{seconds(sweep['separate_order'])} in orders of their own, {seconds(sweep['limit'])} for "
-        "the loop in C on all cores."
+        f"Sweeps of {members} members in two dimensions on all cores take "
+        f"{seconds(sweep['shared_order'])} per member with a shared order of the pairs, and "
+        f"{seconds(sweep['separate_order'])} with separate orders; the loop in C takes "
+        f"{seconds(sweep['limit'])}."
     )
     animation = measured.get("animation")
     frames = (
         ""
         if not animation
         else " An animation of "
-        f"{measured['details']['animation']['2d']['whole']['frames']} frames, drawn and encoded: "
-        f"{seconds(animation['2d']['whole'])} in 2-D and {seconds(animation['3d']['whole'])} in "
-        f"3-D, where matplotlib takes {seconds(animation['2d']['whole_peer'])} and "
+        f"{measured['details']['animation']['2d']['whole']['frames']} frames, drawn and encoded, "
+        f"takes {seconds(animation['2d']['whole'])} in 2-D and {seconds(animation['3d']['whole'])} "
+        f"in 3-D; matplotlib takes {seconds(animation['2d']['whole_peer'])} and "
         f"{seconds(animation['3d']['whole_peer'])}."
     )
     return (
-        f"{table}\n\nThe whole tutorial from a cold start, pictures included: "
-        f"{seconds(whole['ours'])}, where the tutorial's own script (Keras on TensorFlow) takes "
-        f"{seconds(whole['script'])}. {sweeps}{frames} Medians of runs of "
-        "`python -m experiments.benchmark`; the machine, the ranges, what was scaled, where a "
-        "step's time goes and how all grows with size stand in "
-        "[results/benchmark](results/benchmark/benchmark.md), and an ablation of what makes it "
-        "fast in [levers.md](results/benchmark/levers.md)."
+        f"{table}\n\nThe whole tutorial from a cold start, figures and animations included, takes "
+        f"{seconds(whole['ours'])}; the tutorial's own script (Keras on TensorFlow) takes "
+        f"{seconds(whole['script'])}. {sweeps}{frames} All times are medians of "
+        "`python -m experiments.benchmark`. "
+        "[results/benchmark](results/benchmark/benchmark.md) has the machine, the ranges, the "
+        "scaled entries and the growth with size. [levers.md](results/benchmark/levers.md) is an "
+        "ablation of the optimisations."
     )
 
 
@@ -149,7 +149,7 @@ def _sweep() -> str:
     )
     return (
         f"{table}\n\nInterquartile means over recovered members with 95 % intervals. Bold: the "
-        "dimension that held-out loss selects. Excess KL: divergence from the known probabilities. "
+        "dimension that held-out loss selects. Excess KL: divergence from the true probabilities. "
         f"{members} trainings of {epochs} epochs in {environment['seconds']['whole']:.0f} s on "
         f"{environment['cores']} cores."
     )
@@ -171,13 +171,13 @@ def _claims() -> str:
 
 
 def results_page() -> str:
-    """The text of results/README.md: what the claims came to, and what else is there."""
+    """Return the text of results/README.md: the claims, their verdicts, and the other folders."""
     claims = _read("claims/claims.json") or []
     lines = [
         "# Results",
         "",
-        "Made by `python -m experiments.readme` from what the experiments wrote here. The method, "
-        "the rule and the evidence of each claim stand in the [report](claims/report.md).",
+        "Generated by `python -m experiments.readme` from the results in this folder. The "
+        "[report](claims/report.md) has the method, the rule and the evidence of each claim.",
         "",
         _table(
             ["", "claim", "verdict"],
@@ -198,7 +198,7 @@ def results_page() -> str:
             "",
             f"![{claim['claim']}](claims/{claim['figure']})",
         ]
-    lines += ["", "## What else is here", ""]
+    lines += ["", "## Other results", ""]
     lines += [
         f"- [{name}]({name}): {text}"
         for name, text in OTHERS.items()
@@ -211,11 +211,11 @@ OTHERS = {
     "tutorial": "the tutorial's two trainings, its figures and animations",
     "sweep": "32 seeds in one to six dimensions, with two heads",
     "grid": "a video of seeds side by side",
-    "benchmark": "how long it takes, here and elsewhere",
-    "large": "how long 100,000 items and 10,000,000 pairs take, and how much memory",
-    "examples": "three examples of items and pairs that are no colours",
+    "benchmark": "training, sweep and animation times, of this library and of others",
+    "large": "time and memory for 100,000 items and 10,000,000 pairs",
+    "examples": "three examples on other data than colours",
 }
-"""The other folders under results/, for its page."""
+"""The other folders under results/, and their descriptions."""
 
 SECTIONS = {
     "tutorial": _tutorial,

@@ -1,4 +1,4 @@
-"""A grid of trainings over seeds and dimensions as one program: how often do they work, how well?
+"""Train a grid of seeds and dimensions as one compiled program, and evaluate every member.
 
 Writes runs.csv (a row per member), summary.csv (a row per dimension), curves.npz, embeddings.npz,
 and figures of the losses, the quality by dimension, the recovery by initial weight, and the
@@ -58,8 +58,8 @@ _CONFIG = _cli.config_flags("seed", "dim", "head", "label_constant")
 _SNAPSHOTS = flags.DEFINE_integer(
     "snapshots",
     0,
-    "Of how many members to keep snapshots, from the first on (dim by dim, and seed by seed); of "
-    "several processes, only of those of process 0.",
+    "Number of members that keep snapshots, from the first on (by dim, then by seed). With several "
+    "processes, only members of process 0 do.",
 )
 _ANIMATE = flags.DEFINE_bool(
     "animate",
@@ -71,7 +71,7 @@ _DEVICES = flags.DEFINE_integer(
     "devices", 0, "CPU devices to shard the members over; 0: one for each core."
 )
 _RESUME = flags.DEFINE_bool(
-    "resume", False, "Go on from the last checkpoint; without one, start over."
+    "resume", False, "Resume from the last checkpoint, or start over without one."
 )
 _FORCE = flags.DEFINE_bool(
     "force", False, "Resume even where config, data, versions or code have changed."
@@ -89,7 +89,7 @@ _PROCESS = flags.DEFINE_integer("process", None, "Which of them this one is, fro
 
 
 class Grid(NamedTuple):
-    """What is trained on, and the axes that all programs share."""
+    """The data, and the axes that all programs share."""
 
     colours: Colours
     pairs: Pairs
@@ -99,7 +99,7 @@ class Grid(NamedTuple):
     part: tuple[int, int]
 
     def snapshots(self) -> int:
-        """Members of this process that keep snapshots: of those of process 0 alone."""
+        """Count this process's members that keep snapshots; none outside process 0."""
         count = len(self.seeds) * len(self.dims) * math.prod(map(len, self.axes.values()))
         return min(_SNAPSHOTS.value, count // self.part[1]) if self.part[0] == 0 else 0
 
@@ -169,7 +169,7 @@ def main() -> None:
                 _animate(folder, grid.colours, found)
             seconds["whole"] = time.perf_counter() - began
             run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
-    _tell(out, summary, seconds, len(runs))
+    _print_summary(out, summary, seconds, len(runs))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def _axes_and_programs() -> tuple[dict[str, list[float]], dict[str, Config]]:
-    """The axes that one program sweeps, and the configs that need a program each, by name."""
+    """Return the axes within a program, and the config of each compiled program by name."""
     axes, static = {}, {"head": _HEADS.value}
     for text in _SWEEP.value:
         name, _, values = text.partition("=")
@@ -201,7 +201,7 @@ def _axes_and_programs() -> tuple[dict[str, list[float]], dict[str, Config]]:
 
 
 def _static_value(name: str, text: str) -> Any:
-    """A value of a static field that is swept."""
+    """Parse a value of a swept static field."""
     known = {"true": True, "false": False}
     if name == "normalise":
         if text not in known:
@@ -211,7 +211,7 @@ def _static_value(name: str, text: str) -> Any:
 
 
 def _start_jax() -> tuple[int, int]:
-    """Set up devices and processes; returns which process this is and of how many."""
+    """Set up devices and processes; returns the index and the number of processes."""
     import jax
 
     _cli.use_compilation_cache()
@@ -229,7 +229,7 @@ def _start_jax() -> tuple[int, int]:
 
 
 def _plan(config: Config, grid: Grid) -> MemoryPlan:
-    """How the members of one program are cut to fit; checks all of them before any work."""
+    """Plan the member batches of one program; checks the configs of all members."""
     import jax
 
     from colour_embed import sweeps
@@ -257,10 +257,10 @@ def _plan(config: Config, grid: Grid) -> MemoryPlan:
 
 
 def _open(work: Path, current: dict[str, Any]) -> list[Path]:
-    """Make the folder of checkpoints ready: checked to be this run's, or emptied.
+    """Prepare the folder of checkpoints: check that it belongs to this run, or empty it.
 
     Returns:
-        Folders of other processes of this run, whose finished members can be taken over.
+        Folders of other processes of this run, whose finished members are reused.
     """
     from colour_embed.engine import checkpoint
     from colour_embed.io import run_folder
@@ -270,7 +270,7 @@ def _open(work: Path, current: dict[str, Any]) -> list[Path]:
         saved = json.loads(path.read_text(encoding="utf-8"))
         checkpoint.check_same(saved, current, _FORCE.value)
         if checkpoint.compare(saved, current):
-            _cli.warn("resuming what differs: " + "; ".join(checkpoint.compare(saved, current)))
+            _cli.warn("resuming with differences: " + "; ".join(checkpoint.compare(saved, current)))
     else:
         for remains in work.iterdir():
             if remains.is_dir():
@@ -284,7 +284,7 @@ def _open(work: Path, current: dict[str, Any]) -> list[Path]:
 
 
 def _belongs(folder: Path, current: dict[str, Any]) -> bool:
-    """Whether a process's folder is of a run that does not differ from this one."""
+    """Whether a process's folder has the fingerprint of this run."""
     from colour_embed.engine import checkpoint
 
     saved = json.loads((folder / _FINGERPRINT).read_text(encoding="utf-8"))
@@ -300,7 +300,7 @@ def _train(
     name: str,
     add: Callable,
 ) -> SweepResult:
-    """Train one program's members that fall to this process; finished ones are taken over."""
+    """Train this process's members of one program; finished members are reused."""
     import jax
 
     from colour_embed import sweeps
@@ -316,7 +316,7 @@ def _train(
 
     def show(event) -> None:
         nonlocal bar
-        bar = bar or add(name, event.total)  # no bar for what is refused at once
+        bar = bar or add(name, event.total)  # no bar if the sweep is refused
         runs = "" if event.rate is None else f", {event.rate / max(config.epochs, 1):.2f} runs/s"
         _cli.tell(event, bar, f"{event.members_done}/{event.members} members{runs}")
 
@@ -325,7 +325,7 @@ def _train(
 
 
 def _sweep(config: Config, grid: Grid, checkpoints: Any, **arguments: Any) -> SweepResult:
-    """The members of one program, as far as they are not in the checkpoints already."""
+    """Train the members of one program that are not in the checkpoints yet."""
     from colour_embed import sweeps
 
     return sweeps.sweep(
@@ -348,15 +348,15 @@ def _sweep(config: Config, grid: Grid, checkpoints: Any, **arguments: Any) -> Sw
 def _gathered(
     out: Path, current: dict[str, Any], programs: dict[str, Config], grid: Grid
 ) -> dict[str, SweepResult]:
-    """The members of all processes, when all are done."""
+    """Wait for all processes, and collect their members."""
     from colour_embed.engine.checkpoint import Checkpoints
 
     work = [out / "checkpoint" / f"process-{process}" for process in range(grid.part[1])]
-    expected, told = {"fingerprint": current, "processes": grid.part[1]}, None
+    expected, printed = {"fingerprint": current, "processes": grid.part[1]}, None
     while missing := [folder.name for folder in work if not _is_done(folder, expected)]:
-        if missing != told:
+        if missing != printed:
             print(f"waiting for {', '.join(missing)}")
-            told = missing
+            printed = missing
         time.sleep(0.2)
     return {
         name: _sweep(
@@ -378,7 +378,7 @@ def _is_done(folder: Path, expected: dict[str, Any]) -> bool:
 
 
 def _tables(found: dict[str, SweepResult], grid: Grid) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of all members, and the summary."""
+    """Return the table of all members, and the summary."""
     import numpy as np
     import pandas as pd
 
@@ -414,7 +414,7 @@ def _own_pairs(training_pairs: Callable, grid: Grid, member: Config) -> Any:
 
 
 def _animate(folder: Path, colours: Colours, found: dict[str, SweepResult]) -> None:
-    """A video of each program's members that keep snapshots."""
+    """Write a video of the members with snapshots of each program."""
     from colour_embed import animation
 
     for name, result in found.items():
@@ -422,8 +422,10 @@ def _animate(folder: Path, colours: Colours, found: dict[str, SweepResult]) -> N
         animation.animate_grid(result, colours.rgb, folder / f"grid{suffix}.mp4")
 
 
-def _tell(out: Path, summary: pd.DataFrame, seconds: dict[str, float], members: int) -> None:
-    """The summary on the terminal."""
+def _print_summary(
+    out: Path, summary: pd.DataFrame, seconds: dict[str, float], members: int
+) -> None:
+    """Print the summary."""
     from rich.console import Console
     from rich.table import Table
 
@@ -444,10 +446,10 @@ def _tell(out: Path, summary: pd.DataFrame, seconds: dict[str, float], members: 
         )
     Console(width=120).print(table)
     print(
-        "Of the recovered members: interquartile means with 95 % intervals. *: the dimension that "
-        "held-out loss selects.\n"
+        "Interquartile means over the recovered members, with 95 % intervals. *: the dimension "
+        "that held-out loss selects.\n"
         f"{members} runs in {seconds['whole']:.1f} s, {seconds['whole'] / members:.3f} s each, "
-        f"compilation and measures included; results in {out}"
+        f"compilation and evaluation included; results in {out}"
     )
 
 

@@ -1,7 +1,7 @@
-"""The whole tutorial: train a 2-D and a 3-D embedding of 646 colours, and draw what they learned.
+"""Run the tutorial: train a 2-D and a 3-D embedding of 646 colours, and draw the results.
 
 Writes metrics.json, embedding_2d.csv and embedding_3d.csv, the tutorial's figure (main), the 3-D
-figure, the loss curves, six moments of each training, and the animations embed_2d.mp4 and
+figure, the loss curves, six snapshots of each training, and the animations embed_2d.mp4 and
 embed_3d.mp4.
 """
 
@@ -20,16 +20,16 @@ from experiments import _cli
 _OUT = _cli.define_out("tutorial")
 _cli.colour_flags()
 _SEED_2D = flags.DEFINE_integer(
-    "seed_2d", 0, "Seed of the 2-D training. The tutorial's 7 starts here in the sign trap."
+    "seed_2d", 0, "Seed of the 2-D training. The tutorial's 7 leads to the sign trap here."
 )
 _SEED_3D = flags.DEFINE_integer(
-    "seed_3d", 0, "Seed of the 3-D training. The tutorial's 1 starts here in the sign trap."
+    "seed_3d", 0, "Seed of the 3-D training. The tutorial's 1 leads to the sign trap here."
 )
 _CONFIG = _cli.config_flags("seed", "dim", "label_constant")
 
 
 def main() -> None:
-    # Imported here, so that --help and a wrong flag answer at once.
+    # Imported here, so that --help and flag errors need no jax.
     import jax
 
     from colour_embed import data, train
@@ -44,7 +44,7 @@ def main() -> None:
         f"{dim}d": Config(seed=seed, dim=dim, **_CONFIG())
         for dim, seed in ((2, _SEED_2D.value), (3, _SEED_3D.value))
     }
-    make_optimizer(configs["2d"], configs["2d"].hyperparams())  # an unknown one is told at once
+    make_optimizer(configs["2d"], configs["2d"].hyperparams())  # rejects an unknown name
     colours, pairs = _cli.load_colour_pairs()
     probability = truth.probability_similar(truth.pair_distance(colours, pairs.index))
     losses = {
@@ -63,7 +63,7 @@ def main() -> None:
         run_folder.write_json(folder / run_folder.MARKER, {"experiment": "tutorial", **about})
         if flags.FLAGS.colours not in data.BUILT_IN:
             run_folder.write_colours(folder, colours)
-        # The pictures of one training are drawn while the next one trains.
+        # The figures of one training are drawn while the next one trains.
         with _cli.progress() as add, ThreadPoolExecutor(1) as drawing:
             pictures = []
             try:
@@ -87,7 +87,7 @@ def main() -> None:
                     picture.result()
             except KeyboardInterrupt:
                 drawing.shutdown(cancel_futures=True)
-                for name, fit in fits.items():  # it may have struck while one was written
+                for name, fit in fits.items():  # the interrupt may have cut a file short
                     _write(folder, name, fit, colours)
             metrics = {name: _measure(fit, colours, losses) for name, fit in fits.items()}
         run_folder.write_json(folder / "metrics.json", metrics)
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def _measure(fit: Any, colours: Any, losses: dict[str, float]) -> dict[str, Any]:
-    """One entry of metrics.json."""
+    """Return one entry of metrics.json."""
     from colour_embed.evaluate.geometry import recovery
 
     return {
@@ -116,7 +116,7 @@ def _measure(fit: Any, colours: Any, losses: dict[str, float]) -> dict[str, Any]
 
 
 def _write(folder: Path, name: str, fit: Any, colours: Any) -> None:
-    """The arrays of one training."""
+    """Write the arrays of one training."""
     from colour_embed.io import run_folder
 
     run_folder.write_embedding(folder / f"embedding_{name}.csv", colours.names, fit.embedding)
@@ -125,14 +125,14 @@ def _write(folder: Path, name: str, fit: Any, colours: Any) -> None:
 
 
 def _draw(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
-    """The figures of one training, from what `_write` wrote, and its animation."""
+    """Draw the figures of one training from the files of `_write`, and its animation."""
     from colour_embed import animation
     from experiments import _tutorial_figures
 
     _tutorial_figures.draw_training(folder, name, folder)
     if len(fit.loss) == 0:
         return
-    shown = fit.epoch > 0  # the tutorial's frames begin after the first epoch
+    shown = fit.epoch > 0  # the tutorial's first frame is after epoch 1
     bar = add(f"animate {name}", int(shown.sum()))
     animation.animate(
         fit.epoch[shown],
@@ -145,7 +145,7 @@ def _draw(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
 
 
 def _tell(out: Path, fits: dict[str, Any], metrics: dict[str, Any]) -> None:
-    """The report on the terminal; leaves with status 1 where a training did not end well."""
+    """Print the report; raises `Unfinished` if a training did not run to its end."""
     from rich.console import Console
     from rich.table import Table
 
@@ -165,20 +165,20 @@ def _tell(out: Path, fits: dict[str, Any], metrics: dict[str, Any]) -> None:
     for name, fit in fits.items():
         if fit.status == "diverged":
             _cli.warn(
-                f"{name}: a parameter became NaN or infinite in epoch {fit.diverged_epoch}; what "
-                "stands here is the state before it. Try a smaller --learning_rate."
+                f"{name}: a parameter became NaN or infinite in epoch {fit.diverged_epoch}; the "
+                "results are those of the epoch before. Give a smaller --learning_rate."
             )
         elif fit.trapped:
             _cli.warn(
                 f"{name}: sign trap. The weight of the head is {fit.kernel:+.2f}, so similar "
-                "colours are pushed apart and the map says nothing about colour. Give another "
-                f"--seed_{name}, or --head=negative, which cannot fall into it."
+                "colours are pushed apart and the embedding does not recover colour. Give another "
+                f"--seed_{name}, or --head=negative, whose weight cannot become positive."
             )
         elif not metrics[name]["recovered"]:
-            _cli.warn(f"{name}: not recovered yet; train for more --epochs.")
+            _cli.warn(f"{name}: the embedding does not recover colour yet; give more --epochs.")
     print(f"results in {out}")
     if len(fits) < 2 or any(fit.status != "done" for fit in fits.values()):
-        raise _cli.Unfinished("the run did not finish; what was done is saved")
+        raise _cli.Unfinished("the run did not finish; the results so far are saved")
 
 
 if __name__ == "__main__":

@@ -105,8 +105,8 @@ def ordered_pairs(
 ) -> DevicePairs | PackedPairs:
     """Return the pairs of an epoch, [steps, batch_size], in the order of `epoch_order`.
 
-    All pairs are gathered before the first step, behind an optimization barrier. With the gather
-    fused into a step, XLA splits the step over the cores, and its overhead exceeds the step's time.
+    All pairs are gathered before the first step, behind an optimization barrier. XLA splits a step
+    that gathers from many pairs over the cores, which takes longer than the step itself.
     """
     order = epoch_order(order_key, pairs.count, batch_size)
     return jax.lax.optimization_barrier(pairs.take(order))
@@ -130,8 +130,8 @@ def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
     Weights are scaled to mean 1. Equal weights are dropped.
 
     Raises:
-        InputError: there are no pairs, an id is outside 0..items-1 (JAX clamps such ids without an
-            error), or weights are negative, not finite or all 0.
+        InputError: there are no pairs, an id is outside 0..items-1 (for which JAX reads another row
+            without an error), or weights are negative, not finite or all 0.
     """
     if len(pairs.label) == 0:
         raise InputError("there are no pairs: give at least one")

@@ -1,1 +1,1 @@
-"""Files: run folders, tables that users bring, and vectors for other tools."""
+"""Files: run folders, tables of user data, and vectors for other tools."""

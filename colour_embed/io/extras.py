@@ -1,4 +1,4 @@
-"""Packages that only some uses need: imported when they are used, or named in one line."""
+"""Imports of optional dependencies, with an error that says how to install them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from colour_embed.config import InputError
 
 
 def from_extra(module: str, extra: str, what: str) -> ModuleType:
-    """Import a module of an optional dependency.
+    """Import and return a module of an optional dependency.
 
     Args:
         module: Its name, such as "pyarrow.parquet".
         extra: The extra of this package that installs it.
-        what: What needs it, as the subject of the message.
+        what: The feature that requires it, as the subject of the message.
 
     Raises:
-        InputError: it is not installed; the line says how to install it.
+        InputError: it is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(module)

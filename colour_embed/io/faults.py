@@ -1,4 +1,4 @@
-"""Faults of a table: the one-line error, and the rows that have the same fault."""
+"""Faults of a table, grouped by rows, and the one-line error that reports them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LISTED_ROWS = 20
 
 
 class NotPlain(Exception):
-    """The fast reader is not certain of this table; read its `table_records`."""
+    """Raised by the fast reader for a table that it cannot read; use `table_records` instead."""
 
 
 def fault_at(
@@ -23,7 +23,7 @@ def fault_at(
     Args:
         file: The path as the user gave it.
         problem: The fault and the hint.
-        row: 1 is the header, as a spreadsheet counts; or several rows in words.
+        row: The row, where 1 is the header, as in a spreadsheet; or a text such as "rows 2, 3".
         column: Its name.
     """
     place = [file]
@@ -31,13 +31,13 @@ def fault_at(
         place.append(row if isinstance(row, str) else f"row {row}")
     if column is not None:
         place.append(f"column {quoted(column)}")
-    # A file's name may hold a line break; the message is one line all the same.
+    # File names may hold line breaks, but the message must be one line.
     message = " ".join(f"{', '.join(place)}: {problem}".splitlines())
     return InputError("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 def quoted(cell: str, longest: int = 40) -> str:
-    """Return a cell in quotes for a message: cut where it is long, control characters escaped."""
+    """Return a cell in quotes for a message, truncated and with control characters escaped."""
     return repr(cell if len(cell) <= longest else cell[: longest - 1] + "…")
 
 

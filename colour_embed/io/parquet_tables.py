@@ -1,4 +1,4 @@
-"""Parquet tables. The first record is row 2, as if the names of the columns were a row."""
+"""Parquet tables. The first record is row 2, as in a text table with a header."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticErro
 
 @contextlib.contextmanager
 def _opened(file: str, **options) -> Iterator[ParquetFile]:
-    """An open Parquet file. It is not mapped: one that shrinks would end the process."""
+    """Open a Parquet file, without a memory map: if the file shrinks, a map kills the process."""
     pa = from_extra("pyarrow", "pairs", "reading Parquet")
     ParquetFile = from_extra("pyarrow.parquet", "pairs", "reading Parquet").ParquetFile
 
@@ -56,10 +56,10 @@ def parquet_header(file: str) -> list[str]:
 def _batches(
     parquet: ParquetFile, table: TableFile, places: Sequence[int], rows: int
 ) -> Iterator[list[pa.Array]]:
-    """Yield some columns, so many rows at a time."""
+    """Yield the columns at `places`, `rows` rows at a time."""
     columns = [table.header[place] for place in places]
     for batch in parquet.iter_batches(rows, columns=columns, use_threads=False):
-        # By its name, since a column "a" brings "a.b" along.
+        # Looked up by name, since pyarrow also selects "a.b" for a column "a".
         found = [batch.column(batch.schema.names.index(column)) for column in columns]
         for column in found:
             column.validate(full=True)  # damage may leave text that is not UTF-8, or bad indices
@@ -67,7 +67,7 @@ def _batches(
 
 
 def parquet_rows(table: TableFile, places: Sequence[int]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row, cells) of every record, each cell as a text table would hold it."""
+    """Yield (row, cells) of every record, with cells as the text that a text table would hold."""
     with _opened(table.file) as parquet:
         row = itertools.count(2)
         for columns in _batches(parquet, table, places, _RECORD_ROWS):
@@ -91,7 +91,7 @@ def _cell(value: object, table: TableFile, place: int) -> str:
 
 
 def parquet_sample(table: TableFile, places: Sequence[int]) -> tuple[list[list[str]], int]:
-    """Return the first rows, and the number of all."""
+    """Return the first rows and the number of rows."""
     with _opened(table.file) as parquet:
         count = parquet.metadata.num_rows
     rows = itertools.islice(parquet_rows(table, places), _SAMPLE_ROWS)
@@ -99,7 +99,7 @@ def parquet_sample(table: TableFile, places: Sequence[int]) -> tuple[list[list[s
 
 
 def parquet_frame(table: TableFile, columns: Sequence[str]) -> pd.DataFrame:
-    """Return some columns with the types they have."""
+    """Return some columns with their Parquet types."""
     with _opened(table.file) as parquet:
         read = parquet.read(columns=list(columns), use_threads=False)
         return read.to_pandas(ignore_metadata=True)[list(columns)]

@@ -1,4 +1,4 @@
-"""The run folder: written whole or not at all, and read by figures, pages and exports."""
+"""The run folder: atomic writes, and readers for figures, pages and exports."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARKER = "config.json"
-"""Every run folder holds this file; its "experiment" says which program may replace the folder."""
+"""The file in every run folder whose "experiment" names the program that may replace the folder."""
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas", "matplotlib", "av")
 
 COLOURS = "colours.csv"
-"""The colours of a run whose table is not one of the built-in ones."""
+"""The file with the colours of a run, unless they are a built-in table."""
 
 _DAMAGE = (
     *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
@@ -43,7 +43,7 @@ _DAMAGE = (
 
 
 class Snapshots(NamedTuple):
-    """What `write_snapshots` wrote: epoch int32 [F], embedding float16 [F, C, d], loss [E]."""
+    """A file of `write_snapshots`: epoch int32 [F], embedding float16 [F, C, d], loss [E]."""
 
     epoch: np.ndarray
     embedding: np.ndarray
@@ -51,11 +51,11 @@ class Snapshots(NamedTuple):
 
 
 def check_folder(folder: Path, experiment: str) -> None:
-    """Refuse a folder that the experiment may not replace, before any work is done for it.
+    """Raise an InputError unless the experiment may write or replace a folder.
 
     Raises:
-        InputError: the path is a file, or a folder with anything in it that this experiment did not
-            write, or a place that cannot be written to.
+        InputError: the path is a file, a non-empty folder that this experiment did not write, or
+            not writable.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; give --out a folder")
@@ -75,7 +75,7 @@ def check_folder(folder: Path, experiment: str) -> None:
 
 
 def _owner(folder: Path) -> str | None:
-    """Which experiment wrote a folder, or None."""
+    """Return the experiment that wrote a folder, or None."""
     try:
         config = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         return config.get("experiment") if isinstance(config, dict) else None
@@ -85,13 +85,13 @@ def _owner(folder: Path) -> str | None:
 
 @contextlib.contextmanager
 def replacing(folder: Path, experiment: str) -> Iterator[Path]:
-    """A new folder to write into, which takes the place of `folder` when the block ends well.
+    """Yield a temporary folder that replaces `folder` when the block ends without an error.
 
-    If the block raises, `folder` is as it was. At no time does a half-written folder stand there.
+    If the block raises, `folder` is unchanged. `folder` is never partially written.
 
     Args:
-        folder: Where the results shall stand.
-        experiment: The program that writes them; the block must write its `config.json`.
+        folder: The destination.
+        experiment: The program that writes the results; the block must write its `config.json`.
 
     Yields:
         The folder to write into, on the same file system.
@@ -108,7 +108,7 @@ def replacing(folder: Path, experiment: str) -> Iterator[Path]:
         if not folder.exists():
             partial.rename(folder)
         else:
-            # The old folder steps aside for the moment between two renames.
+            # A non-empty folder cannot be the target of a rename, so it is moved away first.
             aside = _beside(folder)
             folder.rename(aside / folder.name)
             partial.rename(folder)
@@ -119,10 +119,10 @@ def replacing(folder: Path, experiment: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
-    """A name to write to beside `path`, whose file takes its place when the block ends well.
+    """Yield a temporary path whose file replaces `path` when the block ends without an error.
 
-    It has the modes that any new file would get. After a failure nothing is left of it, and what
-    stood at `path` is as it was.
+    The file gets the default mode of new files. After an error the temporary file is removed, and
+    `path` is unchanged.
     """
     passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -133,17 +133,17 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 
 def _prefix(folder: Path) -> str:
-    """How passing folders beside this one begin; machines that share the disk differ in it."""
+    """Return the name prefix of temporary folders for this folder, distinct for each machine."""
     return f".{folder.name}.{zlib.crc32(platform.node().encode()):08x}."
 
 
 def _beside(folder: Path) -> Path:
-    """A new passing folder on the same disk, whose name says which process it belongs to."""
+    """Create a temporary folder on the same disk, with the process id in its name."""
     return Path(tempfile.mkdtemp(prefix=f"{_prefix(folder)}{os.getpid()}-", dir=folder.parent))
 
 
 def _clear_remains(folder: Path) -> None:
-    """Remove the passing folders that killed processes of this machine left beside this one."""
+    """Remove the temporary folders that killed processes of this machine left."""
     prefix = _prefix(folder)
     for remains in folder.parent.iterdir():
         owner = remains.name.removeprefix(prefix).split("-")[0]
@@ -168,7 +168,7 @@ def _umask() -> int:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read; NaN, which JSON lacks, becomes null."""
+    """Write indented JSON; NaN and infinities, which JSON lacks, become null."""
 
     def plain(item):
         if isinstance(item, dict):
@@ -185,7 +185,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_embedding(path: Path, names: Sequence[str], embedding: np.ndarray) -> None:
-    """Write a CSV with a row per item: name, x0, x1, ...; digits enough to read the float back."""
+    """Write a CSV with a row per item: name, x0, x1, ...; digits suffice to restore the floats."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", *(f"x{column}" for column in range(embedding.shape[1]))])
@@ -194,12 +194,12 @@ def write_embedding(path: Path, names: Sequence[str], embedding: np.ndarray) -> 
 
 
 def write_snapshots(path: Path, epoch: np.ndarray, embedding: np.ndarray, loss: np.ndarray) -> None:
-    """Write what figures, videos and the page need, small enough to keep under version control.
+    """Write the snapshots and losses that figures, videos and the page read, as compressed .npz.
 
     Args:
         path: An .npz file.
         epoch: int [F], the epochs of the snapshots.
-        embedding: [F, items, dim]; kept in half precision, which is finer than a pixel.
+        embedding: [F, items, dim]; stored as float16, whose rounding is below a pixel.
         loss: [E], the loss of every epoch from 1 on.
     """
     np.savez_compressed(
@@ -221,10 +221,10 @@ def write_colours(folder: Path, colours: Colours) -> None:
 
 @contextlib.contextmanager
 def reading(place: Path) -> Iterator[None]:
-    """Say in one line what is wrong with a run's file, or its folder, that the block reads.
+    """Turn errors of a block that reads a run's file or folder into one-line InputErrors.
 
     Raises:
-        InputError: a file is missing, or does not hold what a run's file holds.
+        InputError: a file is missing or damaged.
     """
     try:
         yield
@@ -241,14 +241,14 @@ def reading(place: Path) -> Iterator[None]:
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
-    """Read what `write_json` wrote.
+    """Return the value in a JSON file.
 
     Args:
         path: The file.
-        keys: What the object in it must have at the least.
+        keys: Keys that the object in it must have.
 
     Raises:
-        InputError: the file is missing, holds no JSON, or lacks a key.
+        InputError: the file is missing, is not JSON, or lacks a key.
     """
     with reading(path):
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -259,18 +259,18 @@ def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read these arrays of an .npz file, and none of its others.
+    """Return the named arrays of an .npz file; others are not read.
 
     Raises:
-        InputError: the file is missing, damaged, or lacks one of them.
+        InputError: the file is missing or damaged, or lacks an array.
     """
-    # Opened here, as np.load leaves a file open that is no archive.
+    # Opened here, since np.load does not close a file that is not an archive.
     with reading(path), path.open("rb") as file, np.load(file) as arrays:
         return {name: arrays[name] for name in names}
 
 
 def read_snapshots(path: Path) -> Snapshots:
-    """Read what `write_snapshots` wrote.
+    """Return the content of a file of `write_snapshots`.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -279,11 +279,11 @@ def read_snapshots(path: Path) -> Snapshots:
 
 
 def read_embedding(path: Path, names: Sequence[str]) -> np.ndarray:
-    """Read what `write_embedding` wrote: float32 [items, dim].
+    """Return the embedding in a file of `write_embedding`, float32 [items, dim].
 
     Args:
         path: The CSV file.
-        names: Of the items, as they must stand in it.
+        names: The item names that the file must hold, in order.
 
     Raises:
         InputError: the file is missing or damaged, or holds other items.
@@ -297,7 +297,7 @@ def read_embedding(path: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def read_colours(folder: Path) -> Colours:
-    """The colours of a run: its own table, or the built-in one that its config.json names.
+    """Return the colours of a run: its own table, or the built-in one named in config.json.
 
     Raises:
         InputError: config.json or the table is missing or damaged.
@@ -312,18 +312,18 @@ def read_colours(folder: Path) -> Colours:
 
 
 def load_run(folder: str | os.PathLike[str], name: str | None = None) -> Fit:
-    """One training of a folder that `experiments.tutorial` wrote.
+    """Return one training of a folder that `experiments.tutorial` wrote.
 
     Args:
         folder: The run folder.
-        name: Which of its trainings, such as "2d"; not needed where there is one.
+        name: The name of the training, such as "2d"; optional if there is only one.
 
     Returns:
-        The training. Snapshots are in half precision; `mse` is NaN but for the last epoch, and
+        The training. Snapshots have half precision, `mse` is NaN except for the last epoch, and
         `params` is None, since the folder does not hold them.
 
     Raises:
-        InputError: a file is missing or damaged, or the name chooses no training.
+        InputError: a file is missing or damaged, or no training has this name.
 
     Example:
         >>> import colour_embed as ce
@@ -360,7 +360,7 @@ def load_run(folder: str | os.PathLike[str], name: str | None = None) -> Fit:
 
 
 def write_sweep(folder: Path, results: Mapping[str, SweepResult]) -> None:
-    """Write the arrays of a sweep: curves.npz and embeddings.npz; `load_sweep` reads them.
+    """Write the arrays of a sweep to curves.npz and embeddings.npz, which `load_sweep` reads.
 
     Args:
         folder: The run folder.
@@ -381,11 +381,11 @@ def write_sweep(folder: Path, results: Mapping[str, SweepResult]) -> None:
 
 
 def load_sweep(folder: str | os.PathLike[str]) -> SweepResult:
-    """All members of a folder that `experiments.sweep` wrote, of all its programs.
+    """Return all members of a folder that `experiments.sweep` wrote, of all its programs.
 
     Returns:
-        The members, program by program, in the order of runs.csv. Vectors and snapshots are in half
-        precision, snapshots those of the first program, and `params` is None.
+        The members, program by program, in the order of runs.csv. Vectors and snapshots have half
+        precision, snapshots are those of the first program, and `params` is None.
 
     Raises:
         InputError: the sweep is not finished, or a file is missing or damaged.
@@ -417,7 +417,7 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResult:
 def _read_program(
     folder: Path, name: str, program: Mapping[str, Any], runs: pd.DataFrame, axes: list[str]
 ) -> SweepResult:
-    """The members of one program, whose rows of runs.csv are `runs`."""
+    """Return the members of one program; `runs` are its rows of runs.csv."""
     shared = Config(**program)
     members = [
         dataclasses.replace(
@@ -452,7 +452,7 @@ def _read_program(
 
 
 def environment(device: str, data_hash: str) -> dict[str, Any]:
-    """What a result depends on beside its config: versions, device, commit, data.
+    """Return what a result depends on apart from its config: versions, device, commit and data.
 
     Args:
         device: The device's kind, as JAX names it.
@@ -472,7 +472,7 @@ def environment(device: str, data_hash: str) -> dict[str, Any]:
 
 
 def package_version(package: str) -> str | None:
-    """The version of an installed package, or None where it is not installed."""
+    """Return the version of an installed package, or None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -480,7 +480,7 @@ def package_version(package: str) -> str | None:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """The commit that this code stands at and whether files differ from it; None outside git."""
+    """Return the code's commit and whether tracked files differ from it; None outside git."""
 
     def git(*arguments):
         return subprocess.run(
@@ -492,7 +492,7 @@ def _commit() -> tuple[str | None, bool | None]:
         ).stdout.strip()
 
     try:
-        # Untracked files do not count: only what the commit's code could differ from does.
+        # Untracked files are ignored, since they do not change the committed code.
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno", "--", ".."))
     except (OSError, subprocess.CalledProcessError):
         return None, None

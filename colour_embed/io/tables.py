@@ -1,21 +1,20 @@
-"""Tables that users bring: CSV, TSV, gzip of these, and Parquet, of any size.
+"""Readers of user tables: CSV, TSV, gzip of these, and Parquet, of any size.
 
-`open_table` reads the header. Then there are two readers:
+`open_table` reads the header. There are two readers for the records:
 
-- `table_records` is exact: it yields the cells row by row, and knows the row of every fault.
+- `table_records` is exact: it yields the cells row by row, and reports the row of every fault.
 - `table_pieces` is fast: pyarrow reads some megabytes at a time. It raises `NotPlain` for a table
   that it might read differently from `table_records`.
 
-Large tables are read with the fast reader first, and with the exact one where it raises.
+Large tables are read with the fast reader first; if it raises, with the exact reader.
 
-The kind of a file:
-    The suffix decides: .csv, .tsv or .tab, .parquet or .pq; .csv.gz and so on. With another suffix
-    the content decides: Parquet and gzip by their first bytes; text is TSV where its first line
-    holds more tabs than commas. Text is UTF-8, with or without a byte order mark. Cells may stand
-    in double quotes, which are doubled within. Lines end in any of the usual ways; empty lines are
-    skipped.
+The format of a file:
+    The suffix determines it: .csv, .tsv or .tab, .parquet or .pq; .csv.gz and so on. For another
+    suffix the content does: Parquet and gzip by their first bytes; text is TSV if its first line
+    holds more tabs than commas. Text is UTF-8, with or without a byte order mark. Cells may be in
+    double quotes, which are doubled within. Lines end in LF, CRLF or CR; empty lines are skipped.
 
-Rows are counted as a spreadsheet counts them: 1 is the header, and a record with line breaks in a
+Rows are numbered as in a spreadsheet: the header is row 1, and a record with line breaks in a
 quoted cell is one row. The first record of a Parquet file is row 2.
 """
 
@@ -65,16 +64,16 @@ _PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,20})?([eE][+-]?\d{1,2})?
 
 @dataclass(frozen=True, eq=False)
 class TableFile:
-    """A table whose header was read.
+    """A table file and its header.
 
     Attributes:
-        file: Its path as the user gave it.
+        file: The path as the user gave it.
         separator: "," or a tab, or `PARQUET`.
-        compressed: With gzip; of text only.
-        header: The names of the columns, as they are written.
-        start: The byte of the text at which the records start; None where only the exact reader
-            can tell.
-        stamp: Size, time of change and inode, when the file was opened.
+        compressed: Whether the text is compressed with gzip.
+        header: The column names, verbatim.
+        start: The byte offset of the records in the text; None if only the exact reader can
+            determine it.
+        stamp: Size, modification time and inode when the file was opened.
     """
 
     file: str
@@ -85,10 +84,10 @@ class TableFile:
     stamp: tuple[int, int, int]
 
     def place(self, column: str) -> int:
-        """Return the position of a column; capitals and spaces around its name do not matter.
+        """Return the position of a column, ignoring case and surrounding spaces.
 
         Raises:
-            InputError: no column has this name, or several have it.
+            InputError: no column has this name, or several columns have it.
         """
         keys = [column_key(cell) for cell in self.header]
         key = column_key(column)
@@ -106,27 +105,27 @@ class TableFile:
 
 
 class Piece(NamedTuple):
-    """Some rows: columns of names as pyarrow's dictionary arrays, and of numbers as float64."""
+    """A block of rows: name columns as pyarrow dictionary arrays, number columns as float64."""
 
     names: list[pa.DictionaryArray]
     numbers: list[np.ndarray]
 
 
 class Sample(NamedTuple):
-    """The first rows of a table, and the number of rows that is expected."""
+    """The first rows of a table, and the estimated number of rows."""
 
     rows: list[list[str]]
     expected: int
 
 
 def column_key(column: str) -> str:
-    """Return a column's name as it is compared: without capitals and spaces around it."""
+    """Return a column name for comparison: case-folded, without surrounding spaces."""
     return column.strip().casefold()
 
 
 @functools.lru_cache(1 << 12)
 def number(cell: str) -> float:
-    """Return the number in a cell; NaN where it holds none."""
+    """Return the number in a cell; NaN if the cell is not a number."""
     cell = cell.strip()
     return float(cell) if _NUMBER.fullmatch(cell) else float("nan")
 
@@ -140,16 +139,16 @@ def open_table(
     instead: Sequence[str] = (),
     expected: str = "give a table with a header and a row per entry",
 ) -> TableFile:
-    """Return what kind of table a file is, and its header.
+    """Return the format and the header of a table file.
 
     Args:
         path: The file.
-        instead: Names that the caller takes in place of a path, for the hint of a missing file.
+        instead: Names that the caller accepts in place of a path, for the hint of a missing file.
         expected: The hint for an empty file.
 
     Raises:
-        InputError: the file is missing, can't be read, is empty, is of an unknown kind or not of
-            the kind that its suffix says, or its header is blank.
+        InputError: the file is missing, unreadable, empty, of an unknown format or not of the
+            format of its suffix, or its header is blank.
     """
     file = os.fspath(path)
     try:
@@ -194,12 +193,12 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int]:
 
 @contextlib.contextmanager
 def unchanged(table: TableFile) -> Iterator[None]:
-    """Raise at the end of the block if the file was changed since it was opened.
+    """Raise at the end of the block if the file has changed since it was opened.
 
-    An InputError of the block is replaced by this one, since the change may have caused it.
+    This error replaces an InputError of the block, which the change may have caused.
 
     Raises:
-        InputError: the file is not what it was when it was opened.
+        InputError: the file has changed.
     """
 
     def check():
@@ -220,7 +219,7 @@ def unchanged(table: TableFile) -> Iterator[None]:
 
 
 def _kind(file: str) -> tuple[str | None, bool]:
-    """Return the separator, or `PARQUET`, and whether the file is compressed."""
+    """Return the separator or `PARQUET`, and whether the file is compressed."""
     path = Path(file)
     suffix = path.suffix.lower()
     named_compressed = suffix == ".gz"
@@ -257,19 +256,19 @@ def _kind(file: str) -> tuple[str | None, bool]:
 def table_records(
     table: TableFile, places: Sequence[int], faults: Faults, *, fill_short: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the row of every record and the cells of some columns as text.
+    """Yield (row, cells) of every record, with the cells of some columns as text.
 
-    Empty lines are skipped but counted. A record with another number of cells than the header is
-    added to the faults instead.
+    Empty lines are skipped but counted. A record whose number of cells differs from the header's is
+    added to `faults` instead.
 
     Args:
         table: The file.
         places: The positions of the columns.
-        faults: What to add to. It is raised if nothing more can be read.
-        fill_short: Take the cells that a short record lacks for empty.
+        faults: Collects faults; its first fault is raised if the rest of the file is unreadable.
+        fill_short: Pad short records with empty cells.
 
     Raises:
-        InputError: damage after which nothing more can be read, or a fault above it.
+        InputError: the rest of the file is unreadable, or there is a fault above it.
     """
     try:
         if table.separator is PARQUET:
@@ -294,13 +293,13 @@ def table_records(
 
 
 def table_pieces(table: TableFile, names: Sequence[int], numbers: Sequence[int]) -> Iterator[Piece]:
-    """Yield the table in large pieces: some columns as names, others as numbers.
+    """Yield the table in large blocks of rows: some columns as names, others as numbers.
 
-    Names are the cells as they are, "" included; numbers may be NaN or infinite.
+    Names are the cells verbatim, "" included; numbers may be NaN or infinite.
 
     Raises:
-        NotPlain: the table is at fault, or `table_records` might read it differently.
-        InputError: the file can't be read at all.
+        NotPlain: the table has a fault, or `table_records` might read it differently.
+        InputError: the file is unreadable.
     """
     read = parquet_pieces if table.separator is PARQUET else text_pieces
     for piece in read(table, names, numbers):
@@ -311,17 +310,17 @@ def sample_table(table: TableFile, places: Sequence[int]) -> Sample:
     """Return the first rows of a table, about a megabyte at most.
 
     Raises:
-        InputError: damage there, after which nothing more can be read.
+        InputError: these rows are damaged.
     """
     sample = parquet_sample if table.separator is PARQUET else text_sample
     return Sample(*sample(table, places))
 
 
 def further_columns(table: TableFile, texts: dict[str, list[str]]) -> pd.DataFrame:
-    """Return columns of a table as a frame: numbers where all cells are numbers, else text.
+    """Return columns of a table as a frame, numeric if all cells are numbers, else text.
 
     Args:
-        table: The file; of Parquet the columns are read again, with the types they have.
+        table: The file; Parquet columns are read again, with their types.
         texts: The cells of each column, as `table_records` yields them.
     """
     import pandas as pd
@@ -332,7 +331,7 @@ def further_columns(table: TableFile, texts: dict[str, list[str]]) -> pd.DataFra
 
 
 def _numbers_or_text(cells: list[str]) -> pd.Series:
-    """Numbers, with NaN for empty cells; but codes such as 007 stay text."""
+    """Return numbers, with NaN for empty cells, or text; codes such as 007 stay text."""
     import pandas as pd
 
     filled = list(filter(None, cells))

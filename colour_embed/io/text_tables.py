@@ -1,7 +1,7 @@
 """Text tables: CSV and TSV, plain or compressed with gzip.
 
-`text_rows` is the exact reader: the csv module, row by row. `text_pieces` is the fast reader:
-pyarrow, some megabytes at a time. It raises `NotPlain` for text that both might read differently.
+`text_rows`, the exact reader, uses the csv module row by row. `text_pieces`, the fast reader, uses
+pyarrow some megabytes at a time. It raises `NotPlain` for text that the two might read differently.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PIECE_BYTES = 8 << 20
 """Bytes of text that the fast reader converts at a time."""
 
 LONGEST_LINE = 16 << 20
-"""Bytes; a longer line is refused, so that a file without line breaks does not fill the memory."""
+"""The most bytes of a line, which bounds the memory for a file without line breaks."""
 
 SAMPLE_BYTES = 1 << 20
 """Bytes that are read to estimate the number of rows."""
@@ -37,12 +37,12 @@ _LONE_RETURN = re.compile("(?<=\r)(?!\n)")
 
 
 class _Damage(Exception):
-    """What is wrong with a line, and a hint; `text_rows` adds the row."""
+    """The fault of a line and a hint; `_records` adds the row."""
 
 
 @contextlib.contextmanager
 def text_stream(file: str, compressed: bool) -> Iterator[IO[bytes]]:
-    """Open a text table; the stream yields its bytes unpacked."""
+    """Open a text table as a stream of its decompressed bytes."""
     try:
         with gzip.open(file, "rb") if compressed else open(file, "rb") as stream:
             yield stream
@@ -55,11 +55,11 @@ def text_stream(file: str, compressed: bool) -> Iterator[IO[bytes]]:
 
 
 class _Lines:
-    """The lines of a stream as text, with their ends.
+    """Iterator over the lines of a stream as text, with their line ends.
 
     Attributes:
         read: Bytes read so far.
-        lone_return: Whether a line ended in a carriage return alone.
+        lone_return: Whether a line ended in a carriage return without a line feed.
     """
 
     def __init__(self, stream: IO[bytes]):
@@ -81,7 +81,7 @@ class _Lines:
                 place = self.read + raw.index(b"\0")
                 raise _Damage(f"byte {place} is a null byte, as in UTF-16; {hint}")
             try:
-                # The mark is taken off here, as the decoder that does so counts without it.
+                # The mark is removed here, since "utf-8-sig" reports error offsets without it.
                 mark = 3 if self.read == 0 and raw.startswith(b"\xef\xbb\xbf") else 0
                 line = raw[mark:].decode()
             except UnicodeDecodeError as error:
@@ -96,7 +96,7 @@ class _Lines:
 
 
 def _records(lines: _Lines, file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row, cells) of every record, the header's and empty ones too."""
+    """Yield (row, cells) of every record, including the header and empty records."""
     row = 0
     try:
         for row, cells in enumerate(csv.reader(lines, delimiter=separator, strict=True), start=1):
@@ -112,13 +112,13 @@ def _records(lines: _Lines, file: str, separator: str) -> Iterator[tuple[int, li
 
 
 def text_header(file: str, separator: str, compressed: bool) -> tuple[list[str], int | None]:
-    """Return the header, and the byte at which the records start.
+    """Return the header and the byte offset of the records.
 
-    The header of an empty file is []. The byte is None where the header ends in a carriage return
-    alone.
+    The header of an empty file is []. The offset is None if the header ends in a carriage return
+    without a line feed.
 
     Raises:
-        InputError: the header is blank, or separated in another way.
+        InputError: the header is blank, or has another separator.
     """
     with text_stream(file, compressed) as stream:
         lines = _Lines(stream)
@@ -137,7 +137,7 @@ def text_header(file: str, separator: str, compressed: bool) -> tuple[list[str],
 
 
 def text_rows(table: TableFile) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row, cells) of every record below the header, empty and ragged ones too."""
+    """Yield (row, cells) of every record below the header, including empty and ragged ones."""
     with text_stream(table.file, table.compressed) as stream:
         rows = _records(_Lines(stream), table.file, table.separator)
         next(rows)
@@ -145,7 +145,7 @@ def text_rows(table: TableFile) -> Iterator[tuple[int, list[str]]]:
 
 
 def text_sample(table: TableFile, places: Sequence[int]) -> tuple[list[list[str]], int]:
-    """Return the first rows, and an estimate of the number of all."""
+    """Return the first rows and an estimate of the number of rows."""
     found = []
     with text_stream(table.file, table.compressed) as stream:
         lines = _Lines(stream)
@@ -153,7 +153,7 @@ def text_sample(table: TableFile, places: Sequence[int]) -> tuple[list[list[str]
             if len(cells) == len(table.header):
                 found.append([cells[place] for place in places])
             if lines.read > SAMPLE_BYTES:
-                # Of a compressed file, the packed bytes that were read for these rows.
+                # For a compressed file, the compressed bytes that were read for these rows.
                 taken = stream.fileobj.tell() if table.compressed else lines.read
                 share = min(1.0, taken / table.stamp[0])
                 return found[1:], round(len(found) / share)
@@ -171,7 +171,7 @@ def text_pieces(
         import pyarrow as pa
         from pyarrow import csv
     except ModuleNotFoundError:
-        raise NotPlain from None  # the exact reader needs no package, and more time
+        raise NotPlain from None  # the exact reader needs no optional package
 
     if table.start is None:
         raise NotPlain
@@ -201,7 +201,7 @@ def text_pieces(
 
 
 def _plain_rows(stream: IO[bytes], separator: str) -> Iterator[tuple[bytes, bool]]:
-    """Yield bytes of whole rows, and whether they hold quotes.
+    """Yield (bytes of whole rows, whether they hold quotes).
 
     Raises:
         NotPlain: pyarrow and the csv module might read them differently.
@@ -224,7 +224,7 @@ def _plain_rows(stream: IO[bytes], separator: str) -> Iterator[tuple[bytes, bool
 
 
 def _end_of_rows(text: bytes, quotes: np.ndarray) -> int:
-    """Return where the last whole row ends; a line break within quotes does not end one."""
+    """Return the end of the last whole row; line breaks within quotes do not end a row."""
     if not quotes.size:
         return text.rfind(b"\n") + 1
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
@@ -233,7 +233,7 @@ def _end_of_rows(text: bytes, quotes: np.ndarray) -> int:
 
 
 def _check_plain(rows: bytes, quotes: np.ndarray, separator: str) -> None:
-    # pyarrow takes bytes that are all white space for empty, tabs included.
+    # pyarrow treats lines of only white space, tabs included, as empty.
     blank = rows.isspace() and separator.encode() in rows
     if blank or b"\0" in rows or rows.count(b"\r") != rows.count(b"\r\n"):
         raise NotPlain
@@ -243,8 +243,8 @@ def _check_plain(rows: bytes, quotes: np.ndarray, separator: str) -> None:
         except UnicodeDecodeError:
             raise NotPlain from None
     if quotes.size:
-        # Text with quotes has one reading where each opening quote stands at the start of a cell
-        # or behind a closing one, which doubles it, and each closing quote likewise at an end.
+        # Quoted text is unambiguous if each opening quote is at the start of a cell or follows a
+        # closing quote (a doubled quote), and each closing quote is likewise at the end of a cell.
         around = np.zeros(256, bool)
         around[list(f'\r\n"{separator}'.encode())] = True
         text = np.frombuffer(b"\n" + rows + b"\n", np.uint8)

@@ -1,8 +1,8 @@
-"""Named vectors in files that other tools read: tables, word vectors, TensorBoard, Keras and Flax.
+"""Export of named vectors: tables, word vectors, TensorBoard, Keras and Flax.
 
-`write` chooses the format by the file's suffix or by name; `FORMATS` lists them all. Every file and
-folder is written whole or not at all. A name never becomes a path, a formula or a second cell, and
-characters that a format cannot hold in a name are escaped in a way that can be undone.
+`write` chooses the format by the file's suffix or by name; `FORMATS` lists the formats. Files and
+folders are written atomically. Names are escaped so that none becomes a path, a formula or a second
+cell; the escapes can be decoded.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from colour_embed.io.faults import Faults, fault_at
 from colour_embed.io.tables import number, open_table, table_records
 
 UNKNOWN = "[UNK]"
-"""The first entry of a table's vocabulary, which Keras's StringLookup gives to unknown names."""
+"""The first entry of a table's vocabulary, to which Keras's StringLookup maps unknown names."""
 
 _EMPTY = "%"
-"""Stands for the empty name: every other "%" in an escaped name has two digits behind it."""
+"""The escaped empty name; any other "%" in an escaped name is followed by two digits."""
 
-# \s is all that str.split and str.isspace take for space, NBSP and line separators among them;
-# U+FEFF at the start of a text is dropped by many decoders.
+# \s matches all white space of str.split and str.isspace, including NBSP and line separators.
+# Many decoders drop U+FEFF at the start of a text.
 _IN_TOKENS = re.compile(r"[\s\x00-\x1f\x7f-\x9f%_\ufeff]")
 _IN_LABELS = re.compile(r"^[ =+\-@＝＋－＠]| \Z|[^\S ]|[\x00-\x1f\x7f-\x9f%\ufeff]")
 _ACTS_IN_CELLS = re.compile(r"'|[\s\x00-\x1f\x7f-\x9f\ufeff]*(?:[=+\-@＝＋－＠]|[\t\r\n])")
@@ -39,15 +39,15 @@ _ACTS_IN_CELLS = re.compile(r"'|[\s\x00-\x1f\x7f-\x9f\ufeff]*(?:[=+\-@＝＋－�
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Named vectors, checked.
+    """Named vectors, validated on construction.
 
     Attributes:
-        items: Distinct names, any Unicode text without NUL and without lone surrogates; "" is one.
-        vectors: float32 [items, dim], finite; other real numbers are converted.
+        items: Distinct names, any Unicode text without NUL and lone surrogates; "" is allowed.
+        vectors: float32 [items, dim], finite; other real types are converted.
 
     Raises:
-        InputError: there are no items or no coordinates, the lengths differ, a name is no text,
-            stands twice or holds what no format can, or a coordinate is no finite float32.
+        InputError: there are no items or no coordinates, the lengths differ, a name is not a text,
+            is repeated or holds NUL or a lone surrogate, or a coordinate is not a finite float32.
     """
 
     items: list[str]
@@ -97,7 +97,7 @@ class Vectors:
 
 
 def _check_text(name: Any, said: str) -> None:
-    """Raise an InputError for what is no text, or has no UTF-8, which all these formats use."""
+    """Raise an InputError if a name is not a text or cannot be encoded as UTF-8."""
     if not isinstance(name, str):
         raise InputError(f"{said} {name!r}: give names as text")
     try:
@@ -109,28 +109,28 @@ def _check_text(name: Any, said: str) -> None:
 
 
 def escape_name(name: str) -> str:
-    """Return a name as one word, for formats whose readers split at spaces: word2vec.
+    """Return a name as one word, for word2vec, whose readers split at spaces.
 
-    A space becomes "_", as word2vec's own phrases have it. Other white space, control characters,
-    U+FEFF, "_" and "%" become the percent signs and hexadecimal digits of their UTF-8, as in web
-    addresses: "50%_grey" becomes "50%25%5Fgrey". All else stays, commas and quotes too. The inverse
-    is `urllib.parse.unquote(word.replace("_", " "))`. The empty name becomes "%" alone.
+    A space becomes "_", as in word2vec's phrases. Other white space, control characters, U+FEFF,
+    "_" and "%" are percent-encoded as in URLs: "50%_grey" becomes "50%25%5Fgrey". All other
+    characters are unchanged. The inverse is `urllib.parse.unquote(word.replace("_", " "))`. The
+    empty name becomes "%".
 
     Raises:
-        InputError: the name is no text or holds a lone surrogate.
+        InputError: the name is not a text or holds a lone surrogate.
     """
     return _escaped(_IN_TOKENS, name).replace("%20", "_")
 
 
 def escape_label(name: str) -> str:
-    """Return a name as one readable cell of tab-separated text: the projector's metadata.
+    """Return a name as one cell of tab-separated text, for the projector's metadata.
 
-    As `escape_name`, but "_" stays, and so does a space between other characters. At the start,
-    = + - @ and their full-width forms are escaped too: a spreadsheet would run them. The inverse is
-    `urllib.parse.unquote`.
+    As `escape_name`, but "_" and a space between other characters are unchanged. At the start,
+    = + - @ and their full-width forms are escaped too, since spreadsheets evaluate them. The
+    inverse is `urllib.parse.unquote`.
 
     Raises:
-        InputError: the name is no text or holds a lone surrogate.
+        InputError: the name is not a text or holds a lone surrogate.
     """
     return _escaped(_IN_LABELS, name)
 
@@ -145,7 +145,7 @@ def _percent(found: re.Match[str]) -> str:
 
 
 def write_npz(path: str | os.PathLike, named: Vectors) -> None:
-    """Write NumPy's archive: items, Unicode text [items], and vectors, float32 [items, dim].
+    """Write a NumPy archive: items, Unicode [items], and vectors, float32 [items, dim].
 
     `numpy.load` reads it without pickle.
     """
@@ -154,13 +154,12 @@ def write_npz(path: str | os.PathLike, named: Vectors) -> None:
 
 
 def write_csv(path: str | os.PathLike, named: Vectors) -> None:
-    """Write comma-separated text: item, x0, x1, ..., a row per item, UTF-8.
+    """Write UTF-8 comma-separated text with a row per item: item, x0, x1, ...
 
-    Numbers have the nine digits that give the same float32 back. Names are safe to open in a
-    spreadsheet: each stands in quotes, so that no separator in it begins another cell; and an
-    apostrophe is put before a name that begins with an apostrophe, a tab or a line break, or with =
-    + - @ or their full-width forms, white space and control characters before them not counted. A
-    reader takes off one apostrophe wherever a cell begins with one: `read_csv` does so, and so does
+    Numbers have nine digits, which restore the same float32. Names are quoted, and safe to open in
+    a spreadsheet: an apostrophe precedes a name that begins with an apostrophe, a tab or a line
+    break, or, after white space and control characters, with = + - @ or their full-width forms.
+    Readers remove one leading apostrophe of a cell, as `read_csv` does, or
     `names.str.removeprefix("'")` in pandas.
 
     References:
@@ -174,7 +173,7 @@ def write_csv(path: str | os.PathLike, named: Vectors) -> None:
 
 
 def read_csv(path: str | os.PathLike) -> Vectors:
-    """Read what `write_csv` wrote, also after a spreadsheet saved it anew.
+    """Return the vectors in a file of `write_csv`, including one saved again by a spreadsheet.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -194,7 +193,7 @@ def read_csv(path: str | os.PathLike) -> Vectors:
 
 
 def write_parquet(path: str | os.PathLike, named: Vectors) -> None:
-    """Write Parquet: the columns item (text) and x0, x1, ... (float32); names as they are."""
+    """Write Parquet with the columns item (text) and x0, x1, ... (float32); names are verbatim."""
     pa = from_extra("pyarrow", "pairs", "writing Parquet")
     pq = from_extra("pyarrow.parquet", "pairs", "writing Parquet")
 
@@ -205,9 +204,9 @@ def write_parquet(path: str | os.PathLike, named: Vectors) -> None:
 
 
 def write_word2vec(path: str | os.PathLike, named: Vectors) -> None:
-    """Write word2vec's text: a line of the two counts, then a line per item, name and numbers.
+    """Write word2vec's text format: a line with both counts, then name and numbers of each item.
 
-    Names are escaped by `escape_name`; the numbers have nine digits, as in the CSV.
+    Names are escaped by `escape_name`; numbers have nine digits, as in the CSV.
 
     References:
         `word2vec.c` of code.google.com/archive/p/word2vec; gensim's
@@ -220,9 +219,10 @@ def write_word2vec(path: str | os.PathLike, named: Vectors) -> None:
 
 
 def write_word2vec_binary(path: str | os.PathLike, named: Vectors) -> None:
-    """Write word2vec's binary: a line of the two counts, then name, space, numbers, line break.
+    """Write word2vec's binary format: a line with both counts, then name and numbers of each item.
 
-    Names are escaped by `escape_name`; the numbers are float32, little-endian.
+    Names are escaped by `escape_name` and followed by a space. Numbers are little-endian float32,
+    followed by a line break.
 
     References:
         As `write_word2vec`; with `binary=True` in gensim.
@@ -234,7 +234,7 @@ def write_word2vec_binary(path: str | os.PathLike, named: Vectors) -> None:
 
 
 def write_safetensors(path: str | os.PathLike, named: Vectors) -> None:
-    """Write safetensors: the tensor "embedding", float32 [items, dim]; items in the metadata.
+    """Write safetensors with the tensor "embedding", float32 [items, dim].
 
     The metadata "items" is a JSON list of the names, in the order of the rows.
 
@@ -253,19 +253,20 @@ def write_projector(
 ) -> None:
     """Write a log folder for TensorBoard's Embedding Projector: `tensorboard --logdir FOLDER`.
 
-    It holds projector_config.pbtxt, vectors.tsv, metadata.tsv, which can also be loaded at
-    projector.tensorflow.org, and config.json, by which a later export knows the folder again.
-    Metadata of one column has no header, of several has one: that is how the projector tells a
-    header. It drops blank lines, so names are escaped by `escape_label`. It shows a name that reads
-    as a number as that number, and does not load a single coordinate by hand.
+    It holds projector_config.pbtxt, vectors.tsv and metadata.tsv, which can also be loaded at
+    projector.tensorflow.org, and config.json, by which a later export recognises the folder. As the
+    projector expects, metadata has a header only if it has several columns. The projector drops
+    blank lines, so names are escaped by `escape_label`. It displays numeric names as numbers. Its
+    upload dialog does not accept vectors of one coordinate.
 
     Args:
         folder: A new or empty folder, or one that this function wrote.
         named: The vectors.
-        extra: Further columns to show and to colour by, name -> a text or number per item.
+        extra: Further columns to display and to colour by, name -> a text or number per item.
 
     Raises:
-        InputError: the folder is refused, or a column is called "item" or has another length.
+        InputError: the folder may not be replaced, or a column is called "item" or has another
+            length.
     """
     extra = dict(extra or {})
     for name, values in extra.items():
@@ -297,11 +298,11 @@ def write_projector(
 
 
 def write_table(folder: str | os.PathLike, named: Vectors) -> None:
-    """Write the initial table of an embedding layer, and the vocabulary of its rows.
+    """Write the initial weights of an embedding layer, and the vocabulary of its rows.
 
-    embedding.npy is float32 [1 + items, dim] and vocabulary.json the list of the names of its rows.
-    The first is "[UNK]", at the mean of all items, for names that are not among them. That is the
-    order of Keras's StringLookup:
+    embedding.npy is float32 [1 + items, dim], and vocabulary.json is the list of its row names. The
+    first row is "[UNK]", for unknown names, and holds the mean of all items. This is the order of
+    Keras's StringLookup:
 
         rows = numpy.load("embedding.npy")
         names = json.loads(pathlib.Path("vocabulary.json").read_text())
@@ -312,14 +313,14 @@ def write_table(folder: str | os.PathLike, named: Vectors) -> None:
         embed = flax.nnx.Embed(*rows.shape, rngs=flax.nnx.Rngs(0))
         embed.embedding[...] = rows
 
-    config.json beside them lets a later export know the folder again.
+    config.json beside them lets a later export recognise the folder.
 
     Args:
         folder: A new or empty folder, or one that this function wrote.
         named: The vectors.
 
     Raises:
-        InputError: the folder is refused, or an item is called "[UNK]".
+        InputError: the folder may not be replaced, or an item is called "[UNK]".
     """
     if UNKNOWN in named.items:
         raise InputError(f"an item is called {UNKNOWN!r}, which is for unknown names: rename it")
@@ -330,7 +331,7 @@ def write_table(folder: str | os.PathLike, named: Vectors) -> None:
 
 
 class Format(NamedTuple):
-    """The function that writes a format, and its suffixes; a folder has none."""
+    """A format's write function and its suffixes; formats that are folders have none."""
 
     write: Callable[..., None]
     suffixes: tuple[str, ...]
@@ -357,18 +358,18 @@ def write(
     form: str | None = None,
     extra: Mapping[str, Sequence[Any]] | None = None,
 ) -> None:
-    """Write named vectors in a format that another tool reads.
+    """Write named vectors in one of `FORMATS`.
 
     Args:
-        path: A file, or for "projector" and "table" a folder; what stood there is replaced whole.
+        path: A file, or a folder for "projector" and "table"; it is replaced atomically.
         items: The names, distinct.
-        vectors: float32 [items, dim], or what converts to it.
-        form: A name in `FORMATS`; None goes by the suffix of the path.
+        vectors: float32 [items, dim], or convertible to it.
+        form: A name in `FORMATS`; None chooses by the suffix of the path.
         extra: Further columns for the "projector", name -> a text or number per item.
 
     Raises:
-        InputError: the items or vectors are refused (`Vectors`), the format is not known or has no
-            place for `extra`, or the path cannot be written to.
+        InputError: the items or vectors are invalid (see `Vectors`), the format is unknown or does
+            not support `extra`, or the path is not writable.
     """
     form, named = _form(path, form), Vectors(items, vectors)
     if form == "projector":
@@ -380,7 +381,7 @@ def write(
 
 
 def _form(path: str | os.PathLike, form: str | None) -> str:
-    """The name of the format that is asked for, or that the suffix tells."""
+    """Return the name of the requested format, or of the format with the path's suffix."""
     if form is None:
         suffix = Path(path).suffix.lower()
         for form, known in FORMATS.items():
@@ -398,7 +399,7 @@ def _form(path: str | os.PathLike, form: str | None) -> str:
 
 @contextlib.contextmanager
 def _placing(path: str | os.PathLike) -> Iterator[Path]:
-    """As `run_folder.replacing_file`; makes the folder, and says in one line why it cannot."""
+    """As `run_folder.replacing_file`, with missing folders created and OSErrors as InputErrors."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -410,7 +411,7 @@ def _placing(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _replacing(folder: str | os.PathLike, form: str) -> Iterator[Path]:
-    """As `run_folder.replacing`, with a marker by which the next export knows the folder."""
+    """As `run_folder.replacing`, with a marker by which the next export recognises the folder."""
     experiment = f"export.{form}"
     with run_folder.replacing(Path(folder), experiment) as partial:
         run_folder.write_json(partial / run_folder.MARKER, {"experiment": experiment})
@@ -422,17 +423,17 @@ def _columns(dim: int) -> list[str]:
 
 
 def _decimal(value: float) -> str:
-    """A float32 in decimal, from which every parser gets it back, and always as a float.
+    """Return a float32 as decimal text that parses back to the same float32.
 
-    Nine digits keep clear of the point half-way to the next float32, so that parsers which pass
-    through float64, or are off by its last digit, arrive at the same; the shortest digits may not.
+    Nine digits are not near the midpoint between two float32, so that parsers which round through
+    float64, or err in its last digit, return the same value. The shortest repr can be.
     """
     text = f"{value:.9g}"
     return text if "." in text or "e" in text else f"{text}.0"
 
 
 def _cell(value: Any) -> str:
-    """A cell of a further column; the projector takes an empty one for no value."""
+    """Return a cell of a further column; the projector reads an empty cell as a missing value."""
     if value is None or value == "":
         return ""
     return str(value) if isinstance(value, (int, float, np.number)) else escape_label(str(value))

@@ -1,1 +1,1 @@
-"""Embeddings of people's own items from labelled pairs of them."""
+"""Embeddings of user-defined items from labelled pairs."""

@@ -1,7 +1,7 @@
-"""Embeddings of people's own items by scikit-learn's conventions: fit, predict, kneighbors.
+"""A scikit-learn estimator that embeds items from labelled pairs: fit, predict, kneighbors.
 
-The samples are pairs: X has two columns, the two items of each pair, as ids or as names. That is
-why not every check of scikit-learn's own applies; `NOT_FOR_PAIRS` lists those and says why.
+The samples are pairs: X has two columns, the two items of each pair, as ids or as names.
+Scikit-learn's estimator checks that do not apply to pairs are listed in `NOT_FOR_PAIRS`.
 """
 
 from __future__ import annotations
@@ -41,59 +41,59 @@ from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs
 from colour_embed.pairs.sampling import HELD_OUT_FROM, HELD_OUT_SHARE, split_held_out
 from colour_embed.runs import Progress
 
-_CANDIDATES = 256  # old items' places at which a new item is tried
-_JITTER = 0.01  # of the old items' spread: two new items at one place would never part
-_BLOCK = 2**16  # pairs at a time, so that memory does not grow with them
+_CANDIDATES = 256  # positions of old items that are tried as the start of a new item
+_JITTER = 0.01  # of the old items' spread: equal vectors have equal gradients and stay equal
+_BLOCK = 2**16  # pairs per block, which bounds memory
 
 
 class PairEmbedding(ClassifierMixin, BaseEstimator):
-    """Places items so that their distances say how likely a pair of them is labelled similar.
+    """Embedding of items whose distances predict the probability that a pair is labelled similar.
 
-    X is [N, 2], the two items of each pair. Integers of 0 or more are ids; anything else that can
-    be hashed is a name, such as a text. y is [N] in 0..1, how similar; a fraction is a soft label.
-    Either may be a NumPy array, a list or a pandas object. Names that are neither texts nor
-    numbers, such as tuples, need a NumPy array of objects.
+    X is [N, 2], the two items of each pair. Integers of 0 or more are ids; any other hashable is a
+    name, such as a text. y is [N] in 0..1, the similarity; a fraction is a soft label. X and y may
+    be NumPy arrays, lists or pandas objects. Names that are neither texts nor numbers, such as
+    tuples, require a NumPy array of objects.
 
-    The order of a pair's sides has no meaning. A pair of weight 0 counts as not given. An item
-    that would have only held-out pairs keeps all of them for its training.
+    The order of a pair's items is ignored. A pair of weight 0 is ignored. Pairs of an item that
+    would have only held-out pairs are used for training instead.
 
     Args:
-        dim: Coordinates per item; at most as many as there are items.
-        head: How two vectors become log-odds; see `heads`.
-        normalise: Scale every vector to length one.
+        dim: Dimension of the embedding; at most the number of items.
+        head: The map from two vectors to log-odds; see `heads`.
+        normalise: Scale every vector to unit length.
         optimizer: "keras_adam", "lazy_adam" or the name of an optimiser in optax.
-        learning_rate: Step size at the start; it drops to a tenth where nothing more is gained.
+        learning_rate: Initial learning rate; it is divided by 10 when the loss plateaus.
         batch_size: Pairs per step.
-        restarts: Trainings from different initial values, of which the best is kept.
-        max_steps: The most steps, to the nearest whole pass over the pairs.
-        tolerance: Nats per pair: gains below it count as none, and the training ends after some.
-        held_out: The share of the pairs by which restarts and moments are compared, or False to
-            train on all. "auto" is 0.1 from 1,000 pairs on. All pairs of the same two items are
-            held out together.
+        restarts: Number of trainings from different initial values; the best is kept.
+        max_steps: The most steps, rounded to whole epochs.
+        tolerance: The least improvement of the loss, in nats per pair, for early stopping.
+        held_out: The share of the pairs on which restarts and evaluations are compared, or False
+            to train on all pairs. "auto" is 0.1 for 1,000 pairs or more. All pairs of the same two
+            items are held out together.
         init: Initial vectors, [items, dim] in the order of `items_`, or a mapping of items to
-            vectors [dim]; items that it leaves out start at random. Then there is one restart.
-            Where a warm start has something to go on from, it does that instead.
-        warm_start: A further fit goes on from the present parameters; items may be new, and those
-            of before stay. Then there is one restart.
-        random_state: An int, a RandomState, or None for another result at every fit.
+            vectors [dim]; other items are initialised at random. There is then one restart.
+            Ignored by a warm start after the first fit.
+        warm_start: Continue each further fit from the current parameters. New items may be added;
+            earlier items are kept. There is then one restart.
+        random_state: An int, a RandomState, or None for a different result at every fit.
         verbose: Print a line at every evaluation.
 
     Attributes:
         embedding_: float32 [items, dim], a row per item; unit rows if normalised.
-        items_: [items], the items in the order of the rows: ids int64 and sorted, names as objects
-            in the order in which they first appear. Items that were added later follow after.
+        items_: [items], the items in the order of the rows: ids as sorted int64, names as objects
+            in order of first appearance. Items added later come last.
         loss_curve_: float32 [L], the mean training loss between two evaluations, nats per pair.
-        heldout_loss_curve_: float32 [L], of the held-out pairs at each evaluation; or None.
-        loss_steps_: int [L], the steps done at each evaluation.
-        n_iter_: Steps done.
+        heldout_loss_curve_: float32 [L], the held-out loss at each evaluation; or None.
+        loss_steps_: int [L], the number of steps before each evaluation.
+        n_iter_: Number of steps taken.
         kernel_: The weight of the head, such as that of the squared distance.
-        bias_: The log-odds where the rest is zero.
-        restart_losses_: float32 [restarts], the loss of each at its best, by which they are
-            compared: of the held-out pairs, or else of the training pairs.
+        bias_: The bias of the head.
+        restart_losses_: float32 [restarts], the best loss of each restart: of the held-out pairs,
+            or without them of the training pairs.
         stopped_: "plateau", "steps", "interrupted" (Ctrl-C; the best so far is kept) or "diverged".
         classes_: 0 and 1.
         n_features_in_: 2.
-        feature_names_in_: The names of the two columns, where X was a DataFrame with names.
+        feature_names_in_: The names of the two columns, if X was a DataFrame with names.
 
     Example:
         >>> pairs = [["red", "pink"], ["red", "green"], ["pink", "green"], ["red", "wine"]]
@@ -138,10 +138,10 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     def __sklearn_tags__(self):
-        """What scikit-learn is told: two classes, no negative ids, and X of ids or names."""
+        """Return the tags: binary classification, and X of non-negative ids or of names."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
-        tags.classifier_tags.poor_score = True  # on features that are no items
+        tags.classifier_tags.poor_score = True  # on features that are not items
         tags.transformer_tags = TransformerTags(preserves_dtype=[])
         tags.input_tags.categorical = True
         tags.input_tags.string = True
@@ -154,17 +154,16 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         Args:
             X: [N, 2], ids or names.
             y: [N] in 0..1.
-            sample_weight: [N], 0 or more; how much a pair counts against the others.
+            sample_weight: [N], 0 or more; the relative weight of each pair in the loss.
 
         Returns:
             The estimator.
 
         Raises:
-            InputError: pairs, labels, weights or parameters are wrong; one line says how to mend
-                it.
+            InputError: pairs, labels, weights or parameters are invalid; the message has a hint.
 
         Warns:
-            ConvergenceWarning: max_steps came before the plateau, or the training diverged.
+            ConvergenceWarning: max_steps was reached before a plateau, or the training diverged.
         """
         before = self._before() if self.warm_start else None
         values, labels, weights = self._read(X, y, sample_weight, reset=True)
@@ -206,15 +205,15 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X, y, sample_weight=None):
-        """Train on pairs; the vectors of `items_`, float32 [items, dim]."""
+        """Train on pairs and return the vectors of `items_`, float32 [items, dim]."""
         return self.fit(X, y, sample_weight).embedding_
 
     def add_items(self, pairs, labels, sample_weight=None):
-        """Place further items among those there are, which stay as they are, and so does the head.
+        """Embed further items, with the vectors of the old items and the head frozen.
 
-        Each new item starts at the place of that old item where its pairs with old items are most
-        likely. Pairs of two old items can move nothing, and are ignored. Nothing is held out. The
-        curves stay those of `fit`. The optimiser "lazy_adam" is replaced by "keras_adam".
+        Each new item is initialised at the position of the old item that minimises the loss of its
+        pairs with old items. Pairs of two old items are ignored. No pairs are held out. The loss
+        curves remain those of `fit`. The optimiser "lazy_adam" is replaced by "keras_adam".
 
         Args:
             pairs: [N, 2], ids or names, old and new.
@@ -222,7 +221,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             sample_weight: [N], 0 or more.
 
         Returns:
-            The estimator; rows for the new items follow after those there are.
+            The estimator; the rows of the new items come last.
 
         Raises:
             InputError: no pair has a new item, or as for `fit`.
@@ -251,7 +250,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             report=_print_progress if self.verbose else None,
         )
         self._warn(fit)
-        # The old rows are taken over and not computed again, so that they are the same to the bit.
+        # The old rows are copied, so that they stay bit-identical.
         table = fit.params["embedding"]["embedding"][old:]
         params = {**before.params, "embedding": {"embedding": _joined(before.table, table)}}
         embedding = _joined(self.embedding_, fit.embedding[old:])
@@ -259,13 +258,13 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X):
-        """The log-odds that pairs are similar, float64 [N].
+        """Return the log-odds that pairs are similar, float64 [N].
 
         Args:
             X: [N, 2], items of the fit.
 
         Raises:
-            InputError: an item is not known; the message offers the nearest one.
+            InputError: an item is unknown; the message names the nearest known item.
         """
         index = self._known_pairs(X)
         head = HEADS[self._fitted.head]
@@ -273,31 +272,31 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return head.logit(feature, self.kernel_, self.bias_, self._fitted.smoothing, np)
 
     def predict_proba(self, X):
-        """The probabilities of the labels 0 and 1, float64 [N, 2]; see `decision_function`."""
+        """Return the probabilities of the labels 0 and 1, float64 [N, 2]."""
         logits = self.decision_function(X)
         return np.column_stack([expit(-logits), expit(logits)])
 
     def predict(self, X):
-        """1 for pairs that are likelier similar than not, else 0: [N]; see `decision_function`."""
+        """Return the predicted labels [N]: 1 if the probability of similar is above 1/2, else 0."""
         similar = self.decision_function(X) > 0
         return self.classes_[similar.astype(int)]
 
     def pair_distance(self, pairs):
-        """The Euclidean distances of pairs, float64 [N]; see `decision_function`.
+        """Return the Euclidean distances of pairs, float64 [N]; see `decision_function`.
 
-        With the head "dot", which reads the dot product, only normalised vectors are the closer the
-        likelier they are similar.
+        With the head "dot" the probability is a function of the distance only if the vectors are
+        normalised.
         """
         return np.sqrt(self._feature(self._known_pairs(pairs), dot=False))
 
     def score(self, X, y, sample_weight=None):
-        """The mean log-likelihood of labels in nats per pair: 0 at best, higher is better.
+        """Return the mean log-likelihood of labels in nats per pair; the maximum is 0.
 
-        It is minus the loss that is trained on. Always answering 1/2 scores -log 2, that is -0.69.
+        It is the negative training loss. Predicting 1/2 for every pair scores -log 2, or -0.69.
 
         Args:
             X: [N, 2], items of the fit.
-            y: [N] in 0..1; the best score that soft labels allow is minus their entropy.
+            y: [N] in 0..1; for soft labels the maximum score is minus their mean entropy.
             sample_weight: [N], 0 or more.
         """
         check_is_fitted(self)
@@ -308,31 +307,31 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return -cross_entropy(logits, labels, weights)
 
     def transform(self, items):
-        """The vectors of items, float32 [..., dim].
+        """Return the vectors of items, float32 [..., dim].
 
         Args:
             items: Ids or names [...], such as a list of them, or pairs [N, 2].
 
         Raises:
-            InputError: an item is not known; the message offers the nearest one.
+            InputError: an item is unknown; the message names the nearest known item.
         """
         check_is_fitted(self)
         return self.embedding_[self._known(_item_values(items))]
 
     def kneighbors(self, items=None, n_neighbors=5, return_distance=True):
-        """The nearest other items by Euclidean distance, nearest first; see `pair_distance`.
+        """Return the nearest other items by Euclidean distance, nearest first.
 
         Args:
             items: Ids or names [M], or a single one; all of `items_` if None.
-            n_neighbors: How many, below the number of items.
+            n_neighbors: Number of neighbours, below the number of items.
             return_distance: Whether to return the distances too.
 
         Returns:
             The distances, float64 [M, n_neighbors], and the items, [M, n_neighbors] as in `items_`;
-            or the items alone. Of equal distances the earlier item comes first.
+            or only the items. At equal distances the earlier item comes first.
 
         Raises:
-            InputError: an item is not known, or n_neighbors is out of range.
+            InputError: an item is unknown, or n_neighbors is out of range.
         """
         check_is_fitted(self)
         count, most = _plain(n_neighbors), len(self.items_) - 1
@@ -348,7 +347,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         found = self.items_[places]
         return (distance, found) if return_distance else found
 
-    # What the methods share
+    # Helpers
 
     def _config(self, seed: int) -> Config:
         taken = ("dim", "head", "normalise", "optimizer", "learning_rate", "batch_size")
@@ -358,7 +357,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return Stopping(_plain(self.max_steps), tolerance=_plain(self.tolerance))
 
     def _read(self, X, y, sample_weight, *, reset):
-        """Checked pairs as values [N, 2], labels and weights [N], without pairs of weight 0."""
+        """Return validated pairs [N, 2], labels and weights [N], without pairs of weight 0."""
         if y is None:
             raise InputError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -371,7 +370,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return values[there], labels[there].astype(np.float32), weights[there].astype(np.float32)
 
     def _read_pairs(self, X, *, reset) -> np.ndarray:
-        """Pairs as int64 or object [N, 2]; their items need not be known."""
+        """Return pairs as int64 or object [N, 2]; unknown items are allowed."""
         if not hasattr(X, "dtype") and not hasattr(X, "columns"):
             X = _as_objects(X)
         if np.ndim(X) != 2:
@@ -379,7 +378,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
                 f"pairs have the shape {np.shape(X)}: give [N, 2], two items a pair. "
                 "Reshape your data if it has a single pair"
             )
-        # Its own names and counts, and what it knows of sparse and complex input.
+        # Sets n_features_in_ and feature_names_in_, and rejects sparse and complex input.
         checked = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
         return self._two_columns(_item_values(checked))
 
@@ -400,7 +399,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return self._known(self._read_pairs(X, reset=False))
 
     def _feature(self, index: np.ndarray, dot: bool) -> np.ndarray:
-        """Squared distances, or dot products, of pairs of rows: float64 [N]."""
+        """Return the squared distances or dot products of pairs of rows, float64 [N]."""
         found = np.empty(len(index))
         table = self.embedding_.astype(np.float64)
         for start in range(0, len(index), _BLOCK):
@@ -410,7 +409,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return found
 
     def _held_out(self, index: np.ndarray, items: int, seed: int) -> np.ndarray:
-        """Which pairs are held out, bool [N]; none whose item would be left without training."""
+        """Return which pairs are held out, bool [N]; every item keeps a training pair."""
         share = self._share(len(index))
         if share == 0:
             return np.zeros(len(index), bool)
@@ -445,7 +444,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         self.items_, self.embedding_ = items, np.asarray(embedding, np.float32)
 
     def _before(self) -> _Before | None:
-        """The state that a warm start goes on from; None before the first fit."""
+        """Return the state that a warm start continues from; None before the first fit."""
         if not hasattr(self, "_params"):
             return None
         return _Before(
@@ -455,7 +454,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Before:
-    """A fitted embedding, that further items or pairs are to come to."""
+    """A fitted embedding to which items or pairs are added."""
 
     config: Config
     items: np.ndarray
@@ -469,7 +468,7 @@ class _Before:
         return self.params["embedding"]["embedding"]
 
     def check(self, config: Config) -> None:
-        """Raise where the parameters of before do not fit a new config."""
+        """Raise an InputError if these parameters do not fit a new config."""
         for name in ("dim", "head", "normalise"):
             new, old = getattr(config, name), getattr(self.config, name)
             if new != old:
@@ -479,7 +478,7 @@ class _Before:
                 )
 
     def extended(self, count: int, pairs: Pairs, seed: int) -> Params:
-        """The parameters with rows for new items, each at the likeliest old item's place."""
+        """Return the parameters with rows for new items, each near its best old item."""
         old = len(self.items)
         if count == old:
             return self.params
@@ -493,7 +492,7 @@ class _Before:
         return {**self.params, "embedding": {"embedding": _joined(self.table, new)}}
 
     def _loss_at(self, places: np.ndarray, count: int, pairs: Pairs) -> np.ndarray:
-        """The loss [new items, places] of each new item's pairs with old ones, at each place."""
+        """Return the loss of each new item's pairs with old items, [new items, places]."""
         old, head = len(self.items), HEADS[self.config.head]
         feature = (lambda a, b: a @ b.T) if head.feature == "dot_product" else _squared
         mixed = (pairs.index >= old).sum(axis=1) == 1
@@ -518,7 +517,7 @@ def _joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy scalar, such as of a grid of parameters, as Python's."""
+    """Return a NumPy scalar, such as one of a parameter grid, as a Python scalar."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -535,7 +534,7 @@ def _print_progress(progress: Progress) -> None:
 
 
 def _labels(y: Any) -> np.ndarray:
-    """Labels as float64 [N] in 0..1."""
+    """Return labels as float64 [N], checked to lie in 0..1."""
     labels = column_or_1d(y, warn=True)
     if not len(labels):
         raise InputError("there are no pairs: give at least one")
@@ -556,7 +555,7 @@ def _labels(y: Any) -> np.ndarray:
 
 
 def _weights(sample_weight: Any, labels: np.ndarray) -> np.ndarray:
-    """Weights as float64 [N]; of one for all where none are given."""
+    """Return weights as float64 [N]; 1 each if none are given."""
     weights = _check_sample_weight(sample_weight, labels, dtype=np.float64)
     wrong = np.flatnonzero(weights < 0)
     if wrong.size:
@@ -566,7 +565,7 @@ def _weights(sample_weight: Any, labels: np.ndarray) -> np.ndarray:
 
 
 def _as_objects(X: Any) -> np.ndarray:
-    """Nested lists as an array of objects: as one of texts, the id 1 would turn into a name."""
+    """Return nested lists as an object array; a text array would turn the id 1 into a name."""
     try:
         return np.array(X, dtype=object)
     except ValueError as error:
@@ -574,7 +573,7 @@ def _as_objects(X: Any) -> np.ndarray:
 
 
 def _item_values(items: Any) -> np.ndarray:
-    """Ids as int64 of 0 or more, names as objects, in the shape in which they are given.
+    """Return ids as int64 or names as objects, in their given shape.
 
     Raises:
         InputError: an item is missing, negative, or a number that is not whole.
@@ -609,15 +608,15 @@ def _hashing():
         raise InputError(f"items must be ids or names that can be hashed: {error}") from None
 
 
-def _refuse(wrong: np.ndarray, values: np.ndarray, mend: str) -> None:
+def _refuse(wrong: np.ndarray, values: np.ndarray, hint: str) -> None:
     if np.any(wrong):
         place = np.argwhere(wrong)[0]
         row = int(place[0]) if place.size else 0
-        raise InputError(f"row {row} holds the item {values[tuple(place)]}: {mend}")
+        raise InputError(f"row {row} holds the item {values[tuple(place)]}: {hint}")
 
 
 def _items_in(values: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
-    """The distinct items: ids sorted, names as they first appear; new ones after those before."""
+    """Return the distinct items: ids sorted, names by first appearance; new ones last."""
     with _hashing():
         found = pd.unique(values.ravel())
     if found.dtype.kind == "i":
@@ -635,7 +634,7 @@ def _index(items: np.ndarray) -> pd.Index:
 
 
 def _rows(items: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The rows of items, int32 in the shape of `values`."""
+    """Return the row of each value in `items`, int32 in the shape of `values`."""
     flat = values.ravel()
     with _hashing():
         rows = _index(items).get_indexer(_index(flat))
@@ -647,7 +646,7 @@ def _rows(items: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _unknown(items: np.ndarray, item: Any) -> str:
-    """Why an item is not known, and which is the nearest one that is."""
+    """Return the message for an unknown item, with the nearest known item as the hint."""
     if items.dtype.kind == "i":
         if not isinstance(_plain(item), int):
             return f"{item!r} is no id: the items were given as ids, give them so"
@@ -655,12 +654,12 @@ def _unknown(items: np.ndarray, item: Any) -> str:
         return f"no item has the id {item}: the nearest of {len(items)} ids is {near}"
     names = [name for name in items if isinstance(name, str)]
     near = difflib.get_close_matches(item, names, 1) if isinstance(item, str) else []
-    mend = f"did you mean {near[0]!r}?" if near else "give names as in the fit"
-    return f"no item is called {_plain(item)!r}: {mend}"
+    hint = f"did you mean {near[0]!r}?" if near else "give names as in the fit"
+    return f"no item is called {_plain(item)!r}: {hint}"
 
 
 def _initial(config: Config, items: np.ndarray, init: Any) -> Params | None:
-    """Parameters that hold these initial vectors; None to draw all."""
+    """Return parameters with these initial vectors; None if all are drawn."""
     if init is None:
         return None
     drawn = jax.device_get(
@@ -694,10 +693,10 @@ def _vectors(values: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 # Checks that do not apply
 
-_COLUMNS = "feeds features of three columns or more, where a pair has two"
-_LABELS = "feeds labels that do not say which of them means similar; here they lie in 0..1"
-_ITEMS = "feeds features that are no ids, and asks about values that were not fitted"
-_TRANSFORM = "transforms what was fitted, where transform takes items; the rows are not the pairs'"
+_COLUMNS = "passes features of three columns or more; a pair has two"
+_LABELS = "passes labels outside 0..1, which do not define the class similar"
+_ITEMS = "passes features that are not ids, and predicts for values that were not fitted"
+_TRANSFORM = "expects transform to return a row per sample; here it returns a row per item"
 
 NOT_FOR_PAIRS = {
     "check_fit_score_takes_y": _COLUMNS,
@@ -729,8 +728,8 @@ NOT_FOR_PAIRS = {
     "check_transformer_data_not_an_array": _TRANSFORM,
     "check_transformer_general": _TRANSFORM,
 }
-"""Why a check of `sklearn.utils.estimator_checks` is failed: what it feeds is no pairs.
+"""Checks of `sklearn.utils.estimator_checks` that do not apply to pairs, and the reasons.
 
-To be given as `expected_failed_checks`. Of features turned into pairs, all are passed but the
-names of classes and those of transformers.
+Pass it as `expected_failed_checks`. With features converted to pairs, all checks pass except those
+of class names and of transformers.
 """

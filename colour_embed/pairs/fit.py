@@ -1,8 +1,8 @@
-"""Own pairs trained until nothing more is gained: restarts, early stopping, learning-rate drops.
+"""Training on user pairs, with restarts, early stopping and learning-rate drops.
 
-The tutorial trains for a fixed number of epochs, which for 50 pairs is far too short and for ten
-million far too long. Here the length is set in steps, several restarts train as one, the learning
-rate drops where the loss stands still, and the best restart at its best evaluation is kept.
+The tutorial's fixed number of epochs is too short for 50 pairs and too long for ten million. Here
+the length is limited in steps, and several restarts are trained in one program. The learning rate
+drops when the loss plateaus. The best restart at its best evaluation is kept.
 """
 
 from __future__ import annotations
@@ -34,21 +34,22 @@ from colour_embed.model import Params, embedding_vectors, logits
 from colour_embed.runs import Progress
 from colour_embed.train import make_step, train_epochs
 
-_PARTS = 2  # snapshots between two evaluations: the map moves most before the first
+_PARTS = 2  # snapshots per evaluation, since the embedding moves most before the first one
 _SNAPSHOT_BYTES = 2**28
-_EVALUATED = 2**16  # pairs at a time, so that memory does not grow with them
+_EVALUATED = 2**16  # pairs evaluated at a time, which bounds memory
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """When a training has come to its end.
+    """The early stopping rule.
 
     Attributes:
-        max_steps: The most steps, to the nearest whole epoch; the last evaluation lies within them.
+        max_steps: The most steps, rounded to whole epochs; the last evaluation is within them.
         evaluate_every: Steps between two evaluations of the loss; at least an epoch.
-        tolerance: Nats per pair; the gain on the best evaluation before that counts as better.
-        patience: Evaluations without a gain until the learning rate drops, or the training ends.
-        drops: How often the learning rate drops, to a tenth, before the training ends.
+        tolerance: The least improvement on the best evaluation, in nats per pair.
+        patience: Evaluations without an improvement before the learning rate drops or the training
+            stops.
+        drops: Number of learning-rate drops, each to a tenth, before the training stops.
 
     Raises:
         InputError: a value is out of range.
@@ -71,27 +72,25 @@ class Stopping:
 
 @dataclass(frozen=True, eq=False)
 class PairFit:
-    """A training on own pairs, as NumPy arrays.
+    """The result of a training on user pairs, as NumPy arrays.
 
     Attributes:
-        config: What was asked for.
+        config: The config of the training.
         params: The parameters of the best restart at its best evaluation; see `model.Params`.
-        embedding: float32 [items, dim], its vectors: rows of unit length where the config
-            normalises.
+        embedding: float32 [items, dim], its embedding vectors; unit rows if normalised.
         kernel: The effective weight of the head, such as that of the squared distance.
-        bias: The logit where the feature is zero.
-        step: int [L], the steps done at each evaluation.
-        loss: float32 [L, restarts], the mean training loss since the evaluation before, nats per
+        bias: The logit where the feature is 0.
+        step: int [L], the number of steps before each evaluation.
+        loss: float32 [L, restarts], the mean training loss since the previous evaluation, nats per
             pair.
         heldout_loss: float32 [L, restarts], of the held-out pairs; None without any.
-        restart_loss: float32 [restarts], by which restarts are compared: of the held-out pairs, or
-            else of the training pairs, each restart at its best evaluation.
-        best: Which restart was kept.
-        best_step: The steps after which it was at its best.
+        restart_loss: float32 [restarts], the loss of each restart at its best evaluation: of the
+            held-out pairs, or without them of the training pairs.
+        best: The index of the best restart.
+        best_step: The number of steps before its best evaluation.
         stopped: "plateau", "steps", "interrupted" or "diverged".
-        snapshot_step: int [F], the steps of the snapshots; 0 is before the first one.
-        snapshots: float32 [F, items, dim] of the restart that was kept; F is 0 where they would
-            take too much memory.
+        snapshot_step: int [F], the steps of the snapshots; 0 is before the first step.
+        snapshots: float32 [F, items, dim] of the best restart; F is 0 if they would exceed 256 MiB.
     """
 
     config: Config
@@ -111,17 +110,17 @@ class PairFit:
 
     @property
     def trapped(self) -> bool:
-        """Whether the head's weight pushes similar items apart: the sign trap."""
+        """Whether training ended in the sign trap, where the head's weight repels similar items."""
         return not bool(HEADS[self.config.head].attracts(self.kernel))
 
 
 def pair_logits(config: Config, params: Params, index: np.ndarray) -> np.ndarray:
-    """The log-odds of pairs, float32 [N], of parameters as NumPy arrays.
+    """Return the log-odds of pairs, float32 [N].
 
     Args:
         config: head, smoothing and normalise are used.
         params: As `PairFit.params`.
-        index: int32 [N, 2]; the ids are trusted.
+        index: int32 [N, 2]; the ids are not checked.
     """
     parts = [index[start : start + _EVALUATED] for start in range(0, len(index), _EVALUATED)]
     found = [np.asarray(_logits(config.static(), params, *part.T)) for part in parts]
@@ -145,27 +144,29 @@ def fit_pairs(
     frozen: np.ndarray | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> PairFit:
-    """Train an embedding of own items; the best of several restarts is kept.
+    """Train an embedding on user pairs and return the best of several restarts.
 
-    Ctrl-C ends the training; the best so far is returned.
+    Ctrl-C stops the training; the best so far is returned.
 
     Args:
-        config: The run; its epochs are not used.
+        config: The config; `epochs` is not used.
         items: Number of items.
         pairs: The training pairs.
-        held_out: Pairs by which restarts and evaluations are compared; else the training loss is
-            used.
+        held_out: Pairs on which restarts and evaluations are compared; without them the training
+            pairs are used.
         restarts: Trainings from different initial values, in the same order of pairs.
-        stopping: When to end.
-        initial: Parameters to start from, in place of drawn ones; then there is one restart.
-        frozen: bool [items], rows that stay as they are, and with them the head; needs `initial`.
+        stopping: The early stopping rule.
+        initial: Initial parameters; there is then one restart.
+        frozen: bool [items], rows that are not updated; the head is then frozen too. Requires
+            `initial`.
         report: Called after each evaluation.
 
     Returns:
-        The training; see `PairFit`.
+        The result; see `PairFit`.
 
     Raises:
-        InputError: ids out of range, no pairs, bad weights, or options that do not go together.
+        InputError: ids are out of range, there are no pairs, weights are invalid, or options
+            contradict each other.
     """
     stopping = stopping or Stopping()
     if isinstance(restarts, bool) or not isinstance(restarts, int) or restarts < 1:
@@ -184,7 +185,7 @@ def fit_pairs(
 
 
 class _Program(NamedTuple):
-    """What the compiled program depends on."""
+    """The static arguments of the compiled programs."""
 
     config: Config
     items: int
@@ -197,7 +198,7 @@ def _start(program: _Program, seed, hyperparams):
     keys = member_keys(seed)
 
     def one(restart):
-        # Restart 0 is the training that the seed alone starts.
+        # Restart 0 has the initial values of a single training with this seed.
         own = jnp.where(restart == 0, *_key_data(keys.init, restart))
         own_keys = keys._replace(init=jax.random.wrap_key_data(own))
         return init_training(program.config, program.items, own_keys, hyperparams)
@@ -207,7 +208,7 @@ def _start(program: _Program, seed, hyperparams):
 
 @functools.partial(jax.jit, static_argnames="program")
 def _start_from(program: _Program, params, hyperparams):
-    """The trainings that start from these parameters [restarts, ...]."""
+    """Return the trainings with these initial parameters [restarts, ...]."""
     return jax.vmap(lambda one: training_from(program.config, one, hyperparams))(params)
 
 
@@ -217,7 +218,7 @@ def _key_data(key: Array, restart: Array) -> tuple[Array, Array]:
 
 @functools.partial(jax.jit, static_argnames="program", compiler_options=ONE_TRAINING)
 def _train(program: _Program, training, keys, hyperparams, pairs, epochs, frozen):
-    """Train all restarts for these epochs: the training, and their losses [restarts, epochs]."""
+    """Train all restarts for these epochs; return the training and losses [restarts, epochs]."""
     config = program.config
     optimizer = None
     if program.masked:
@@ -247,7 +248,7 @@ def _train(program: _Program, training, keys, hyperparams, pairs, epochs, frozen
 
 
 def _masked(inner: optax.GradientTransformation, frozen: Array) -> optax.GradientTransformation:
-    """An optimiser that moves the rows that are not frozen, and nothing else."""
+    """Return an optimiser that updates only the embedding rows that are not frozen."""
 
     def update(gradient, state, params=None):
         updates, state = inner.update(gradient, state, params)
@@ -260,7 +261,7 @@ def _masked(inner: optax.GradientTransformation, frozen: Array) -> optax.Gradien
 
 @functools.partial(jax.jit, static_argnames="config")
 def _mean_losses(config: Config, params, pairs: DevicePairs, shares: Array):
-    """The weighted mean loss of each restart [restarts]; pairs and shares are [parts, size]."""
+    """Return the weighted mean loss [restarts]; pairs and shares are [parts, size]."""
 
     def one(params):
         def add(total, part):
@@ -274,7 +275,7 @@ def _mean_losses(config: Config, params, pairs: DevicePairs, shares: Array):
 
 
 def _in_parts(pairs: DevicePairs) -> tuple[DevicePairs, Array]:
-    """Pairs as [parts, size], and each one's share of the weighted mean, zero for what fills up."""
+    """Return pairs as [parts, size], and their shares of the weighted mean, 0 for padding."""
     count = pairs.count
     size = min(count, _EVALUATED)
     parts = -(-count // size)
@@ -290,7 +291,7 @@ def _in_parts(pairs: DevicePairs) -> tuple[DevicePairs, Array]:
 
 
 class _Run:
-    """A training under way, driven from evaluation to evaluation."""
+    """The state of a training, advanced from evaluation to evaluation."""
 
     def __init__(self, config, items, pairs, held_out, restarts, stopping, initial, frozen):
         restarts = 1 if initial is not None else restarts
@@ -304,7 +305,7 @@ class _Run:
         self.evaluated = _in_parts(device_pairs(held_out, items) if self.is_held_out else unpacked)
         self.steps_per_epoch = -(-self.pairs.count // config.batch_size)
         self.max_epochs = max(1, round(stopping.max_steps / self.steps_per_epoch))
-        # All parts are of one length, so that one program serves them all.
+        # All parts have one length, so that they share one compiled program.
         wanted = stopping.evaluate_every / self.steps_per_epoch / _PARTS
         self.part = max(1, min(round(wanted), self.max_epochs // _PARTS))
         parts = round(stopping.evaluate_every / self.steps_per_epoch / self.part)
@@ -330,12 +331,12 @@ class _Run:
         return self.epoch * self.steps_per_epoch
 
     def schedule(self) -> Iterator[int]:
-        """The epochs of each part up to the next evaluation, until the training has stopped."""
+        """Yield the number of parts before the next evaluation, until the training has stopped."""
         while self.stopped is None:
             yield self.parts
 
     def advance(self, parts: int) -> tuple[_Run, None]:
-        """Train up to the next evaluation, evaluate, and decide whether to go on."""
+        """Train up to the next evaluation, evaluate, and apply the stopping rule."""
         losses = []
         for _ in range(parts):
             epochs = np.arange(self.epoch + 1, self.epoch + self.part + 1, dtype=np.int32)
@@ -354,7 +355,7 @@ class _Run:
         params = self.training.state.params
         value = np.asarray(_mean_losses(self.program.config, params, *self.evaluated))
         diverged = np.asarray(self.training.diverged) > 0
-        # NaN is no gain, and must not hide the gain of another restart.
+        # NaN must not hide the improvement of another restart.
         value = np.where(diverged | np.isnan(value), np.float32(np.inf), value)
         mean = np.concatenate(losses, axis=1).mean(axis=1)
         self.history.append((self.steps, mean, value if self.is_held_out else None))
@@ -382,7 +383,7 @@ class _Run:
         self.best_step = np.where(better, self.steps, self.best_step)
 
     def _wait(self) -> None:
-        """An evaluation without a gain: after some the learning rate drops or training ends."""
+        """Count an evaluation without improvement; drop the learning rate or stop if due."""
         self.waited += 1
         if self.waited < self.stopping.patience:
             return
@@ -392,8 +393,8 @@ class _Run:
         self.drops, self.waited = self.drops + 1, 0
         lower = self.hyperparams.learning_rate / 10
         self.hyperparams = self.hyperparams._replace(learning_rate=lower)
-        # The optimiser starts anew: restarts that were at their best at different evaluations have
-        # taken different numbers of steps, and trained as one they have one count.
+        # `opt_state` is initialised anew, since restarts trained in one program share one step
+        # count, but reached their best evaluations after different numbers of steps.
         self.training = _start_from(self.program, self.best, self.hyperparams)
 
     def _snapshot(self) -> None:
@@ -436,10 +437,10 @@ class _Run:
 
 
 def _checked_start(initial: Params, like: Params) -> Params:
-    """Given parameters as those of the one restart [1, ...].
+    """Return given parameters with a restart axis, [1, ...].
 
     Raises:
-        InputError: they are not those of a model of this size.
+        InputError: their structure or shapes are not those of the model.
     """
 
     def checked(value, like):

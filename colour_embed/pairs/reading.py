@@ -1,35 +1,34 @@
-"""Reads items and labelled pairs from files, and checks them as a whole before any use.
+"""Reader of items and labelled pairs, with validation of the whole table.
 
-A table of pairs is CSV, TSV, gzip of these, or Parquet (see `io.tables`), with a row per pair:
-two columns that name the items, and one that says how similar they are, from 0 to 1.
+A table of pairs is CSV, TSV, gzip of these, or Parquet (see `io.tables`), with a row per pair: two
+columns with the items, and one with their similarity from 0 to 1.
 
 Columns are chosen by the arguments, else by their names, else by their position:
     the two items   first and second, item1 and item2, a and b, source and target, left and right,
-                    name_x and name_y, i and j; else the first two columns that are nothing else
+                    name_x and name_y, i and j; else the first two columns without another role
     the label       label, similar, y, target_label, positive
     the weight      weight, w; and count, for positives only
     an item's name  name, item, label, title, id; else the first column
 
-What a cell may hold:
-    names           anything of at most 1,000 characters that is not blank, exactly as it is
-                    written: spaces around it belong to it, and NA, null and None are names
-    ids             0-based row numbers of the items file, or, without one, of items that are then
-                    called by their number; at most ten times as many items as pairs, and a million
-    labels          numbers from 0 to 1; 1 where only positives are given
+Allowed cells:
+    names           any text of at most 1,000 characters that is not blank, verbatim: surrounding
+                    spaces are part of it, and NA, null and None are names
+    ids             0-based row numbers of the items file; without one, of items named by their
+                    number, at most a million plus ten times the number of pairs
+    labels          numbers from 0 to 1; 1 if only positives are given
     weights         finite numbers, 0 or more, not all 0
-    counts          finite numbers above 0; a pair's weight is multiplied by it
+    counts          finite numbers above 0, by which the pair's weight is multiplied
 
-Five things are handled by a rule, and each adds a line to `PairTable.warnings`:
-    all labels alike      the pairs are kept; a model of them has nothing to tell apart
-    self-pairs            dropped: an item's distance to itself is 0, whatever the label
-    contradictions        the same pair, in either order, with labels that differ: kept; the model
-                          learns the weighted mean of the labels
-    separate groups       kept: the position of a group relative to others that no chain of pairs
-                          connects to it is arbitrary
-    isolated items        items in no pair: kept; their positions are arbitrary
+Five conditions add a line to `PairTable.warnings`:
+    equal labels          kept; the loss is then minimal without any structure in the embedding
+    self-pairs            dropped; the distance of an item to itself is 0 for any label
+    contradictions        the same pair, in either order, with different labels: kept; the model
+                          fits the weighted mean of the labels
+    separate groups       connected components of the items: kept; the position of a component
+                          relative to the others is arbitrary
+    isolated items        items without a pair: kept; their positions are arbitrary
 
-Everything else is an `InputError`: one line with the file, the rows, the column, the fault and a
-hint.
+Any other fault is an `InputError`: one line with the file, rows, column, fault and hint.
 """
 
 from __future__ import annotations
@@ -91,23 +90,23 @@ LABEL_COLUMNS = ("label", "similar", "y", "target_label", "positive")
 WEIGHT_COLUMNS = ("weight", "w")
 COUNT_COLUMNS = ("count",)
 
-_CHUNK = 1 << 16  # rows that the exact reader gathers before it makes arrays of them
+_CHUNK = 1 << 16  # rows per array in the exact reader
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
 class PairTable:
-    """Items and labelled pairs of them; an item's id is its position.
+    """Items and labelled pairs; the id of an item is its position.
 
     Attributes:
         items: C names, in the order of the items file, or of first appearance in the pairs.
         index: int32 [N, 2], the ids of each pair's two items, which differ.
-        label: float32 [N] in 0..1; all 1 where only positives were given.
+        label: float32 [N] in 0..1; all 1 if only positives were given.
         weight: float32 [N], finite, 0 or more, not all 0.
-        warnings: What the pairs have that a rule of this module handles, a line each.
+        warnings: A line for each condition listed in this module's docstring.
         extra: The further columns of the items file, a row per item; None without any.
-        column_names: The columns that were read, by "first", "second", "label", "weight" and
-            "count". A count without a weight is both.
+        column_names: The names of the columns that were read, by "first", "second", "label",
+            "weight" and "count". A count column without a weight column is listed as both.
     """
 
     items: list[str]
@@ -124,7 +123,7 @@ class PairTable:
 
 
 class ReadProgress(NamedTuple):
-    """What `read_pairs` reports: the rows read so far, and the number that is expected."""
+    """Progress of `read_pairs`: the rows read so far, and the estimated number of rows."""
 
     rows: int
     expected: int
@@ -144,30 +143,30 @@ def read_pairs(
     max_bytes: int | None = None,
     report: Callable[[ReadProgress], None] | None = None,
 ) -> PairTable:
-    """Read labelled pairs, and their items, by the rules of this module.
+    """Read labelled pairs and their items from tables.
 
-    Memory grows with the arrays and the names, not with the text: ten million pairs take some
-    400 MB at most, and ten seconds.
+    Memory is that of the arrays and the names, not of the text: ten million pairs take at most
+    about 400 MB and 10 s.
 
     Args:
         path: A table of pairs.
-        items: A table of items. Without it the items are those that the pairs name.
-        first: The column of each pair's first item.
-        second: The column of its second.
+        items: A table of items; without it the items are taken from the pairs.
+        first: The column of first items.
+        second: The column of second items.
         label: The column of labels.
         weight: The column of weights.
-        item: The column of the items file that holds their names.
-        ids: The pairs hold row numbers from 0 in place of names.
-        positives_only: Every row is a similar pair; see `draw_negatives` for the others.
-        max_bytes: The memory that reading may take; checked before and during it.
-        report: Called after each piece.
+        item: The column of the items file with the names.
+        ids: Whether the pairs hold 0-based row numbers in place of names.
+        positives_only: Whether every row is a similar pair; `draw_negatives` draws dissimilar ones.
+        max_bytes: The most memory to use; checked before and during reading.
+        report: Called after each block of rows.
 
     Returns:
-        The pairs without those of an item with itself.
+        The pairs, without self-pairs.
 
     Raises:
-        InputError: either file is at fault, the arguments contradict each other, or reading takes
-            more memory than it may.
+        InputError: a file has a fault, the arguments contradict each other, or reading takes more
+            than `max_bytes`.
     """
     if positives_only and label is not None:
         raise InputError(
@@ -206,18 +205,18 @@ def estimate_bytes(
     positives_only: bool = False,
     **columns: str | None,
 ) -> int:
-    """Return about how many bytes `read_pairs` will take, from the first rows and the file's size.
+    """Return an estimate of the bytes that `read_pairs` takes, from the first rows and file size.
 
     Args:
-        path: As for `read_pairs`, and so are all others.
-        items: The items file, which is read.
-        item: The column of the names in it.
-        ids: Whether the pairs hold row numbers.
-        positives_only: Whether every row is a similar pair.
+        path: As for `read_pairs`.
+        items: As for `read_pairs`; the items file is read.
+        item: As for `read_pairs`.
+        ids: As for `read_pairs`.
+        positives_only: As for `read_pairs`.
         columns: Any of first, second, label and weight.
 
     Raises:
-        InputError: a table can't be opened, or lacks a column.
+        InputError: a table is unreadable or lacks a column.
     """
     table = open_table(path)
     chosen = _choose_columns(table, positives_only, **columns)
@@ -230,7 +229,7 @@ def estimate_bytes(
 
 @dataclass(frozen=True)
 class _Columns:
-    """The positions of the columns that are read, and the numbers that they may hold."""
+    """The positions of the columns that are read, and the valid range of their numbers."""
 
     first: int
     second: int
@@ -240,12 +239,12 @@ class _Columns:
     positives_only: bool
 
     def numbers(self) -> dict[str, int]:
-        """Return the positions of the columns of numbers."""
+        """Return the positions of the number columns."""
         places = {"label": self.label, "weight": self.weight, "count": self.count}
         return {role: place for role, place in places.items() if place is not None}
 
     def names(self, table: TableFile) -> dict[str, str]:
-        """Return the names of the columns, as `PairTable.column_names`."""
+        """Return `PairTable.column_names`."""
         places = {"first": self.first, "second": self.second, **self.numbers()}
         if self.positives_only:
             places.pop("label", None)
@@ -254,7 +253,7 @@ class _Columns:
         return {role: table.header[place] for role, place in places.items()}
 
     def rule(self, role: str) -> tuple[Callable, str]:
-        """Return a test of numbers, one or an array, and the problem of those that fail it."""
+        """Return a predicate of a number or array, and the fault of numbers that fail it."""
         if role == "label" and self.positives_only:
             problem = "is not 1, but positives_only takes every row as similar; leave one out"
             return (lambda value: value == 1), problem
@@ -295,13 +294,13 @@ def _choose_columns(
         if all(name in keys and keys.index(name) not in taken.values() for name in needed):
             for role, name in zip(("first", "second"), pair):
                 take(role, [name])
-    # "y" may well be the second item's column where no label is looked for.
+    # Without labels, "y" may be the column of second items.
     take("label", [name for name in LABEL_COLUMNS if not positives_only or name != "y"])
     take("weight", WEIGHT_COLUMNS)
     if positives_only:
         take("count", COUNT_COLUMNS)
     for role in ("first", "second"):
-        # A column without a name is the row number that pandas writes.
+        # A column without a name is the index that pandas writes.
         take(role, [key for key in keys if key])
         if role not in taken:
             problem = "has too few columns; a table of pairs has two that name items, and a label"
@@ -321,7 +320,7 @@ def _choose_columns(
 
 
 class _Gathered:
-    """The pairs that were read so far, in compact arrays."""
+    """The pairs read so far, in compact arrays."""
 
     def __init__(
         self,
@@ -340,8 +339,8 @@ class _Gathered:
         """Add rows: index int32 [n, 2], and float64 [n] for each column of numbers.
 
         Raises:
-            NotPlain: a number is not allowed.
-            InputError: the pairs take more memory than they may.
+            NotPlain: a number is out of range.
+            InputError: the pairs take more than `max_bytes`.
         """
         for role, values in numbers.items():
             if not self.columns.rule(role)[0](values).all():
@@ -364,7 +363,7 @@ class _Gathered:
             self._report(ReadProgress(self.rows, max(self.rows, self._expected)))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return index, label and weight of all pairs; frees the parts that were gathered.
+        """Return index, label and weight of all pairs, and free the gathered parts.
 
         Raises:
             InputError: there are no pairs, or all weights are 0.
@@ -398,9 +397,9 @@ def _gather_pieces(gathered: _Gathered, book: Book) -> None:
 
 
 def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
-    """Return ids, int32 [n, 2]; names that the book lacks are added in the order of the rows."""
+    """Return ids, int32 [n, 2]; unknown names are added to the book in the order of the rows."""
     codes = [column.indices.to_numpy(zero_copy_only=False) for column in names]
-    # A dictionary of Parquet may hold names that no row uses.
+    # A Parquet dictionary may hold names that no row uses.
     used = [
         np.flatnonzero(np.bincount(code, minlength=len(column.dictionary)))
         for code, column in zip(codes, names)
@@ -409,7 +408,7 @@ def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
     if any(cell not in book.ids for side in cells for cell in side):
         found = []
         for side in (0, 1):
-            # The rows are written in reverse, so that the first row of each name remains.
+            # Assigned in reverse, so that the first row of each name is written last.
             first = np.empty(len(names[side].dictionary), np.int64)
             first[codes[side][::-1]] = np.arange(len(codes[side]))[::-1]
             found += zip((2 * first[used[side]] + side).tolist(), cells[side])
@@ -428,7 +427,7 @@ def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
 
 
 def _gather_records(gathered: _Gathered, book: Book) -> None:
-    """Read the pairs with the exact reader, or raise on their faults."""
+    """Read the pairs with the exact reader, or raise their first fault."""
     table, columns = gathered.table, gathered.columns
     roles = columns.numbers()
     rules = {role: columns.rule(role) for role in roles}
@@ -472,14 +471,14 @@ def _gather_records(gathered: _Gathered, book: Book) -> None:
 # Memory
 
 _ROW_BYTES = 32
-"""Memory of a pair: its arrays, and those that find repeats and groups."""
+"""Bytes per pair: its arrays, and the work arrays that find repeats and groups."""
 
 _PIECE_COPIES = 12
-"""Memory of a piece of text, its parts and its columns, in sizes of the piece."""
+"""Memory of a block of text, its parts and its columns, as a multiple of the block size."""
 
 
 def _estimate(table: TableFile, columns: _Columns, book: Book) -> tuple[int, int]:
-    """Return about how many rows a table has, and how many bytes reading them takes."""
+    """Return estimates of the rows of a table and of the bytes that reading them takes."""
     sample = sample_table(table, [columns.first, columns.second])
     cells = [cell for pair in sample.rows for cell in pair]
     needed = sample.expected * _ROW_BYTES
@@ -491,9 +490,9 @@ def _estimate(table: TableFile, columns: _Columns, book: Book) -> tuple[int, int
 
 
 def _expected_distinct(distinct: int, drawn: int, total: int) -> float:
-    """Return about how many different names `total` cells hold, if `drawn` cells hold `distinct`.
+    """Return an estimate of the distinct names in `total` cells, if `drawn` cells hold `distinct`.
 
-    The estimate assumes equally frequent names: N cells hold about `n (1 - exp(-N / n))` of n.
+    It assumes equally frequent names, of which N cells hold about `n (1 - exp(-N / n))` out of n.
     """
     if distinct >= drawn:
         return float(total)

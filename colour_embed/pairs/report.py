@@ -1,8 +1,7 @@
-"""What pairs say of their items: each pair once, isolated items, groups, and the worst pairs.
+"""Diagnostics of pairs: distinct pairs, isolated items, connected groups, and the worst pairs.
 
-Everything starts from `distinct_pairs`, in which a pair of items stands once however often, and in
-whichever order, the data name it. The scores of distinct pairs are in `evaluate.scores`. NumPy and
-SciPy only; ten million pairs take seconds.
+The functions take the result of `distinct_pairs`, which merges repeated pairs, in either order. The
+scores of distinct pairs are in `evaluate.scores`. NumPy and SciPy only.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from colour_embed.pairs.sampling import group_of_items, pair_keys
 
 __all__ = ["DistinctPairs", "Ties", "distinct_pairs", "groups", "ties", "worst_pairs"]
 
-_HIGH_AND_LOW = [1, 0] if sys.byteorder == "little" else [0, 1]  # halves of a pair's key
+_HIGH_AND_LOW = [1, 0] if sys.byteorder == "little" else [0, 1]  # 32-bit halves of a pair's key
 
 
 def distinct_pairs(
     index: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None
 ) -> DistinctPairs:
-    """The rows that name the same two items, in either order, gathered into one pair.
+    """Return the distinct pairs: rows of the same two items, in either order, are merged.
 
     Args:
         index: integers [N, 2], ids of 0 or more.
         label: [N] in 0..1.
-        weight: [N], 0 or more; 1 each where None.
+        weight: [N], 0 or more; None for weights of 1.
 
     Example:
         >>> pairs = distinct_pairs([[3, 1], [1, 3], [0, 1]], [1, 0, 1])
@@ -57,13 +56,13 @@ def distinct_pairs(
 
 
 class Ties(NamedTuple):
-    """How many other items each item is paired with.
+    """The number of partners of each item, and the items with too few.
 
     Attributes:
-        partners: int [items], the number of distinct other items that it is paired with.
-        alone: int [A], isolated items, without any partner: their vectors stay as initialised.
-        weak: int [W], items with fewer partners than dimensions: no label determines their vector
-            in some direction.
+        partners: int [items], the number of distinct other items that each item is paired with.
+        alone: int [A], isolated items, without a partner; their vectors stay as initialised.
+        weak: int [W], items with fewer partners than dimensions; the labels do not determine their
+            vectors in every direction.
     """
 
     partners: np.ndarray
@@ -72,12 +71,12 @@ class Ties(NamedTuple):
 
 
 def ties(pairs: DistinctPairs, items: int, dim: int) -> Ties:
-    """The items that no pair determines, and those that too few pairs determine.
+    """Return the number of partners of each item, isolated items and underdetermined items.
 
     Args:
-        pairs: From `distinct_pairs`; self-pairs and pairs of weight 0 do not count.
-        items: How many items there are.
-        dim: Of the embedding.
+        pairs: From `distinct_pairs`; self-pairs and pairs of weight 0 are ignored.
+        items: Number of items.
+        dim: Dimension of the embedding.
 
     Example:
         >>> found = ties(distinct_pairs([[0, 1], [0, 2], [1, 2], [0, 3]], [1, 1, 0, 1]), 5, dim=2)
@@ -91,16 +90,16 @@ def ties(pairs: DistinctPairs, items: int, dim: int) -> Ties:
 
 
 def groups(pairs: DistinctPairs, items: int) -> np.ndarray:
-    """The connected components of the items, joined by their pairs.
+    """Return the connected components of the graph whose nodes are items and edges are pairs.
 
-    No label determines where two groups lie relative to each other.
+    The labels do not determine the position of one component relative to another.
 
     Args:
         pairs: As in `ties`.
-        items: How many items there are.
+        items: Number of items.
 
     Returns:
-        int32 [items], the group of each item: 0 is the largest; of equals the first item decides.
+        int32 [items], the component of each item, numbered from the largest; ties by first item.
 
     Example:
         >>> groups(distinct_pairs([[0, 1], [2, 4], [4, 3]], [1, 0, 1]), 5).tolist()
@@ -118,26 +117,26 @@ def groups(pairs: DistinctPairs, items: int) -> np.ndarray:
 
 
 def _linking(pairs: DistinctPairs) -> np.ndarray:
-    """The pairs [L, 2] of two different items whose weight is above 0."""
+    """Return the pairs [L, 2] of two different items whose weight is above 0."""
     return pairs.index[(pairs.index[:, 0] != pairs.index[:, 1]) & (pairs.weight > 0)]
 
 
 def worst_pairs(
     logits: np.ndarray, pairs: DistinctPairs, count: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs whose loss could be reduced most.
+    """Return the pairs with the largest reducible loss.
 
-    The cost of a pair is its weighted loss above the entropy of its mean label. That entropy is the
-    loss that no model can avoid, such as that of a pair labelled once as similar and once not; it
-    is 0 for a label of 0 or 1.
+    The reducible loss of a pair is its weighted loss minus the entropy of its mean label. That
+    entropy is the pair's minimum loss. It is 0 for a label of 0 or 1, and positive for a pair
+    labelled once as similar and once not.
 
     Args:
         logits: [U], of the distinct pairs, finite.
         pairs: From `distinct_pairs`.
-        count: How many at most.
+        count: The most pairs to return.
 
     Returns:
-        Their places in `pairs` and what they cost, in nats, the worst first.
+        Their positions in `pairs` and their reducible losses in nats, the largest first.
 
     Example:
         >>> places, cost = worst_pairs([2.0, -2.0], distinct_pairs([[0, 1], [0, 2]], [1, 1]), 1)

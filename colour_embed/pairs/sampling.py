@@ -1,6 +1,6 @@
-"""Sets of pairs as arrays: negatives drawn for positives, a grouped split, repeats, groups.
+"""Negative sampling, a grouped split, contradictions and connected components of pairs.
 
-A pair is the same in either order. All of it is NumPy on the host, made for ten million pairs.
+Pairs are unordered. NumPy on the host, in blocks that bound memory for ten million pairs.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 from colour_embed.config import InputError
 
 HELD_OUT_FROM, HELD_OUT_SHARE = 1000, 0.1
-"""From so many pairs up so large a share is held out, where nothing else is asked for."""
+"""The default held-out share, and the number of pairs from which on it applies."""
 
 PIECE = 1 << 20
-"""Pairs worked on at a time, which bounds what stands beside the arrays themselves."""
+"""Pairs per block, which bounds the memory of work arrays."""
 
 LISTED_ITEMS = 2048
-"""Up to so many items negatives are drawn from the list of all pairs, which cannot fail."""
+"""The most items for which negatives are drawn from a list of all pairs, without rejection."""
 
-_MOST_DRAWS = 20  # per negative wanted, before nearly all pairs are said to be known
-_NEGATIVE_TAG = 0x4E47  # keeps the draws apart from other streams of the same seed
+_MOST_DRAWS = 20  # per negative, after which rejection sampling gives up
+_NEGATIVE_TAG = 0x4E47  # separates this random stream from others of the same seed
 
 
 class Contradictions(NamedTuple):
-    """Pairs that stand there with different labels: how many, in how many rows, and one of them."""
+    """Pairs with different labels: their number, their number of rows, and an example."""
 
     pairs: int
     rows: int
@@ -35,13 +35,13 @@ class Contradictions(NamedTuple):
 
 
 def pair_keys(index: np.ndarray) -> np.ndarray:
-    """Return uint64 [N], a number for each unordered pair of index [N, 2]."""
+    """Return uint64 [N], a unique key for each unordered pair of index [N, 2]."""
     low = np.minimum(index[:, 0], index[:, 1]).astype(np.uint64)
     return low << np.uint64(32) | np.maximum(index[:, 0], index[:, 1]).astype(np.uint64)
 
 
 def _mixed(keys: np.ndarray) -> np.ndarray:
-    """Return uint64 [N] in which every bit depends on all bits of the key (splitmix64's end)."""
+    """Return uint64 [N], a hash of the keys: the finaliser of splitmix64."""
     keys = keys + np.uint64(0x9E3779B97F4A7C15)
     keys = (keys ^ keys >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ keys >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
@@ -59,15 +59,15 @@ def _check_seed(seed: int) -> None:
 
 
 def split_held_out(index: np.ndarray, *, share: float = 0.1, seed: int = 0) -> np.ndarray:
-    """Say which pairs are held out, so that no pair is on both sides in either order.
+    """Return which pairs are held out, with all rows of an unordered pair on the same side.
 
-    Whether a pair is held out depends on the seed and its two ids alone: not on its row, on how
-    often it recurs, or on the other pairs. So the share is met only nearly, and by distinct pairs.
+    The assignment is a hash of the seed and the two ids. It does not depend on the row, on
+    repetitions or on other pairs, so the share is approximate, and refers to distinct pairs.
 
     Args:
         index: integers [N, 2], ids of 0 or more.
-        share: of the pairs to hold out, 0 or more and below 1.
-        seed: another one holds out others.
+        share: share of the pairs to hold out, 0 or more and below 1.
+        seed: seed of the split.
 
     Returns:
         bool [N].
@@ -87,13 +87,13 @@ def split_held_out(index: np.ndarray, *, share: float = 0.1, seed: int = 0) -> n
 
 
 def contradictions(index: np.ndarray, label: np.ndarray) -> Contradictions:
-    """Count the pairs that stand there more than once with labels that differ.
+    """Return the number of pairs that occur more than once with different labels.
 
     Args:
         index: integers [N, 2].
         label: float32 [N].
     """
-    # In groups of pairs, by hash, so that what is sorted stays small.
+    # Pairs are grouped by hash, so that each sort is small.
     groups = 1 + len(index) // PIECE
     group = np.empty(len(index), np.uint16)
     for piece in _pieces(len(index)):
@@ -119,7 +119,7 @@ def contradictions(index: np.ndarray, label: np.ndarray) -> Contradictions:
 
 
 def group_of_items(index: np.ndarray, items: int) -> np.ndarray:
-    """Return int32 [items], a number from 0 on for the group that chains of pairs tie it into.
+    """Return the connected component of each item, int32 [items], numbered from 0.
 
     Args:
         index: integers [N, 2].
@@ -130,7 +130,7 @@ def group_of_items(index: np.ndarray, items: int) -> np.ndarray:
 
     group = np.arange(items, dtype=np.int32)
     for piece in _pieces(len(index)):
-        # Groups that the pieces before have found are nodes of this one: few pairs are left.
+        # Components found so far are the nodes of this block's graph, so few edges remain.
         ends = group[index[piece]]
         ends = ends[ends[:, 0] != ends[:, 1]]
         if len(ends):
@@ -140,15 +140,15 @@ def group_of_items(index: np.ndarray, items: int) -> np.ndarray:
 
 
 def group_sizes(index: np.ndarray, items: int) -> tuple[np.ndarray, int]:
-    """Return the sizes of the groups of items that chains of pairs tie, and how many are untied.
+    """Return the sizes of the connected components, and the number of isolated items.
 
     Args:
         index: integers [N, 2].
         items: number of items.
 
     Returns:
-        The sizes of the groups of two or more items, from the largest on; and the number of items
-        that no pair ties to another.
+        The sizes of the components of two or more items, in descending order; and the number of
+        items that are in no pair with another item.
     """
     sizes = np.bincount(group_of_items(index, items))
     return np.sort(sizes[sizes > 1])[::-1], int((sizes == 1).sum())
@@ -163,29 +163,28 @@ def draw_negatives(
     power: float = 0.75,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw dissimilar pairs for a table that holds similar ones only.
+    """Draw dissimilar pairs for a table of similar pairs (negative sampling).
 
-    Both items are drawn by their frequency, `f(i)^power` over its sum, where f(i) is the sum of the
-    weights of the rows that name item i. A pair of an item with itself, and one that is a known
-    positive in either order, is drawn again. So of the pairs (i, j) that are left each has a
-    probability in proportion to `f(i)^power f(j)^power`. A pair may be drawn more than once. Items
-    of frequency 0 are never drawn.
+    Both items are drawn with probability proportional to `f(i)^power`, where f(i) is the sum of the
+    weights of the rows with item i. Self-pairs and positives, in either order, are rejected. Each
+    remaining pair (i, j) thus has a probability proportional to `f(i)^power f(j)^power`. Pairs are
+    drawn with replacement. Items of frequency 0 are never drawn.
 
     Args:
-        index: integers [N, 2], the positives; they may recur. Pairs of one item are passed over.
+        index: integers [N, 2], the positives; may hold repeats. Self-pairs are ignored.
         weight: float [N], 0 or more and not all 0.
-        items: their number, or a sequence of that length.
+        items: number of items, or a sequence of that length.
         ratio: negatives per distinct positive, 0 or more.
-        power: 1 draws by frequency, 0 draws all alike.
-        seed: of the draws.
+        power: 1 draws items by frequency, 0 draws them uniformly.
+        seed: seed of the draws.
 
     Returns:
         index int32 [round(ratio * distinct positives), 2], and weight float32 of the same length:
-        each negative weighs what a distinct positive weighs on average.
+        each negative has the mean weight of a distinct positive.
 
     Raises:
-        InputError: an argument is out of range, there are no positives, or there are fewer pairs
-            left than are to be drawn.
+        InputError: an argument is out of range, there are no positives, or fewer pairs remain than
+            are to be drawn.
 
     References:
         Mikolov et al. (2013), Distributed representations of words and phrases, section 2.2.
@@ -223,8 +222,8 @@ def draw_negatives(
 
 
 def _distinct(keys: np.ndarray) -> np.ndarray:
-    """Return the keys once each, sorted; keys [N] are sorted in place."""
-    # np.unique hashes, which takes many times longer for millions of keys that hardly recur.
+    """Return the distinct keys, sorted; keys [N] are sorted in place."""
+    # np.unique hashes, which is slower for millions of mostly distinct keys.
     keys.sort()
     is_first = np.ones(len(keys), bool)
     np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
@@ -238,7 +237,7 @@ def _second(keys: np.ndarray) -> np.ndarray:
 def _draw_from_list(
     chance: np.ndarray, known: np.ndarray, wanted: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Draw from all pairs of items that may be drawn and are not known."""
+    """Draw from the list of all pairs of items of positive frequency that are not positives."""
     ids = np.flatnonzero(chance).astype(np.int32)
     pairs = np.stack([ids[side] for side in np.triu_indices(len(ids), k=1)], axis=1)
     pairs = pairs[~_among(pair_keys(pairs), known)]
@@ -272,15 +271,12 @@ def _draw_and_reject(
 
 
 def _drawer(chance: np.ndarray, generator: np.random.Generator) -> Callable[[int], np.ndarray]:
-    """Return a function that draws so many places of chance [n], in proportion to it.
-
-    A place whose chance is 0 is never drawn.
-    """
+    """Return a function that draws `size` positions with probability proportional to chance [n]."""
     total = np.cumsum(chance)
     if not total[-1] > 0:
         raise InputError("the weights differ too much to draw by them; lower the power")
     total /= total[-1]
-    # What a plain search would find, several times faster: where to begin is looked up.
+    # A lookup table gives the start of the search, in place of a full binary search.
     cells = 1 << (2 * len(chance)).bit_length()
     begin = np.searchsorted(total, np.arange(cells) / cells, side="right")
 
@@ -297,8 +293,8 @@ def _drawer(chance: np.ndarray, generator: np.random.Generator) -> Callable[[int
 
 
 def _among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Say which keys [n] are among the known ones, which are sorted."""
-    # Sorted, they are looked up in the order of memory, which is many times faster.
+    """Return which keys [n] are in `known`, which is sorted."""
+    # Sorted keys are looked up in memory order, which avoids cache misses.
     order = np.argsort(keys)
     ordered = keys[order]
     place = np.minimum(np.searchsorted(known, ordered), len(known) - 1)

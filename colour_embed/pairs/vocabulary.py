@@ -1,4 +1,4 @@
-"""The items of pairs: the item that a cell names, the file of items, and the memory they take."""
+"""The items of pairs: the mapping from cells to items, the items file, and their memory."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 NAME_COLUMNS = ("name", "item", "label", "title", "id")
 
 LONGEST_NAME = 1000
-"""Characters that the name of an item may have."""
+"""The most characters of an item name."""
 
 NAME_BYTES = 180
-"""Memory of an item beside the characters of its name: a string, in a list and a dictionary."""
+"""Bytes per item apart from the characters of its name: a string, in a list and a dictionary."""
 
-_SEARCHED_NAMES = 20_000  # in which the nearest to an unknown name is searched
+_SEARCHED_NAMES = 20_000  # names that are compared with an unknown name
 _WHOLE = re.compile(r"(\d{1,18})(\.0*)?", re.ASCII)
 
 _BLANK = "is no name; give every row the names it needs"
@@ -48,10 +48,10 @@ class Book:
 
     Attributes:
         file: The items file; None where the pairs define the items.
-        names: Of the items; without an items file, those that were read in the pairs so far.
+        names: The item names; without an items file, those read from the pairs so far.
         by_number: Whether cells hold row numbers.
-        ids: The item of every cell that was looked up and names one.
-        characters: The length of all names that were read in the pairs.
+        ids: The item id of every valid cell that was looked up.
+        characters: The total length of the names that were read from the pairs.
     """
 
     file: str | None
@@ -65,11 +65,11 @@ class Book:
             self.ids = {name: position for position, name in enumerate(self.names)}
 
     def fresh(self) -> Book:
-        """Return this book as it was before any pair was read."""
+        """Return a copy of this mapping as it was before any pair was read."""
         return Book(self.file, self.names if self.file is not None else [], self.by_number)
 
     def problem(self, cell: str) -> str | None:
-        """Return why a cell that is not in `ids` names no item; None if it names one."""
+        """Return the fault of a cell that is not in `ids`; None if it is valid."""
         if self.by_number:
             whole = _WHOLE.fullmatch(cell.strip())
             most = len(self.names) - 1 if self.file is not None else 2**31 - 2
@@ -82,11 +82,11 @@ class Book:
 
     @property
     def unknown(self) -> str:
-        """The problem of a name that the items file lacks."""
+        """The fault of a name that is not in the items file."""
         return f"is no item of {self.file}"
 
     def add(self, cell: str) -> int:
-        """Add a cell without a problem, and return the item's id."""
+        """Add a valid cell and return the item's id."""
         if self.by_number:
             self.ids[cell] = int(_WHOLE.fullmatch(cell.strip())[1])
         else:
@@ -96,7 +96,7 @@ class Book:
         return self.ids[cell]
 
     def nearest(self, cell: str) -> str:
-        """Return the hint for an unknown name: the most similar name, if one is similar."""
+        """Return the hint for an unknown name: the most similar name, if any."""
         folded = cell.strip().casefold()
         near = [name for name in self.names if name.strip().casefold() == folded]
         if not near:
@@ -118,7 +118,7 @@ class Book:
         return [str(number) for number in range(count)]
 
     def held_bytes(self) -> int:
-        """Return about how much memory the names take that were read in the pairs."""
+        """Return the approximate memory of the names that were read from the pairs, in bytes."""
         return len(self.ids) * NAME_BYTES + self.characters
 
 
@@ -136,16 +136,16 @@ def read_items(
     """Read the items file, if there is one.
 
     Args:
-        path: A table of items.
-        item: The column of their names.
-        ids: Whether the pairs hold row numbers of it.
+        path: The items file, or None.
+        item: The column of the item names.
+        ids: Whether the pairs hold row numbers of the items file.
         max_bytes: See `check_memory`.
 
     Returns:
         The mapping from cells to items, and the further columns, a row per item.
 
     Raises:
-        InputError: the file can't be read, or a name is blank, too long or there twice.
+        InputError: the file is unreadable, or a name is blank, too long or repeated.
     """
     if path is None:
         if item is not None:
@@ -163,7 +163,7 @@ def read_items(
         if max_bytes is not None:
             sample = sample_table(table, [name_place])
             check_memory(table, sample.expected * NAME_BYTES * (1 + len(others)), max_bytes)
-        # The other columns of Parquet are read with their types, by themselves.
+        # Further Parquet columns are read later, with their types.
         places = [name_place] if table.separator is PARQUET else [name_place, *others]
         columns = _item_columns(table, places)
         if not others:
@@ -174,7 +174,7 @@ def read_items(
 
 
 def _item_columns(table: TableFile, places: Sequence[int]) -> list[list[str]]:
-    """Return the cells of these columns, of which the first holds names."""
+    """Return the cells of these columns; the first column holds the names."""
     columns = [[] for _ in places]
     faults, seen = Faults(table.file), set()
     name_column = table.header[places[0]]
@@ -195,7 +195,7 @@ def _item_columns(table: TableFile, places: Sequence[int]) -> list[list[str]]:
 
 
 def check_memory(table: TableFile, needed: int, max_bytes: int | None) -> None:
-    """Raise an InputError if more than `max_bytes` of memory are needed; None is no limit."""
+    """Raise an InputError if `needed` bytes exceed `max_bytes`; None is no limit."""
     if max_bytes is not None and needed > max_bytes:
         raise fault_at(
             table.file,

@@ -150,7 +150,7 @@ def draw(tables: Tables):
         {name: line(rows_where(summary, measure=key), "pairs") for name, key in geometry.items()},
         axes[0, 1],
         xlabel="pairs",
-        ylabel="agreement with RGB",
+        ylabel="comparison with RGB",
         log_x=True,
         ticks=ticks,
         tick_labels=labels,
@@ -174,7 +174,7 @@ STUDY = Study(
     rule="Loss on fresh labels at 100,000 pairs less that at 1,000,000: holds if it is at most "
     "0.01 nats even between the unfavourable ends of the two intervals; holds in part if between "
     "the means; does not hold otherwise.",
-    caption="a: losses by number of pairs, at the same number of steps. b: agreement of the "
+    caption="a: losses by number of pairs, at the same number of steps. b: comparison of the "
     "embedding with RGB.",
     run=run,
     judge=judge,

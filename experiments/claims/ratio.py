@@ -208,7 +208,7 @@ def draw(tables: Tables):
         ("spearman", "Spearman with RGB distances"),
         ("procrustes", "Procrustes disparity to RGB"),
         ("excess_kl", "excess KL (nats per pair)"),
-        ("probability_error", "mean |probability - true probability|"),
+        ("probability_error", "mean error of the probability"),
     )
     for ax, (measure, label) in zip(axes.ravel(), shown):
         lines = {

@@ -121,7 +121,7 @@ def draw(tables: Tables):
     summary = tables["summary"]
     figure, axes = panels(1, 2, height=3.0)
     rows = [(name, made_from) for name in LISTS for made_from in SPACES]
-    labels = [f"{name}, labels from {made_from}" for name, made_from in rows]
+    labels = [f"{name}, {made_from} labels" for name, made_from in rows]
 
     def column(measure):
         found = [

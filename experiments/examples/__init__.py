@@ -1,1 +1,1 @@
-"""Embeddings of real things, from pairs that need no download."""
+"""Embeddings of three data sets that need no download."""

@@ -1,8 +1,8 @@
-"""Three embeddings of real things, each from pairs that need no download.
+"""Train embeddings of three data sets that need no download.
 
-les_miserables: characters that appear together; words: words that stand near each other in Python's
-reference; css4: colour names that share a word. Writes a folder for each with pairs.csv, the
-embedding, its measures and the map, and README.md with what each shows and where it comes from.
+les_miserables: characters that appear together. words: words that co-occur in Python's reference.
+css4: colour names that share a word. Writes a folder for each with pairs.csv, the embedding, its
+metrics and its map, and README.md with the results and the sources.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _OUT = _cli.define_out("examples")
 _ONLY = flags.DEFINE_list(
     "only",
     None,
-    "Examples to make, separated by commas; all by default. Others that the folder has are kept.",
+    "Examples to run, separated by commas; all by default. Others in the folder are kept.",
 )
 
 
 def main() -> None:
-    # Imported here, so that --help and a wrong flag answer at once.
+    # Imported here, so that --help and flag errors need no jax.
     import jax
 
     from colour_embed.io import run_folder

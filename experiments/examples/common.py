@@ -1,4 +1,4 @@
-"""What an example is, and the measures that examples share."""
+"""The `Example` record, and functions that the examples share."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from experiments._training import Plan
 
 
 class Made(NamedTuple):
-    """The tables of an example: pairs, and items where they have colours or groups."""
+    """The tables of an example: pairs, and items if they have colours or groups."""
 
     pairs: pd.DataFrame
     items: pd.DataFrame | None
 
 
 class Finding(NamedTuple):
-    """What an example shows: a sentence that a reader can check, and the numbers in it."""
+    """The result of an example: a sentence, and the numbers in it."""
 
     sentence: str
     numbers: dict[str, Any]
@@ -32,14 +32,14 @@ class Example(NamedTuple):
     """An example.
 
     Attributes:
-        name: Of its folder.
-        title: Above its map.
-        source: Where the pairs come from, in Markdown.
-        licence: Of the source.
-        has_items: Whether it makes a table of items.
-        make: Makes the tables.
-        judge: From the names, the vectors [items, dim] and the tables to the finding.
-        plan: How it is trained.
+        name: Name of its folder.
+        title: Title of its map.
+        source: Source of the pairs, in Markdown.
+        licence: Licence of the source.
+        has_items: Whether there is a table of items.
+        make: Returns the tables.
+        judge: Returns the finding for the names, the vectors [items, dim] and the tables.
+        plan: Settings of its training.
     """
 
     name: str
@@ -53,39 +53,39 @@ class Example(NamedTuple):
 
 
 def plan(dim: int, restarts: int = 8, **options: Any) -> Plan:
-    """How an example is trained: as `experiments.train` by default, with few files left.
+    """Return the training settings of an example: the defaults of `experiments.train`, few exports.
 
     Args:
-        dim: Coordinates of each item.
-        restarts: How many, of which the best is kept.
-        options: Of `Plan`, where they differ from its defaults.
+        dim: Dimension of the embedding.
+        restarts: Number of random initialisations; the best is kept.
+        options: Further fields of `Plan`.
     """
     config = Config(dim=dim, head="negative", learning_rate=0.01)
     return Plan(config, restarts=restarts, exports=(), snapshots=False, **options)
 
 
 def nearest_names(names: list[str], vectors: np.ndarray, name: str, count: int) -> list[str]:
-    """The names of the items nearest to one, nearest first."""
+    """Return the names of the `count` items nearest to one, nearest first."""
     (found,), _ = nearest(vectors, np.array([names.index(name)]), count)
     return [names[place] for place in found]
 
 
 def with_interval(values: np.ndarray, statistic: Callable) -> tuple[float, float, float]:
-    """A statistic and its 95 % bootstrap interval."""
+    """Return a statistic and its 95 % bootstrap interval."""
     return float(statistic(values)), *bootstrap_interval(values, statistic)
 
 
 def percents(interval: tuple[float, float, float], digits: int = 0) -> tuple[str, str]:
-    """A share and its interval as a sentence gives them: "52 %" and "43 % to 61 %"."""
+    """Format a share and its interval as percentages, such as "52 %" and "43 % to 61 %"."""
     middle, low, high = (f"{100 * share:.{digits}f} %" for share in interval)
     return middle, f"{low} to {high}"
 
 
 def listed(words: Sequence[str]) -> str:
-    """Words as a sentence lists them: "a, b and c"."""
+    """Join words, such as "a, b and c"."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def neighbours_told(neighbours: dict[str, list[str]], form: str) -> str:
-    """Who is nearest to whom, each by a form such as "nearest to {} lie {}"."""
+def neighbours_listed(neighbours: dict[str, list[str]], form: str) -> str:
+    """List the neighbours of each item by a form such as "nearest to {} are {}"."""
     return "; ".join(form.format(name, listed(others)) for name, others in neighbours.items())

@@ -1,4 +1,4 @@
-"""Colour names that share a word: does a map made of words alone follow the colours?"""
+"""Colour names that share a word: does an embedding of the names correlate with the colours?"""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from colour_embed.evaluate.geometry import distance_spearman
 from experiments.examples.common import Example, Finding, Made, plan
 
 PERMUTATIONS = 2000
-"""So often the colours are dealt out anew among the names."""
+"""Random permutations of the colours among the names."""
 
-# The words that CSS wrote together. Those that stand in one name only tie nothing, but without them
-# the names could not be taken apart.
+# The words of the CSS names. Those in one name only make no pair, but are needed to split the name.
 _WORDS = """
 alice almond antique aqua aquamarine azure beige bisque black blanched blue blush brick brown
 burly cadet chartreuse chiffon chocolate coral corn cornflower cream crimson cyan dark deep dew
@@ -31,10 +30,10 @@ WORDS = frozenset(_WORDS.split())
 
 
 def parts(name: str, words: frozenset[str] = WORDS) -> tuple[str, ...]:
-    """The words that a name was put together from: the fewest that make it up whole.
+    """Split a name into the fewest words that concatenate to it.
 
     Raises:
-        ValueError: the words do not make it up.
+        ValueError: no sequence of the words concatenates to it.
 
     Example:
         >>> parts("darkslategray")
@@ -59,7 +58,7 @@ def parts(name: str, words: frozenset[str] = WORDS) -> tuple[str, ...]:
 
 
 def word_pairs(names: list[str]) -> pd.DataFrame:
-    """Every pair of names that share a word with any other: 1 where they share one, else 0."""
+    """Label all pairs of names that share a word with any name: 1 if they share one, else 0."""
     words = {name: set(parts(name)) for name in names}
     tied = [
         name
@@ -75,7 +74,7 @@ def word_pairs(names: list[str]) -> pd.DataFrame:
 
 
 def make() -> Made:
-    """The names of CSS, "grey" left out, which only spells "gray" and its colours once more."""
+    """Return the pairs of the CSS names, without the "grey" spellings of "gray", and the items."""
     colours = data.load_colours("css4")
     digits = np.rint(255 * colours.rgb).astype(np.uint8)
     table = {
@@ -87,7 +86,7 @@ def make() -> Made:
 
 
 def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
-    """Whether names whose colours differ lie apart, against colours dealt out at random."""
+    """Compare the Spearman correlation of distances with RGB with that of permuted colours."""
     digits = dict(zip(made.items["name"], made.items["hex"]))
     rgb = np.array([list(bytes.fromhex(digits[name])) for name in names]) / 255
     found = distance_spearman(vectors, rgb)
@@ -109,17 +108,17 @@ def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
     }
     where = "above" if found > high else "below" if found < low else "inside"
     sentence = (
-        f"The map of {len(names)} names, made from the words they share and from no colour, "
-        f"orders them by colour with a Spearman correlation of {found:.3f} between distances on "
-        f"the map and in RGB, {where} the range {low:.3f} to {high:.3f} that holds 95 % of "
-        f"{PERMUTATIONS:,} maps whose colours were dealt out at random."
+        f"The pairs of {len(names)} names are labelled by shared words; colours are no input. "
+        f"Distances in the embedding and in RGB have a Spearman correlation of {found:.3f}, "
+        f"{where} the range {low:.3f} to {high:.3f} of 95 % of {PERMUTATIONS:,} random "
+        "permutations of the colours."
     )
     return Finding(sentence, numbers)
 
 
 EXAMPLE = Example(
     name="css4",
-    title="Colour names, by the words they share; each in a colour that the map never saw",
+    title="Colour names, by shared words (colours are no input)",
     source="the colour names of CSS Color Module Level 4, as matplotlib lists them",
     licence="names and values are facts of a W3C Recommendation; matplotlib's licence is BSD-like",
     has_items=True,

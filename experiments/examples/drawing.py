@@ -1,4 +1,4 @@
-"""The maps of the examples, drawn from their folders alone."""
+"""Draw the maps of the examples from their folders alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from experiments import _train_figures
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
-    """Draw the maps of all examples of a folder, each into a folder of its name.
+    """Draw the maps of all examples in a folder, each into a folder of its name.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -24,10 +24,10 @@ def draw(folder: Path, out: Path) -> list[Path]:
 
 
 def read_finding(folder: Path) -> dict[str, Any]:
-    """What metrics.json of one example says of it: title, sentence, and the numbers in that.
+    """Read the finding in metrics.json of an example: title, sentence, and its numbers.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: metrics.json is missing or damaged.
     """
     path = folder / "metrics.json"
     with run_folder.reading(path):

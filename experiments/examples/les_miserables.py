@@ -1,4 +1,4 @@
-"""Characters of a novel, by who appears with whom: counts of meetings, no labels."""
+"""Characters of a novel, from counts of co-appearances without labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.examples.common import (
     Finding,
     Made,
     nearest_names,
-    neighbours_told,
+    neighbours_listed,
     percents,
     plan,
     with_interval,
@@ -20,15 +20,15 @@ from experiments.examples.common import (
 
 NEIGHBOURS = 3
 SHOWN = ("Valjean", "Javert", "Gavroche")
-"""Whose neighbours the sentence tells."""
+"""Characters whose neighbours the sentence lists."""
 
 _COMMUNITY_SEED = 0
 
 
 def make() -> Made:
-    """The co-appearances, and the circle that each character moves in, by its most social one.
+    """Return the co-appearances, and the community of each character, named after its hub.
 
-    Circles are Louvain communities of the same counts; they colour the map and play no part in it.
+    The Louvain communities of the same counts colour the map. They are no input of the training.
 
     Raises:
         InputError: networkx is not installed.
@@ -43,11 +43,11 @@ def make() -> Made:
     graph = networkx.les_miserables_graph()
     names = sorted(graph)
     meetings = dict(graph.degree(weight="weight"))
-    circles = networkx.community.louvain_communities(graph, weight="weight", seed=_COMMUNITY_SEED)
+    communities = networkx.community.louvain_communities(graph, weight="weight", seed=_COMMUNITY_SEED)
     group = {
-        name: f"around {max(sorted(circle), key=meetings.get)}"
-        for circle in circles
-        for name in circle
+        name: f"around {max(sorted(community), key=meetings.get)}"
+        for community in communities
+        for name in community
     }
     edges = sorted((*sorted(edge), counts) for *edge, counts in graph.edges(data="weight"))
     return Made(
@@ -57,7 +57,7 @@ def make() -> Made:
 
 
 def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
-    """How often the nearest on the map are characters that one appears with."""
+    """Compute the share of nearest neighbours that a character appears with."""
     place = {name: number for number, name in enumerate(names)}
     meet = np.zeros((len(names), len(names)), bool)
     for one, other in zip(made.pairs["first"], made.pairs["second"]):
@@ -73,11 +73,11 @@ def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
         },
     }
     share, interval = percents(numbers["neighbours_met"])
-    told = neighbours_told(numbers["neighbours"], "{}'s are {}")
+    listed = neighbours_listed(numbers["neighbours"], "{}'s are {}")
     sentence = (
-        f"Of the {NEIGHBOURS} characters nearest on the map {share} are ones that a character "
-        f"appears with in the novel (95 % interval over the {len(names)} characters {interval}; "
-        f"of any characters {100 * numbers['by_chance']:.0f} %): {told}."
+        f"A character appears in the novel with {share} of its {NEIGHBOURS} nearest neighbours in "
+        f"the embedding (95 % interval over the {len(names)} characters: {interval}; by chance "
+        f"{100 * numbers['by_chance']:.0f} %). Nearest neighbours: {listed}."
     )
     return Finding(sentence, numbers)
 

@@ -1,4 +1,4 @@
-"""Words that stand near each other in Python's own reference: counts alone, no labels."""
+"""Words of Python's reference, from co-occurrence counts without labels."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from experiments.examples.common import (
     Finding,
     Made,
     nearest_names,
-    neighbours_told,
+    neighbours_listed,
     percents,
     plan,
     with_interval,
 )
 
 WORDS = 400
-"""So many of the most frequent words are kept."""
+"""Size of the vocabulary, by frequency."""
 
 WINDOW = 5
-"""Two words are a pair where at most four kept words stand between them."""
+"""Greatest distance of two words of a pair, in words that are not stop words."""
 
 LEAST_COUNT = 3
-"""Pairs that stand near each other less often say little."""
+"""Least count of a pair; rarer pairs are dropped as noise."""
 
-# Words of grammar, which stand near everything.
+# Stop words.
 _GRAMMAR = """
 a about above after all also although an and any are as at be because been before being below
 between both but by can cannot could did do does doing done e each either even every following
@@ -43,7 +43,7 @@ whether which while who whose why will with within without would yet you your
 
 _LEFT_OUT = frozenset(_GRAMMAR.split())
 
-# Written down before any training, from what the words mean in Python.
+# Fixed before any training, by the meaning of the words in Python.
 RELATED = (
     *(("int", "float"), ("list", "tuple"), ("async", "await"), ("try", "except")),
     *(("import", "module"), ("class", "instance"), ("key", "mapping"), ("yield", "generator")),
@@ -55,25 +55,25 @@ RELATED = (
 )
 
 SHOWN = ("float", "list", "import", "async")
-"""Whose neighbours the sentence tells."""
+"""Words whose neighbours the sentence lists."""
 
 
 def pair_counts(texts: list[str], words: int = WORDS, window: int = WINDOW) -> pd.DataFrame:
-    """Count which words stand near each other.
+    """Count co-occurrences of words within a window.
 
     Args:
-        texts: Each by itself; no pair reaches from one into another.
-        words: How many of the most frequent words are kept.
-        window: How far the words of a pair may stand apart, words that are left out not counted.
+        texts: Texts; pairs do not cross from one text to another.
+        words: Size of the vocabulary, by frequency.
+        window: Greatest distance of the words of a pair; dropped words do not count.
 
     Returns:
-        Columns first, second and count, a row per unordered pair, first in the alphabet first.
+        Columns first, second and count, a row per unordered pair, in alphabetical order.
     """
     kept_texts = [
         [word for word in re.findall(r"[a-z]+", text.lower()) if _is_kept(word)] for text in texts
     ]
     frequency = collections.Counter(word for text in kept_texts for word in text)
-    # By frequency, and of equals by the alphabet, so that the order of the texts does not matter.
+    # Ties are broken alphabetically, so that the order of the texts does not matter.
     ordered = sorted(frequency, key=lambda word: (-frequency[word], word))
     vocabulary = set(ordered[:words])
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -92,14 +92,14 @@ def _is_kept(word: str) -> bool:
 
 
 def make() -> Made:
-    """The pairs of the reference that this Python ships."""
+    """Return the pairs of the reference that this Python version ships."""
     from pydoc_data.topics import topics
 
     return Made(pair_counts(sorted(set(topics.values()))), None)
 
 
 def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
-    """How near the pairs of `RELATED` lie, among all pairs of one of their words."""
+    """Compute the rank of each pair in `RELATED` among the neighbours of its words."""
     place = {name: number for number, name in enumerate(names)}
     known = [pair for pair in RELATED if pair[0] in place and pair[1] in place]
     share = np.array([_share_nearer(vectors, place[one], place[other]) for one, other in known])
@@ -112,17 +112,17 @@ def judge(names: list[str], vectors: np.ndarray, made: Made) -> Finding:
         },
     }
     rank, interval = percents(numbers["median_rank"], 1)
-    told = neighbours_told(numbers["neighbours"], "nearest to {} lie {}")
+    listed = neighbours_listed(numbers["neighbours"], "nearest to {} are {}")
     sentence = (
-        f"Of {len(names)} words, {told}; and of {len(known)} pairs of related words that were "
-        f"written down before, the median one is nearer than all but {rank} of the other words "
-        f"(95 % interval {interval}; by chance 50 %)."
+        f"Of {len(names)} words, {listed}. Over {len(known)} pairs of related words that were "
+        f"fixed before training, the median share of words nearer than the related one is {rank} "
+        f"(95 % interval: {interval}; by chance 50 %)."
     )
     return Finding(sentence, numbers)
 
 
 def _share_nearer(vectors: np.ndarray, one: int, other: int) -> float:
-    """Which share of all other items lies nearer than the other one, the mean from both sides."""
+    """Return the share of items nearer to one than the other is, averaged over both directions."""
     shares = []
     for centre, partner in ((one, other), (other, one)):
         far = np.linalg.norm(vectors - vectors[centre], axis=1)
@@ -132,10 +132,10 @@ def _share_nearer(vectors: np.ndarray, one: int, other: int) -> float:
 
 EXAMPLE = Example(
     name="words",
-    title="Words of Python's language reference, by what stands near them",
+    title="Words of Python's language reference, by co-occurrence",
     source=(
         f"`pydoc_data.topics` of Python {sys.version_info.major}.{sys.version_info.minor}, the "
-        "language reference that every Python ships; counts of words near each other"
+        "language reference that every Python ships; counts of co-occurrences"
     ),
     licence="PSF License Agreement and Zero-Clause BSD, Python Software Foundation",
     has_items=False,

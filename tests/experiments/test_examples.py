@@ -109,7 +109,7 @@ def test_the_tables_are_what_they_say(tables):
 # Judgements
 
 
-def test_a_perfect_map_of_colours_is_told_from_a_random_one(tables, monkeypatch):
+def test_a_perfect_map_of_colours_differs_from_a_random_one(tables, monkeypatch):
     monkeypatch.setattr(css4, "PERMUTATIONS", 200)
     items = tables["css4"].items
     names = items["name"].tolist()
@@ -146,7 +146,7 @@ def test_related_words_that_lie_nearest_have_rank_zero():
     found = words.judge(names, vectors, Made(pd.DataFrame(), None))
     assert set(found.numbers["related_pairs"].values()) == {0.0}
     assert "5 pairs of related words" in found.sentence
-    assert "all but 0.0 %" in found.sentence
+    assert "the related one is 0.0 %" in found.sentence
     apart = np.random.default_rng(0).normal(size=(len(names), 3))
     assert words.judge(names, apart, Made(pd.DataFrame(), None)).numbers["median_rank"][0] > 0.1
 
@@ -155,7 +155,7 @@ def test_what_examples_share():
     assert common.listed(["a"]) == "a"
     assert common.listed(["a", "b", "c"]) == "a, b and c"
     assert common.percents((0.5, 0.4, 0.61)) == ("50 %", "40 % to 61 %")
-    assert common.neighbours_told({"a": ["b", "c"], "d": ["e"]}, "{}: {}") == "a: b and c; d: e"
+    assert common.neighbours_listed({"a": ["b", "c"], "d": ["e"]}, "{}: {}") == "a: b and c; d: e"
     vectors = np.array([[0.0], [1.0], [5.0]])
     assert common.nearest_names(["x", "y", "z"], vectors, "z", 2) == ["y", "x"]
     middle, low, high = common.with_interval(np.arange(50.0), np.mean)

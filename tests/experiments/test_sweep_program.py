@@ -133,7 +133,7 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
     assert "learning_rate: 0.001 then, 0.01 now" in refused.stderr
     assert "--force" in refused.stderr
     forced = _run(out, "--resume", "--learning_rate=0.01", "--force")
-    assert "resuming what differs" in forced.stderr
+    assert "resuming with differences" in forced.stderr
     assert (out / "runs.csv").exists()
 
 

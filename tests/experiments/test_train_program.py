@@ -307,7 +307,7 @@ def test_what_no_pair_ties_down_is_told(runs):
     assert metrics["untied"]["alone_items"] == [f"c{one}" for one in range(7)]
     assert metrics["untied"]["weak_items"] == ["a0", "a6", "b0", "b6"]
     assert metrics["groups"] == {"count": 2, "largest": [7, 7]}
-    assert "Groups that pairs tie together: 2" in out
+    assert "Connected groups: 2" in out
     assert err.count("warning:") >= 2
     assert "group" in err
 
