@@ -1,8 +1,8 @@
-"""Snapshots of a training -> video: arrays in, a file out.
+"""Videos of the snapshots of a training.
 
-The snapshots are turned toward one another and interpolated to the frames, all in one; whatever
-stands still (axes, ticks, labels, the curve of the losses) is drawn once by matplotlib; the points
-are blended by `panels` for a chunk of frames at a time, while the chunk before is encoded.
+The snapshots are aligned and interpolated to the frames. Matplotlib draws the static parts (axes,
+ticks, labels, loss curve) once. `viz.raster` draws the points of a chunk of frames at a time, in a
+thread, while the chunk before is encoded.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from colour_embed.viz.raster import Box, DeepPanel, FlatPanel, limits, stamp_dot
 
 __all__ = ["Animation", "animate", "animate_grid", "draw_frames", "interpolate"]
 
-_CHUNK_BYTES = 24 * 2**20  # a finished chunk; about three are alive at any time
-_CURVE_HEIGHT = 96  # of the losses' strip with its labels, pixels
+_CHUNK_BYTES = 24 * 2**20  # of a drawn chunk; about three are in memory at a time
+_CURVE_HEIGHT = 96  # of the loss curve with its labels, pixels
 
 
 @dataclass(frozen=True)
 class Animation:
-    """A finished video; a notebook shows it as the value of a cell.
+    """A video, which notebooks display as the value of a cell.
 
     Attributes:
-        path: The file, or None when the video is only in memory.
-        frames: How many.
+        path: The file; None if the video is only in memory.
+        frames: Number of frames.
         size: Width and height, pixels.
-        video: The bytes of the MP4 when path is None, else None.
+        video: The bytes of the MP4 if path is None, else None.
     """
 
     path: Path | None
@@ -56,7 +56,7 @@ class Animation:
     video: bytes | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
-        """Return an element that carries the whole file, so it also survives in an export."""
+        """Return an HTML element with the file embedded, which exported notebooks keep."""
         content, media = self.video, FORMATS[".mp4"].media
         if self.path is not None:
             content, media = self.path.read_bytes(), FORMATS[self.path.suffix.lower()].media
@@ -69,7 +69,7 @@ class Animation:
 
 
 class _Scene(NamedTuple):
-    """All that is drawn: the picture that stands still, and what is painted over it, in turn."""
+    """A static picture, and the painters that draw over it in order."""
 
     frames: int
     size: tuple[int, int]
@@ -77,7 +77,7 @@ class _Scene(NamedTuple):
     painters: list[Any]  # each paint(frames [n, height, width, 3], chunk)
 
     def draw(self) -> Iterator[NDArray[np.uint8]]:
-        """Draw every frame: uint8 [frames of the chunk, height, width, 3]."""
+        """Yield the frames in chunks, uint8 [frames of the chunk, height, width, 3]."""
         width, height = self.size
         step = max(1, _CHUNK_BYTES // (3 * width * height))
         for first in range(0, self.frames, step):
@@ -106,35 +106,35 @@ def animate(
     poster: bool = True,
     report: Callable[[Progress], None] | None = None,
 ) -> Animation:
-    """Make a video of an embedding as it is trained.
+    """Make a video of an embedding during training.
 
-    A chunk of frames is drawn in a thread while the one before it is encoded.
+    A chunk of frames is drawn in a thread while the chunk before it is encoded.
 
     Args:
-        epoch: int [F], the epoch of each snapshot, ascending; 0 is the start.
+        epoch: int [F], the epoch of each snapshot, ascending; 0 is before training.
         embedding: [F, C, d] with d = 2 or 3.
         rgb: [C, 3], red, green and blue in 0..1.
-        path: The file to write, whole or not at all, ending in .mp4, .webm, .gif or .apng; None
-            keeps an MP4 in memory.
-        loss: [E], of each epoch from the first on, shown beside the epoch's number.
-        toward: What each snapshot is turned, mirrored and shifted toward, so that only learning
-            moves: the "last" one, the "rgb" of the items, or None to leave all as they are.
-        at: [G], the epochs of the frames, whole or not, between which snapshots are interpolated;
-            by default a frame for each snapshot.
-        curve: Whether the losses stand below, with a mark that moves.
+        path: The file to write atomically, ending in .mp4, .webm, .gif or .apng; None keeps an MP4
+            in memory.
+        loss: [E], the loss of each epoch from 1 on, displayed with the epoch.
+        toward: The target that snapshots are aligned to by a rotation, reflection and translation:
+            the "last" snapshot, the "rgb" of the items, or None for no alignment.
+        at: [G], the epochs of the frames, at which snapshots are interpolated; need not be whole.
+            By default the epochs of the snapshots.
+        curve: Whether to draw the loss curve below, with a mark at the current epoch.
         fps: Frames per second.
         size: Width and height in pixels, even; by default 1000 x 500 in 2-D, 800 x 600 in 3-D.
-        crf: H.264's constant rate factor, 0 (lossless) to 51; see `video.encode`.
-        title: Text at the top left; a sentence that names the dimension when None.
-        poster: Whether the last frame is written beside the video, as a PNG under its name.
+        crf: H.264's constant rate factor, 0 (lossless) to 51; see `viz.encode.encode`.
+        title: Text at the top left; None for a default title with the dimension.
+        poster: Whether to write the last frame as a PNG beside the video, under its name.
         report: Called with a Progress after each chunk.
 
     Returns:
-        The Animation, which shows itself in a notebook.
+        The Animation, which notebooks display.
 
     Raises:
-        InputError: shapes that do not fit, d other than 2 or 3, values that are not finite, colours
-            outside 0..1, an epoch without a loss, an odd or small size, or a bad path.
+        InputError: shapes do not match, d is not 2 or 3, values are not finite, colours are outside
+            0..1, an epoch has no loss, the size is odd or too small, or the path is invalid.
 
     Example:
         >>> generator = np.random.default_rng(0)
@@ -160,17 +160,17 @@ def draw_frames(
     size: tuple[int, int] | None = None,
     title: str | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Draw every frame, a chunk at a time; takes and checks what `animate` does.
+    """Return the frames of `animate` in chunks, without encoding them.
 
-    In 2-D the axes have the limits of the last frame and a small margin; what lies outside is
-    clipped. In 3-D the camera circles once around the cube that holds the last frame; far points
-    are drawn first, smaller and paler.
+    In 2-D the axes have the limits of the last frame plus a margin; points outside are clipped. In
+    3-D the camera circles once around the bounding cube of the last frame; farther points are drawn
+    first, smaller and paler.
 
     Returns:
         An iterator of uint8 [frames of the chunk, height, width, 3], red, green and blue.
 
     Raises:
-        InputError: as `animate`, before anything is drawn.
+        InputError: as `animate`, before the first frame is drawn.
     """
     about = {"loss": loss, "toward": toward, "at": at, "curve": curve}
     return _scene(epoch, embedding, rgb, size=size, title=title, **about).draw()
@@ -189,22 +189,21 @@ def animate_grid(
     poster: bool = True,
     report: Callable[[Progress], None] | None = None,
 ) -> Animation:
-    """Make a video of a sweep's members side by side: a column for each seed, a row for each dim.
+    """Make a video of a sweep's members in a grid: a column for each seed, a row for each dim.
 
-    Each member is turned toward the last frame of its dimension's best one (the lowest final loss),
-    and over time toward its own last frame, so that a column differs from the next by what was
-    learned and not by how it lies. Members that failed are shown with what went wrong. One
-    dimension is drawn as a line, on which the items' height is their lightness; of more than three
+    Each member is aligned to the last frame of the best member of its dimension (the lowest final
+    loss), and over time to its own last frame, so that panels do not differ by a rotation. Failed
+    members are annotated. In one dimension the items' height is their lightness; of more than three
     dimensions the first three principal axes are shown.
 
     Args:
-        sweep: A result that kept snapshots; the members that have them are shown.
+        sweep: A result with snapshots; the members that have them are shown.
         rgb: [C, 3], red, green and blue in 0..1.
         path: As `animate`.
-        at: As `animate`; a member that diverged stands still from there on.
+        at: As `animate`; a diverged member is not moved after its last finite snapshot.
         panel: Width and height of a member's picture, pixels.
         fps: Frames per second.
-        crf: As `animate`; the small points of many members want bytes, and forgive a little.
+        crf: As `animate`; the default is higher, since many small points need more bytes.
         title: Text at the top left.
         poster: As `animate`.
         report: Called with a Progress after each chunk.
@@ -246,12 +245,12 @@ def animate_grid(
 
 
 def interpolate(epoch: ArrayLike, snapshots: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
-    """Snapshots at any epochs, each coordinate on a straight line between its neighbours.
+    """Return snapshots at any epochs by linear interpolation of each coordinate.
 
     Args:
         epoch: [F], the epochs of the snapshots, ascending.
         snapshots: [F, C, d].
-        at: [G], epochs; what lies outside takes the first or the last snapshot.
+        at: [G], epochs; clipped to the first and the last snapshot.
 
     Returns:
         float64 [G, C, d].
@@ -282,21 +281,21 @@ def _record(scene: _Scene, path, fps, crf, poster, report) -> Animation:
             write_png(kept[0], poster_path(path))
         return Animation(path, scene.frames, scene.size)
     with tempfile.TemporaryDirectory() as folder:
-        # On disk for a moment, because moving the index to the front needs a file to read back.
+        # In a temporary file, since moving the MP4's index to the front reads the file back.
         passing = Path(folder) / "animation.mp4"
         encode(frames, passing, fps=fps, crf=crf)
         return Animation(None, scene.frames, scene.size, passing.read_bytes())
 
 
 def _kept_last(chunks: Iterable, kept: list[NDArray[np.uint8]]) -> Iterator:
-    """Pass chunks on, and leave the very last frame in `kept`."""
+    """Yield the chunks, and keep the last frame in `kept`."""
     for chunk in chunks:
         kept[:] = [chunk[-1].copy()]
         yield chunk
 
 
 def _ahead(chunks: Iterator) -> Iterator:
-    """Compute the next chunk in a thread while the caller uses this one."""
+    """Yield the chunks, computing the next one in a thread while the caller uses this one."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(next, chunks, None)
         while (chunk := future.result()) is not None:
@@ -313,7 +312,7 @@ def _reported(chunks: Iterator, total: int, report: Callable[[Progress], None]) 
 
 
 # --------------------------------------------------------------------------------------------------
-# What is drawn
+# Scenes
 
 
 def _checked(epoch, embedding, rgb, loss, *, any_dim=False):
@@ -323,9 +322,9 @@ def _checked(epoch, embedding, rgb, loss, *, any_dim=False):
         raise InputError(f"embedding has shape {embedding.shape}; give [frames, items, 2 or 3]")
     frames, items, dim = embedding.shape
     if dim not in (2, 3) and not any_dim:
-        mend = "add a second column" if dim == 1 else "project it, say on its principal components"
+        hint = "add a second column" if dim == 1 else "project it, say on its principal components"
         raise InputError(
-            f"embedding has {dim} dimension{'s' * (dim != 1)}, and a video shows 2 or 3; {mend}"
+            f"embedding has {dim} dimension{'s' * (dim != 1)}, and a video shows 2 or 3; {hint}"
         )
     if epoch.shape != (frames,) or not np.issubdtype(epoch.dtype, np.integer) or epoch.min() < 0:
         raise InputError(
@@ -362,7 +361,7 @@ def _size(size: tuple[int, int] | None, dim: int) -> tuple[int, int]:
 
 
 def _frame_epochs(epoch: ArrayLike, at: ArrayLike | None) -> NDArray[np.float64]:
-    """The epoch of each frame, float64 [G]."""
+    """Return the epoch of each frame, float64 [G]."""
     epoch = np.asarray(epoch, dtype=np.float64)
     if at is None:
         return epoch
@@ -410,10 +409,10 @@ def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title) -> _S
 
 
 class _Mark:
-    """The place on the curve of the losses: a line and a dot in each frame."""
+    """The mark of the current epoch on the loss curve: a line and a dot in each frame."""
 
     def __init__(self, box: Box, column: NDArray[np.float64], row: NDArray[np.float64]):
-        """Take the axes' box, and the place of each frame in it [F]; NaN where there is none."""
+        """Take the axes' box, and each frame's position in it [F]; NaN draws no dot."""
         self._box, self._column, self._row = box, column, row
 
     def paint(self, frames: NDArray[np.uint8], chunk: slice) -> None:
@@ -428,7 +427,7 @@ class _Mark:
 
 
 def _add_curve(figure, size, margins, loss, frames) -> _Mark:
-    """Draw the losses below, once, and return what moves on them."""
+    """Draw the loss curve once, and return the mark that moves on it."""
     left = max(margins[0], 80)  # room for the numbers
     box = Box(size[1] - _CURVE_HEIGHT + 6, size[1] - 44, left, margins[1])
     axes = _axes_in(figure, size, box)
@@ -455,7 +454,7 @@ def _add_curve(figure, size, margins, loss, frames) -> _Mark:
 
 
 class _GridLayout(NamedTuple):
-    """Where each member stands."""
+    """The positions of the members' panels."""
 
     seeds: Sequence[int]
     dims: Sequence[int]
@@ -465,19 +464,19 @@ class _GridLayout(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the picture, pixels, even."""
+        """Width and height of the frame, even, pixels."""
         width = self._LEFT + len(self.seeds) * (self.panel + self._GAP) + 6
         height = self._TOP + len(self.dims) * (self.panel + self._GAP) + 6
         return max(width + width % 2, 480), height + height % 2
 
     def box(self, seed: int, dim: int) -> Box:
-        """The pixels of a member's picture."""
+        """Return the box of a member's panel."""
         left = self._LEFT + self.seeds.index(seed) * (self.panel + self._GAP)
         top = self._TOP + self.dims.index(dim) * (self.panel + self._GAP)
         return Box(top, top + self.panel, left, left + self.panel)
 
     def still(self, title: str, failures: dict[tuple[int, int], str]) -> NDArray[np.uint8]:
-        """What stands still: the title, seeds and dimensions, a frame around each, and failures."""
+        """Return the static picture: title, seeds, dimensions, panel frames and failures."""
         from matplotlib.patches import Rectangle
 
         width, height = self.size
@@ -516,7 +515,7 @@ class _GridLayout(NamedTuple):
 
 
 def _failures(sweep, members) -> dict[tuple[int, int], str]:
-    """What went wrong with each member that failed."""
+    """Return the failure of each failed member, by (seed, dim)."""
     found = {}
     for place, member in enumerate(members):
         if sweep.diverged[place]:
@@ -527,14 +526,14 @@ def _failures(sweep, members) -> dict[tuple[int, int], str]:
 
 
 def _grid_frames(sweep, members, rgb, frames) -> list[NDArray[np.float64]]:
-    """Every member's frames [F, C, 2 or 3], turned toward the best one of its dimension."""
+    """Return each member's frames [F, C, 2 or 3], aligned to the best member of its dimension."""
     final = np.append(sweep.loss[:, -1:], np.zeros((len(sweep.loss), 1)), axis=1)[:, 0]
     moving = []
     lightness = rgb @ (0.2126, 0.7152, 0.0722)
     targets: dict[int, NDArray[np.float64]] = {}
     for dim in {member.dim for member in members}:
         places = [place for place, member in enumerate(members) if member.dim == dim]
-        # A member that diverged has no last loss; a failed one still has a picture of its own.
+        # A diverged member's final loss is NaN, which ranks last.
         best = min(places, key=lambda place: np.nan_to_num(final[place], nan=np.inf))
         last = np.asarray(sweep.snapshots[best, -1, :, :dim], float)
         shown = min(dim, 3)
@@ -544,7 +543,7 @@ def _grid_frames(sweep, members, rgb, frames) -> list[NDArray[np.float64]]:
         ended = sweep.diverged[place]
         whole = sweep.epoch < ended if ended else np.ones(len(sweep.epoch), bool)
         epoch, snapshots = np.asarray(sweep.epoch)[whole], snapshots[whole]
-        if len(epoch) == 0:  # it diverged before its first snapshot
+        if len(epoch) == 0:  # diverged before the first snapshot
             epoch, snapshots = np.zeros(1), np.zeros((1, len(rgb), member.dim))
         if member.dim > 3:
             turned = align(snapshots, snapshots[-1])
@@ -554,7 +553,7 @@ def _grid_frames(sweep, members, rgb, frames) -> list[NDArray[np.float64]]:
         last = align(snapshots[-1], targets[member.dim])
         turned = interpolate(epoch, align(snapshots, last), frames)
         if member.dim == 1:
-            # The line lies along the picture; lightness, which is known, spreads the items.
+            # The one coordinate is horizontal; lightness spreads the items vertically.
             spread = np.broadcast_to(lightness[:, None], turned.shape)
             turned = np.concatenate([turned, spread], axis=2)
         moving.append(turned)
@@ -562,20 +561,20 @@ def _grid_frames(sweep, members, rgb, frames) -> list[NDArray[np.float64]]:
 
 
 def _flat_axes(size: tuple[int, int], box: Box, bounds: tuple[NDArray, NDArray]):
-    """A figure with the axes of a two-dimensional embedding, and its canvas."""
+    """Return a figure with the axes of a two-dimensional embedding, and its canvas."""
     width, height = size
     (left, bottom), (right, top) = bounds
     with styled():
         figure, canvas = new_canvas(width, height)
         axes = _axes_in(figure, size, box)
         axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="$x_0$", ylabel="$x_1$")
-        # At a fixed place, whatever the width of the tick labels.
+        # At a fixed position, independent of the width of the tick labels.
         axes.yaxis.set_label_coords(-58 / (box.right - box.left), 0.5)
     return figure, canvas
 
 
 def _axes_in(figure, size: tuple[int, int], box: Box):
-    """Axes that fill a box of a figure of this size."""
+    """Add axes that fill a box of a figure of this size, and return them."""
     (width, height), (top, bottom, left, right) = size, box
     place = left / width, 1 - bottom / height, (right - left) / width, (bottom - top) / height
     return figure.add_axes(place)

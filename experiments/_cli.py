@@ -156,7 +156,7 @@ def max_bytes() -> int:
     return int(0.8 * device.memory_stats()["bytes_limit"])
 
 
-def tell(event: Progress, report: Callable, note: str = "") -> None:
+def show_progress(event: Progress, report: Callable, note: str = "") -> None:
     """Show a progress event on a bar of `progress`."""
     loss = f"loss {event.loss:.4f}" if event.loss == event.loss else ""
     report(event.done, ", ".join(filter(None, (note, loss))), event.seconds_left)

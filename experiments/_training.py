@@ -96,7 +96,7 @@ class Plan:
         make_optimizer(self.config, self.config.hyperparams())  # rejects an unknown name
 
 
-class Looks(NamedTuple):
+class ItemColours(NamedTuple):
     """The colours of the items: rgb [items, 3] in 0..1, or groups [items], or neither."""
 
     rgb: np.ndarray | None
@@ -150,8 +150,8 @@ def run(
     import jax
 
     began = time.perf_counter()
-    looks, warnings = item_looks(table.extra)
-    check(plan, table, looks, max_bytes)
+    item_colours, warnings = read_item_colours(table.extra)
+    check(plan, table, item_colours, max_bytes)
     parts = split(plan, table)
     bar = add("train", plan.max_steps)
     fit = fit_pairs(
@@ -161,7 +161,7 @@ def run(
         held_out=parts.held_out,
         restarts=plan.restarts,
         stopping=Stopping(max_steps=plan.max_steps),
-        report=lambda event: _cli.tell(event, bar, f"step {event.done:,}"),
+        report=lambda event: _cli.show_progress(event, bar, f"step {event.done:,}"),
     )
     bar(plan.max_steps, f"best after step {fit.best_step:,}")
     if not np.isfinite(fit.restart_loss).any():
@@ -178,11 +178,11 @@ def run(
         folder / run_folder.MARKER, {"experiment": "train", **about, **_plan_entries(plan)}
     )
     run_folder.write_json(folder / "metrics.json", metrics)
-    _write_arrays(folder, plan, table, fit, looks)
+    _write_arrays(folder, plan, table, fit, item_colours)
     draw(folder, folder)
     if plan.animate or plan.page:
         per_epoch = -(-len(parts.training) // plan.config.batch_size)
-        _write_moving(folder, plan, table, fit, looks, per_epoch, add)
+        _write_moving(folder, plan, table, fit, item_colours, per_epoch, add)
     device = jax.devices()[0].device_kind
     seconds = {"training": trained, "whole": time.perf_counter() - began}
     environment = run_folder.environment(device, table_hash(table))
@@ -203,7 +203,7 @@ def _plan_entries(plan: Plan) -> dict[str, Any]:
 # Before the training
 
 
-def check(plan: Plan, table: PairTable, looks: Looks, max_bytes: float) -> None:
+def check(plan: Plan, table: PairTable, item_colours: ItemColours, max_bytes: float) -> None:
     """Check the plan against the table.
 
     Raises:
@@ -220,7 +220,7 @@ def check(plan: Plan, table: PairTable, looks: Looks, max_bytes: float) -> None:
             near = difflib.get_close_matches(name, table.items[:20_000], 1)
             hint = f"did you mean {near[0]!r}?" if near else "give names of items"
             raise InputError(f"report_items: no item is called {name!r}; {hint}")
-    if plan.page and looks.rgb is None:
+    if plan.page and item_colours.rgb is None:
         raise InputError(
             "page shows items in colours of their own: give --items with the columns r,g,b or hex"
         )
@@ -279,25 +279,25 @@ def split(plan: Plan, table: PairTable) -> Parts:
     return Parts(sides["left to train on"], sides["held out"], given[~apart], drawn)
 
 
-def item_looks(extra: pd.DataFrame | None) -> tuple[Looks, list[str]]:
+def read_item_colours(extra: pd.DataFrame | None) -> tuple[ItemColours, list[str]]:
     """Read colours or groups from the further columns of the items; returns them and warnings.
 
     Colours are the columns r, g and b with numbers from 0 to 255, or hex with six digits. Without
     them the column group is used.
     """
     if extra is None:
-        return Looks(None, None), []
+        return ItemColours(None, None), []
     columns = {str(name).strip().lower(): extra[name] for name in extra.columns}
     if "hex" in columns:
         cells = [str(cell).strip() for cell in columns["hex"]]
         if all(re.fullmatch(HEX_COLOUR, cell) for cell in cells):
-            return Looks(rgb_of_hex(cells) / 255, None), []
+            return ItemColours(rgb_of_hex(cells) / 255, None), []
     if {"r", "g", "b"} <= columns.keys():
         channels = [columns[name] for name in "rgb"]
         if all(channel.dtype.kind in "fiu" for channel in channels):
             values = np.stack([channel.to_numpy(np.float64) for channel in channels], axis=1)
             if np.all((values >= 0) & (values <= 255)):
-                return Looks(values / 255, None), []
+                return ItemColours(values / 255, None), []
     odd = []
     if "hex" in columns or {"r", "g", "b"} <= columns.keys():
         odd = [
@@ -305,10 +305,10 @@ def item_looks(extra: pd.DataFrame | None) -> tuple[Looks, list[str]]:
             "with numbers from 0 to 255"
         ]
     if "group" not in columns:
-        return Looks(None, None), odd
+        return ItemColours(None, None), odd
     missing = columns["group"].isna()
     cells = zip(columns["group"], missing)
-    return Looks(None, ["" if absent else str(cell) for cell, absent in cells]), odd
+    return ItemColours(None, ["" if absent else str(cell) for cell, absent in cells]), odd
 
 
 def table_hash(table: PairTable) -> str:
@@ -473,7 +473,9 @@ def _fit_warnings(plan: Plan, fit: PairFit, metrics: dict[str, Any]) -> list[str
 # Files
 
 
-def _write_arrays(folder: Path, plan: Plan, table: PairTable, fit: PairFit, looks: Looks) -> None:
+def _write_arrays(
+    folder: Path, plan: Plan, table: PairTable, fit: PairFit, item_colours: ItemColours
+) -> None:
     """Write the embedding in its formats, and the arrays that figures are drawn from."""
     for form in dict.fromkeys(("csv", *plan.exports)):
         suffixes = exports.FORMATS[form].suffixes
@@ -481,10 +483,10 @@ def _write_arrays(folder: Path, plan: Plan, table: PairTable, fit: PairFit, look
         extra = _labels(table.extra) if form == "projector" else None
         exports.write(path, table.items, fit.embedding, form=form, extra=extra)
     arrays = {"weight": _item_weights(table).astype(np.float32)}
-    if looks.rgb is not None:
-        arrays["rgb"] = np.round(255 * looks.rgb).astype(np.uint8)
-    if looks.groups is not None:
-        arrays["group"] = np.array(looks.groups, np.str_)
+    if item_colours.rgb is not None:
+        arrays["rgb"] = np.round(255 * item_colours.rgb).astype(np.uint8)
+    if item_colours.groups is not None:
+        arrays["group"] = np.array(item_colours.groups, np.str_)
     np.savez_compressed(folder / "items.npz", **arrays)
     with (folder / "losses.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -545,7 +547,7 @@ def _write_moving(
     plan: Plan,
     table: PairTable,
     fit: PairFit,
-    looks: Looks,
+    item_colours: ItemColours,
     per_epoch: int,
     add: Callable,
 ) -> None:
@@ -558,19 +560,21 @@ def _write_moving(
     loss = _spread(fit, int(epoch[-1]), per_epoch)
     if plan.animate:
         bar = add("animate", len(chosen))
-        rgb = np.full((len(table.items), 3), _GREY) if looks.rgb is None else looks.rgb
+        rgb = (
+            np.full((len(table.items), 3), _GREY) if item_colours.rgb is None else item_colours.rgb
+        )
         animation.animate(
             epoch,
             frames,
-            group_colours(looks.groups) if looks.groups else rgb,
+            group_colours(item_colours.groups) if item_colours.groups else rgb,
             folder / "training.mp4",
             loss=loss,
             title=f"Training of the {plan.config.dim}-D embedding",
-            report=lambda event: _cli.tell(event, bar),
+            report=lambda event: _cli.show_progress(event, bar),
         )
     if plan.page:
         training = page.Training(plan.config.dim, epoch, frames, loss, facts="")
-        colours = Colours(table.items, looks.rgb, "items")
+        colours = Colours(table.items, item_colours.rgb, "items")
         shown = page.Run(
             "tutorial",
             colours,

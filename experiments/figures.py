@@ -15,9 +15,7 @@ from colour_embed.config import InputError
 from experiments import _cli
 
 _OUT = _cli.define_out("figures")
-_RESULTS = flags.DEFINE_string(
-    "results", "results", "The folder that contains the run folders."
-)
+_RESULTS = flags.DEFINE_string("results", "results", "The folder that contains the run folders.")
 _ONLY = flags.DEFINE_list(
     "only", None, "Run folders to redraw, by name, separated by commas; all by default."
 )

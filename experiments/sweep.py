@@ -318,7 +318,7 @@ def _train(
         nonlocal bar
         bar = bar or add(name, event.total)  # no bar if the sweep is refused
         runs = "" if event.rate is None else f", {event.rate / max(config.epochs, 1):.2f} runs/s"
-        _cli.tell(event, bar, f"{event.members_done}/{event.members} members{runs}")
+        _cli.show_progress(event, bar, f"{event.members_done}/{event.members} members{runs}")
 
     checkpoints = Checkpoints(work / name, [folder / name for folder in others])
     return _sweep(config, grid, checkpoints, part=grid.part, report=show)

@@ -74,7 +74,7 @@ def main() -> None:
                         config,
                         len(colours),
                         pairs,
-                        report=lambda event, bar=bar: _cli.tell(
+                        report=lambda event, bar=bar: _cli.show_progress(
                             event, bar, f"epoch {event.done}/{event.total}"
                         ),
                     )
@@ -94,7 +94,7 @@ def main() -> None:
         _tutorial_figures.draw_losses(folder, folder)
         seconds["whole"] = time.perf_counter() - began
         run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
-    _tell(out, fits, metrics)
+    _print_report(out, fits, metrics)
 
 
 def _measure(fit: Any, colours: Any, losses: dict[str, float]) -> dict[str, Any]:
@@ -140,11 +140,11 @@ def _draw(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
         colours.rgb,
         folder / f"embed_{name}.mp4",
         loss=fit.loss,
-        report=lambda event: _cli.tell(event, bar),
+        report=lambda event: _cli.show_progress(event, bar),
     )
 
 
-def _tell(out: Path, fits: dict[str, Any], metrics: dict[str, Any]) -> None:
+def _print_report(out: Path, fits: dict[str, Any], metrics: dict[str, Any]) -> None:
     """Print the report; raises `Unfinished` if a training did not run to its end."""
     from rich.console import Console
     from rich.table import Table

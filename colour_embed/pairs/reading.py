@@ -20,7 +20,7 @@ Allowed cells:
     counts          finite numbers above 0, by which the pair's weight is multiplied
 
 Five conditions add a line to `PairTable.warnings`:
-    equal labels          kept; the loss is then minimal without any structure in the embedding
+    equal labels          kept; a constant prediction then minimises the loss
     self-pairs            dropped; the distance of an item to itself is 0 for any label
     contradictions        the same pair, in either order, with different labels: kept; the model
                           fits the weighted mean of the labels

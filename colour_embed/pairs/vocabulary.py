@@ -65,7 +65,7 @@ class Book:
             self.ids = {name: position for position, name in enumerate(self.names)}
 
     def fresh(self) -> Book:
-        """Return a copy of this mapping as it was before any pair was read."""
+        """Return this mapping as it was before any pair was read."""
         return Book(self.file, self.names if self.file is not None else [], self.by_number)
 
     def problem(self, cell: str) -> str | None:

@@ -1,6 +1,6 @@
-"""Figures, frames of videos, and the page. Arrays in, files out; nothing is trained here.
+"""Figures, video frames and the interactive page, drawn from arrays; nothing is trained here.
 
-style: style sheet, panels, one legend a figure, reference lines, saving.
+style: style sheet, panels, one legend per figure, reference lines, saving.
 embedding: items in their own colours or by group, with names.
 curves: losses against the epoch, and calibration.
 intervals: statistics with intervals, and counts of outcomes.

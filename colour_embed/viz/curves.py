@@ -19,18 +19,18 @@ def plot_losses(
     best: float | None = None,
     base_rate: float | None = None,
 ) -> Axes:
-    """Draw training losses against the epoch, a line for a run, a median in a band for a group.
+    """Draw training losses against the epoch: a line per run, a median with a band per group.
 
-    The band runs from the lower to the upper quartile over the members, epoch by epoch. It shows
-    how members differ; it is no interval of the median. Losses that are not finite, as of members
-    that diverged, are left out from their epoch on; say in the label how many there are.
+    The band is the interquartile range over the members at each epoch. It shows the spread of the
+    members, and is not a confidence interval of the median. Losses that are not finite, such as
+    those of diverged members, are left out.
 
     Args:
-        losses: label -> [E], or [M, E] for a group of M members; nats per pair, the first column
-            being epoch 1; M and E may differ from label to label.
+        losses: label -> [E], or [M, E] for a group of M members; nats per pair, from epoch 1 on; M
+            and E may differ between labels.
         ax: where to draw; a new one-column figure when None.
-        best: the lowest loss that can be reached without memorising the labels, nats per pair.
-        base_rate: the loss of always guessing the share of positives, nats per pair.
+        best: the Bayes-optimal loss, nats per pair.
+        base_rate: the loss of predicting the share of positives for every pair, nats per pair.
 
     Returns:
         The axes drawn on.
@@ -110,7 +110,7 @@ def plot_calibration(
         raise ValueError(f"all must be [B] with B >= 1, got {sorted(shapes)}")
     if np.any(low > share) or np.any(high < share):
         raise ValueError("each share must lie between its low and its high")
-    # Where nearly all pairs are dissimilar, a square up to 1 would show a heap in its corner.
+    # If nearly all pairs are dissimilar, axes up to 1 would crowd the bins in one corner.
     reach = min(1.0, 1.08 * max(high.max(), predicted.max()))
     with drawing(ax, height=2.9) as ax:
         thin = {"color": "0.6", "linewidth": 0.7, "linestyle": "-", "zorder": 1}

@@ -1,4 +1,4 @@
-"""Figures of embeddings: items in their own colours or by group, with as many names as fit."""
+"""Figures of embeddings, with items in their own colours or by group, and names."""
 
 import functools
 import string
@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 OTHER = "other"
-"""Label in the legend of the items of all groups beyond the largest eight."""
+"""Legend label of the items outside the eight largest groups."""
 
 _GROUP_COLOURS = ("0072B2", "D55E00", "009E73", "CC79A7", "E69F00", "56B4E9", "7F3C8D", "000000")
 _NO_GLYPH = "□"
 _NAMES_TRIED = 1500
-_VECTOR_POINTS = 3000  # a PDF of more markers than these holds them as a picture
+_VECTOR_POINTS = 3000  # more markers than this are rasterised in a PDF
 
 
 def plot_embedding(
@@ -65,15 +65,15 @@ def plot_embedding(
             when None.
         title: text above the axes.
         size: area of a marker, square points; None: 20 in two dimensions, 14 in three.
-        equal: give both axes of a 2-D embedding one scale, so that distances compare in every
-            direction. The tutorial's figure does not.
+        equal: use one scale for both axes of a 2-D embedding, so that distances in all directions
+            are comparable. The tutorial's figure does not.
 
     Returns:
-        The axes drawn on; of three dimensions an `Axes3D`, whose `view_init` turns it.
+        The axes drawn on; in three dimensions an `Axes3D`, whose `view_init` rotates it.
 
     Raises:
-        ValueError: a wrong shape, an embedding that is not finite, a colour outside 0..1, or axes
-            of the other kind.
+        ValueError: a shape is wrong, the embedding is not finite, a colour is outside 0..1, or the
+            projection of `ax` does not match the dimension.
 
     Example:
         >>> generator = np.random.default_rng(0)
@@ -85,7 +85,7 @@ def plot_embedding(
     flat = embedding.shape[1] == 2
     _check_axes(ax, embedding.shape[1])
     with drawing(ax, height=2.8 if flat else 3.1, projection=None if flat else "3d") as ax:
-        # Shading by depth would fade the colours, and here the colours are the data.
+        # Depth shading would change the colours, which are the data.
         depth = {} if flat else {"depthshade": False}
         ax.scatter(*embedding.T, s=size or (20 if flat else 14), c=rgb, **depth, **MARKER)
         ax.set(**{f"{axis}label": f"$x_{i}$" for i, axis in enumerate("xyz"[: 2 if flat else 3])})
@@ -107,10 +107,10 @@ def plot_moments(
     loss: ArrayLike | None = None,
     count: int = 6,
 ) -> Figure:
-    """Draw the embedding at a few epochs of its training, the first and the last among them.
+    """Draw the embedding at a few epochs of its training, including the first and the last.
 
-    The epochs between are spaced evenly in log(1 + epoch), since most of the change comes early.
-    Each panel has its own limits: the embedding grows by more than ten times.
+    The epochs are spaced evenly in log(1 + epoch), since most of the change is early. Each panel
+    has its own limits, since the embedding grows more than tenfold.
 
     Args:
         epoch: [F], whole, increasing; 0 is the untrained embedding.
@@ -123,8 +123,8 @@ def plot_moments(
         The figure, two columns wide.
 
     Raises:
-        ValueError: a wrong shape, epochs that do not increase, a loss that ends before the last
-            epoch, an embedding that is not finite, a colour outside 0..1, or a count out of range.
+        ValueError: a shape is wrong, epochs do not increase, the loss ends before the last epoch,
+            the embedding is not finite, a colour is outside 0..1, or the count is out of range.
     """
     epoch, embedding = np.asarray(epoch), np.asarray(embedding)
     if embedding.ndim != 3 or epoch.shape != embedding.shape[:1] or not epoch.size:
@@ -161,7 +161,7 @@ def plot_moments(
             title += f", loss {loss[epoch[moment] - 1]:.3f}"
         plot_embedding(points, colours, ax, title=title, size=8 if flat else 6)
         if flat:
-            ax.locator_params(nbins=5, steps=[1, 2, 5, 10])  # -0.04 and its like are wide
+            ax.locator_params(nbins=5, steps=[1, 2, 5, 10])  # room for labels such as -0.04
     letter(figure.axes)
     return figure
 
@@ -175,24 +175,24 @@ def plot_members(
 ) -> Figure:
     """Draw many embeddings as a grid of small panels, such as a row per seed, a column per dim.
 
-    Align the members with one another before, or they differ by an arbitrary rotation. Each panel
-    has its own limits and no ticks, so sizes cannot be compared from panel to panel; within one,
-    both axes have the same scale. Of more than two dimensions pass two, such as the first principal
-    axes. Of one dimension pass zeros as the second; it is drawn as a strip of coloured strokes.
+    The members should be aligned before, since embeddings are defined up to a rotation. Each panel
+    has its own limits and no ticks, so sizes are not comparable between panels; within a panel both
+    axes have one scale. For more than two dimensions pass two coordinates, such as the first
+    principal axes. For one dimension pass zeros as the second; it is drawn as coloured strokes.
 
     Args:
-        embeddings: [rows, columns, C, 2]; one with numbers that are not finite (its training
-            diverged) leaves its panel empty but for "not finite".
+        embeddings: [rows, columns, C, 2]; the panel of one that is not finite (diverged) shows only
+            the text "not finite".
         rgb: [C, 3], red, green and blue in 0..1.
         titles: [rows][columns], text above each panel.
-        failed: [rows, columns], bool, members that did not recover: framed in thick grey, and
-            "failed" added to their titles. None: no member.
+        failed: [rows, columns], bool, members that did not recover: framed in thick grey, with
+            "failed" added to their titles. None for no failed members.
 
     Returns:
-        The figure: one column wide up to three panels, else two.
+        The figure, one column wide for up to three columns of panels, else two.
 
     Raises:
-        ValueError: a wrong shape, or a colour outside 0..1.
+        ValueError: a shape is wrong, or a colour is outside 0..1.
     """
     embeddings = np.asarray(embeddings, dtype=np.float64)
     if embeddings.ndim != 4 or embeddings.shape[-1] != 2 or not embeddings.size:
@@ -241,33 +241,33 @@ def plot_items(
     axis_names: Sequence[str] = ("$x_0$", "$x_1$", "$x_2$"),
     title: str | None = None,
 ) -> Axes:
-    """Draw named items as points, with as many names beside them as have room, none over another.
+    """Draw named items as points, with as many names as fit without overlap.
 
-    Names are placed one after the other, each at the first of eight places around its point where
-    it covers no point, no name and no edge. A name that fits nowhere is left out; the title line
-    says how many are shown. Items of one dimension stand one above the other in their order.
+    Names are placed in turn, each at the first of eight positions around its point where it
+    overlaps no point, name or edge. Names that do not fit are left out; the title line shows the
+    number of names drawn. Items of one dimension are stacked vertically in their order.
 
-    Names are text, never markup. A long one is shortened, and characters that the font lacks are
-    shown as boxes. With `ax` its figure's layout is settled here: draw other panels before.
+    Names are plain text, not markup. Long names are truncated, and characters that the font lacks
+    are drawn as boxes. The layout of the figure of `ax` is fixed here, so draw other panels before.
 
     Args:
         points: [C, 1 to 3], a row per item.
         names: [C].
         ax: where to draw, made with `projection="3d"` for three columns; a new figure when None.
         rgb: [C, 3], each item's own colour, red, green and blue in 0..1.
-        groups: [C], the group of each item, told apart by colour and shape; the largest eight are
-            named, all others and "" are grey. Not with `rgb`.
-        rank: [C], the order in which names are placed, the lowest first; the order of the rows
-            when None.
-        axis_names: of each column.
+        groups: [C], the group of each item, distinguished by colour and shape; the eight largest
+            are named, all others and "" are grey. Not with `rgb`.
+        rank: [C], the order in which names are placed, lowest first; the order of the rows when
+            None.
+        axis_names: a name per column.
         title: text above the axes.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: a wrong shape, points that are not finite, a colour outside 0..1, or both
-            colours and groups.
+        ValueError: a shape is wrong, points are not finite, a colour is outside 0..1, or both `rgb`
+            and `groups` are given.
     """
     points, dim = np.asarray(points, dtype=np.float64), np.shape(points)[-1]
     count = len(points)
@@ -280,7 +280,7 @@ def plot_items(
     _check_axes(ax, dim)
     width = DOUBLE_COLUMN if count > 25 or dim == 3 else SINGLE_COLUMN
     height = min(0.8 + 0.13 * count, 9) if dim == 1 else 0.72 * width + 0.5
-    if dim == 1:  # one above the other in their order
+    if dim == 1:  # stacked vertically in their order
         level = np.empty(count)
         level[np.argsort(points[:, 0], kind="stable")] = np.arange(count)
         points = np.column_stack([points[:, 0], level])
@@ -306,7 +306,7 @@ def plot_items(
 
 
 def legible(text: str, longest: int = 28) -> str:
-    """Return a name on one line, cut at `longest`, with boxes for characters that the font lacks.
+    """Return a name on one line, truncated to `longest`, with boxes for missing glyphs.
 
     Example:
         >>> legible("sea\\ngreen")
@@ -336,7 +336,7 @@ def _glyphs() -> frozenset[int]:
 def _checked(
     embedding: ArrayLike, rgb: ArrayLike, dims: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return both as float64, or raise a ValueError that says what is wrong."""
+    """Return both as float64, or raise a ValueError."""
     embedding = np.asarray(embedding, dtype=np.float64)
     rgb = np.asarray(rgb, dtype=np.float64)
     if embedding.ndim != 2 or embedding.shape[1] not in dims:
@@ -344,7 +344,7 @@ def _checked(
         raise ValueError(f"an embedding must be {wanted}, got {embedding.shape}")
     if rgb.shape != (len(embedding), 3):
         raise ValueError(f"rgb must be [{len(embedding)}, 3], a row per item, got {rgb.shape}")
-    # Matplotlib would leave such points out without a word.
+    # Matplotlib silently drops points that are not finite.
     if not np.isfinite(embedding).all():
         raise ValueError("an embedding has numbers that are not finite: did the training diverge?")
     if not np.all((rgb >= 0) & (rgb <= 1)):
@@ -353,18 +353,18 @@ def _checked(
 
 
 def _check_axes(ax: Axes | None, dim: int) -> None:
-    """Raise unless the axes can show points of this dimension."""
+    """Raise a ValueError unless the axes' projection matches this dimension."""
     if ax is not None and (dim == 3) != isinstance(ax, Axes3D):
         raise ValueError('ax must be made with projection="3d" for three columns, and only then')
 
 
 def _finish_3d(ax: Axes3D) -> None:
     """Set few ticks, pale walls, and room for the labels."""
-    # Layout engines do not see the labels of 3-D axes: leave them room inside, and let those
-    # of a neighbour show through.
+    # Layout engines ignore the labels of 3-D axes: keep room for them inside, and make the
+    # background transparent for those of a neighbouring panel.
     ax.set_box_aspect((1, 1, 0.9), zoom=0.92)
     ax.set_facecolor("none")
-    ax.margins(0.06)  # or the end ticks of two axes meet in the corner
+    ax.margins(0.06)  # separates the end ticks of two axes in a corner
     for axis, pad in ((ax.xaxis, -2), (ax.yaxis, -2), (ax.zaxis, 1)):
         axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         axis.set_pane_color("0.97")
@@ -373,7 +373,7 @@ def _finish_3d(ax: Axes3D) -> None:
 
 
 def _choose_moments(epoch: NDArray[np.integer], count: int) -> list[int]:
-    """Return up to `count` different indices into `epoch`, evenly in log(1 + epoch)."""
+    """Return up to `count` distinct indices into `epoch`, spaced evenly in log(1 + epoch)."""
     position = np.log1p(epoch)
     count = min(count, len(epoch))
     moments: list[int] = []
@@ -385,7 +385,7 @@ def _choose_moments(epoch: NDArray[np.integer], count: int) -> list[int]:
 
 
 def _draw_member(ax: Axes, embedding: NDArray[np.float64], rgb: NDArray[np.float64]) -> None:
-    """Draw one panel of `plot_members`, with equal scales that just hold its points."""
+    """Draw one panel of `plot_members`, with equal scales that fit its points."""
     if not np.isfinite(embedding).all():
         ax.text(
             0.5, 0.5, "not finite", transform=ax.transAxes, fontsize=7, color="0.3", ha="center"
@@ -398,7 +398,7 @@ def _draw_member(ax: Axes, embedding: NDArray[np.float64], rgb: NDArray[np.float
     if np.any(embedding[:, 1]):
         ax.scatter(*embedding.T, s=5, c=rgb, **MARKER | {"linewidths": 0.15})
         return
-    # Strokes have no edge: grey ones below, a little wider, keep the white ones visible.
+    # Strokes have no edge: wider grey strokes below keep white ones visible.
     for colour, stroke in (("0.6", 1.1), (rgb, 0.8)):
         ax.scatter(*embedding.T, s=300, c=colour, marker="|", linewidths=stroke)
 
@@ -406,7 +406,7 @@ def _draw_member(ax: Axes, embedding: NDArray[np.float64], rgb: NDArray[np.float
 def _looks(
     colours: NDArray[np.float64], groups: Sequence[str] | None, own: bool
 ) -> Iterator[tuple[NDArray, dict, str]]:
-    """Yield which items share a look, the look as `scatter` takes it, and the group's name."""
+    """Yield (items of a group, keywords of `scatter`, name of the group)."""
     edge = {"edgecolors": "0.6" if own else "white", "linewidths": 0.3}
     if groups is None:
         yield np.arange(len(colours)), {"marker": "o", "c": colours, **edge}, ""
@@ -435,12 +435,12 @@ def _finish_items(ax: Axes, dim: int, axis_names: Sequence[str], title: str) -> 
         ax.set(xlabel=axis_names[0], ylabel=axis_names[1])
         ax.set_aspect("equal", adjustable="datalim")
         ax.margins(0.07)
-        ax.locator_params(nbins=6, steps=[1, 2, 5, 10])  # -0.0024 and its like are wide
+        ax.locator_params(nbins=6, steps=[1, 2, 5, 10])  # room for labels such as -0.0024
     ax.set_title(title, loc="left").set_parse_math(False)
 
 
-# Where a name may stand: right, left, above, below, and between them; and for each which of its
-# corners that moves to its lower left, in widths and heights.
+# Positions of a name around its point: right, left, above, below, and the diagonals; and for each
+# the offset of the name's lower left corner, in its widths and heights.
 _AROUND = np.array(
     [[1, 0], [-1, 0], [0, 1], [0, -1], [0.7, 0.7], [-0.7, 0.7], [0.7, -0.7], [-0.7] * 2]
 )
@@ -452,7 +452,7 @@ _ANCHORS = np.array(
 def _place_names(
     ax: Axes, points: NDArray[np.float64], names: Sequence[str], order: NDArray, area: float
 ) -> int:
-    """Write names beside their points where there is room; return how many."""
+    """Write names beside their points if they fit; return the number written."""
     flat = points
     if isinstance(ax, Axes3D):
         flat = np.stack(proj_transform(*points.T, ax.get_proj())[:2], axis=1)
@@ -465,7 +465,7 @@ def _place_names(
     height = renderer.get_text_width_height_descent("Ag", font, ismath=False)[1]
     markers = np.concatenate([pixels - radius, pixels + radius], axis=1)
     window = ax.get_window_extent(renderer)
-    # A point's own marker is beside all its places, so it need not be left out of the others.
+    # No position of a name overlaps its own marker, so `markers` need not exclude it.
     gap = radius + 0.8 * unit
     taken = np.empty((min(len(points), _NAMES_TRIED), 4))
     shown = 0
@@ -498,6 +498,6 @@ def _place_names(
 
 
 def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which of the boxes [B, 4] overlap which others [N, 4]: bool [B, N]."""
+    """Return whether each box [B, 4] overlaps each other box [N, 4], bool [B, N]."""
     one, other = boxes[:, None], others[None]
     return np.all((one[..., :2] < other[..., 2:]) & (other[..., :2] < one[..., 2:]), axis=-1)

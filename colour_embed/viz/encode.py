@@ -1,4 +1,4 @@
-"""Encode frames as a video file: MP4, WebM, GIF or APNG, by the ending of its name.
+"""Video encoding: MP4, WebM, GIF or APNG, by the suffix of the file.
 
 Frames are encoded chunk by chunk, so memory does not grow with the length of the video.
 """
@@ -20,15 +20,15 @@ __all__ = ["FORMATS", "Format", "check_path", "encode", "poster_path", "write_pn
 
 
 class Format(NamedTuple):
-    """How one kind of file is written.
+    """The FFmpeg settings of a video format.
 
     Attributes:
-        container: FFmpeg's name of it.
+        container: FFmpeg's name of the container.
         codec: FFmpeg's name of the encoder.
-        pixels: FFmpeg's name of the pixel format that the encoder is given.
-        media: The type that a browser knows it by.
-        options: preset and crf -> the encoder's options.
-        container_options: The container's.
+        pixels: FFmpeg's name of the encoder's pixel format.
+        media: The media type.
+        options: (preset, crf) -> options of the encoder.
+        container_options: Options of the container.
     """
 
     container: str
@@ -40,7 +40,7 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    # The index at the front, so that a browser can begin before it has all.
+    # With the index at the front, browsers start playback before the download ends.
     ".mp4": Format(
         "mp4",
         "libx264",
@@ -49,7 +49,7 @@ FORMATS = {
         lambda preset, crf: {"crf": str(crf), "preset": preset},
         {"movflags": "faststart"},
     ),
-    # VP9's scale of quality is longer than H.264's: what looks alike lies about eight higher.
+    # VP9's crf is about 8 above that of H.264 at the same visual quality.
     ".webm": Format(
         "webm",
         "libvpx-vp9",
@@ -66,14 +66,14 @@ FORMATS = {
     ".gif": Format("gif", "gif", "pal8", "image/gif"),
     ".apng": Format("apng", "apng", "rgb24", "image/apng", container_options={"plays": "0"}),
 }
-"""The endings that `encode` knows."""
+"""The formats of `encode`, by suffix."""
 
 
 def check_path(path: str | os.PathLike) -> Path:
-    """Return the path as a Path, once it is known that a video can be written there.
+    """Return the path as a Path, after checking its suffix and folder.
 
     Raises:
-        InputError: an unknown ending, or no such folder.
+        InputError: the suffix is unknown, or the folder does not exist.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
@@ -86,7 +86,7 @@ def check_path(path: str | os.PathLike) -> Path:
 
 
 def poster_path(path: str | os.PathLike) -> Path:
-    """Return the path of a video's still picture: beside it, under its name, as a PNG."""
+    """Return the path of a video's poster: its own path with the suffix .png."""
     return Path(path).with_suffix(".png")
 
 
@@ -101,21 +101,21 @@ def encode(
     """Write frames as a video and return their number.
 
     MP4 is H.264, yuv420p, BT.709, with the index at the front. WebM is VP9. A GIF has 256 colours,
-    chosen from its first frame, which already shows every item. The file appears under its name
-    only when it is complete; after a failure no new file is left.
+    chosen from its first frame, which shows every item. The file is written atomically; after an
+    error no new file is left.
 
     Args:
         chunks: uint8 [any, height, width, 3] each, all of one even height and width.
-        path: The file, in a folder that exists; its ending is one of `FORMATS`.
-        fps: Frames per second. A GIF counts in hundredths of a second, so 30 becomes 33.
-        crf: Constant rate factor of H.264, 0 (lossless) to 51; WebM adds 8, which looks alike.
-        preset: libx264's preset, from "ultrafast" to "veryslow": slower makes smaller files.
+        path: The file, in an existing folder; its suffix is one of `FORMATS`.
+        fps: Frames per second. GIF delays are whole hundredths of a second, so 30 becomes 33.
+        crf: Constant rate factor of H.264, 0 (lossless) to 51; WebM adds 8, for similar quality.
+        preset: libx264's preset, from "ultrafast" to "veryslow"; slower presets give smaller files.
 
     Returns:
         The number of frames written.
 
     Raises:
-        InputError: a bad path, or no frames.
+        InputError: the path is invalid, or there are no frames.
     """
     path = check_path(path)
     with replacing_file(path) as passing:
@@ -126,7 +126,7 @@ def encode(
 
 
 def write_png(picture: NDArray[np.uint8], path: str | os.PathLike) -> None:
-    """Write one frame, uint8 [height, width, 3], as a PNG, whole or not at all."""
+    """Write one frame, uint8 [height, width, 3], as a PNG, atomically."""
     from PIL import Image
 
     with replacing_file(Path(path)) as passing:
@@ -157,7 +157,7 @@ def _write(chunks, path: Path, form: Format, fps: int, crf: int, preset: str) ->
 
 
 def _describe_colours(codec: Any) -> None:
-    """Write the colour space into the file: without it, players guess, and colours are the data."""
+    """Set the colour space in the file; without it, players guess and may shift the colours."""
     from av.video.reformatter import ColorRange
 
     codec.colorspace = codec.color_primaries = codec.color_trc = 1  # BT.709 in all three lists
@@ -179,7 +179,7 @@ def _converter(pixels: str, first: NDArray[np.uint8]) -> Callable:
 
 
 def _palette_converter(first: NDArray[np.uint8]) -> Callable:
-    """Return a function to 256 colours, without dithering: its noise would hide points."""
+    """Return a function to 256 colours, without dithering, whose noise would hide points."""
     from av import VideoFrame
     from PIL import Image
 

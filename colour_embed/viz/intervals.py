@@ -1,8 +1,8 @@
-"""Figures that compare groups of runs: statistics with their intervals, and counts of outcomes.
+"""Figures that compare groups of runs: statistics with intervals, and counts of outcomes.
 
-Groups differ in the shape and filling of their markers and in their dashes as well as in hue, so
-that they can be told apart in grey print. A group of one name looks the same in all panels of a
-figure, and the figure has one legend.
+Groups differ in the shape and fill of their markers and in their dashes as well as in hue, so that
+they are distinguishable in grayscale. A group has one style in all panels of a figure, and the
+figure has one legend.
 """
 
 import textwrap
@@ -37,10 +37,10 @@ __all__ = [
 ]
 
 MOST_GROUPS = 8
-"""Number of groups that one figure tells apart."""
+"""The most groups in one figure."""
 
 STATISTIC = "interquartile mean and 95 % interval"
-"""What is drawn of each group, unless a caller says otherwise; the title of the legend."""
+"""The default statistic of each group; the title of the legend."""
 
 _LONGEST_ROW = 26  # characters of a row's name on one line
 _DIGIT = 0.62  # width of a character, em
@@ -55,7 +55,7 @@ _BARS = {
 
 
 class Interval(NamedTuple):
-    """A statistic with its interval, a number each or [P]; NaN where there is none."""
+    """A statistic with its interval, each a number or [P]; NaN for missing values."""
 
     mean: ArrayLike
     low: ArrayLike
@@ -86,24 +86,23 @@ def plot_lines(
     tick_labels: Sequence[str] | None = None,
     colours: Mapping[str, ColorType] | None = None,
 ) -> Axes:
-    """Draw each group as a line with markers and an interval bar at each point, or in a band.
+    """Draw each group as a line with markers and interval bars, or with a band.
 
-    With bars, groups that share an x are set a little beside each other, so that no bar hides
-    another.
+    Bars of groups with a common x are offset horizontally, so that none hides another.
 
     Args:
-        lines: name of the group -> its line; up to 8 groups in all panels of a figure. A mean that
-            is NaN leaves a gap; a low or a high that is NaN leaves out the interval alone.
+        lines: name of the group -> its line; up to 8 groups in all panels of a figure. A mean of
+            NaN leaves a gap; a low or high of NaN leaves out only the interval.
         ax: where to draw; a new one-column figure when None.
-        xlabel: what x is, with its unit.
-        ylabel: what is measured, with its unit.
-        bands: shade intervals as bands, without markers: for lines of many points. A point between
-            gaps is a dot.
+        xlabel: label of x, with its unit.
+        ylabel: label of the measure, with its unit.
+        bands: draw intervals as bands, without markers, for lines of many points. A point between
+            gaps is drawn as a dot.
         log_x: draw x on a logarithmic axis.
         log_y: draw the measure on a logarithmic axis.
-        references: name -> y, thin lines across; the legend names them with their values.
-        statistic: which mean and which interval it is, the title of the legend; None: no title.
-        ticks: x of the ticks, such as the values that were tried.
+        references: name -> y, thin horizontal lines; the legend shows their names and values.
+        statistic: title of the legend, the kind of mean and interval; None for no title.
+        ticks: x of the ticks, such as the swept values.
         tick_labels: a text for each of `ticks`.
         colours: name of the group -> its hue, in place of the style's.
 
@@ -111,8 +110,8 @@ def plot_lines(
         The axes drawn on.
 
     Raises:
-        ValueError: an argument is not of the shape or range above, a mean lies outside its
-            interval, or a number has no place on a logarithmic axis.
+        ValueError: an argument has a wrong shape or range, a mean lies outside its interval, or a
+            number on a logarithmic axis is not positive.
     """
     _check_groups(lines, ax, colours)
     groups = {name: _checked_line(name, line, log_x, log_y) for name, line in lines.items()}
@@ -123,7 +122,7 @@ def plot_lines(
         ax.set(xlabel=xlabel, ylabel=ylabel)
         (draw_bands if bands else _draw_bars)(ax, groups, colours)
         if np.unique(np.concatenate([x for x, _ in groups.values()])).size == 1:
-            # Or matplotlib would fill the axis with the little by which groups are set aside.
+            # By default matplotlib would scale the axis to the small offsets of the groups.
             centre = next(iter(groups.values())).x[0]
             ax.set_xlim((centre / 3, centre * 3) if log_x else (centre - 0.5, centre + 0.5))
         if ticks is not None:
@@ -149,28 +148,25 @@ def plot_rows(
     xlim: tuple[float, float] | None = None,
     colours: Mapping[str, ColorType] | None = None,
 ) -> Axes:
-    """Draw a mean and its interval per row and group: a row per label, from top to bottom.
+    """Draw a mean and its interval per row and group, with rows from top to bottom.
 
     Args:
         rows: [R], names; those of more than 26 characters are wrapped.
         groups: name of the group -> its statistic, [R] each; up to 8 groups in all panels of a
-            figure. A mean that is NaN is not drawn, and a row without any says "none"; a low or a
-            high that is NaN leaves out the bar alone.
-        ax: where to draw; a new one-column figure, as high as its rows need, when None.
-        xlabel: what is measured, with its unit.
-        references: name -> x, thin lines from top to bottom; the legend names them with their
-            values.
-        statistic: which mean and which interval it is, the title of the legend; None: no title.
-        xlim: left and right end of the axis, widened where a mean or a reference lies outside;
-            bars are cut at the ends.
+            figure. A mean of NaN is not drawn, and a row without means shows "none"; a low or high
+            of NaN leaves out only the bar.
+        ax: where to draw; a new one-column figure, with the height of its rows, when None.
+        xlabel: label of the measure, with its unit.
+        references: name -> x, thin vertical lines; the legend shows their names and values.
+        statistic: title of the legend, the kind of mean and interval; None for no title.
+        xlim: limits of the axis, extended to include all means and references; bars are clipped.
         colours: name of the group -> its hue, in place of the style's.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: an argument is not of the shape or range above, or a mean lies outside its
-            interval.
+        ValueError: an argument has a wrong shape or range, or a mean lies outside its interval.
     """
     if not len(rows):
         raise ValueError("rows is empty: give at least one name")
@@ -190,7 +186,7 @@ def plot_rows(
             bars = ax.errorbar(
                 value.mean, place + offset, xerr=_reaches(value), label=name, **_BARS | look
             )
-            bars[0].set_clip_on(False)  # a share of 1 on an axis that ends at 1 stays whole
+            bars[0].set_clip_on(False)  # a marker at the end of the axis is drawn whole
         for row in place[np.isnan(means).all(axis=0)]:
             grey = {"fontsize": 6, "color": "0.45", "verticalalignment": "center_baseline"}
             ax.text(0.02, row, "none", transform=ax.get_yaxis_transform(), **grey)
@@ -217,23 +213,23 @@ def plot_outcomes(
     ylabel: str,
     title: str | None = None,
 ) -> Axes:
-    """Draw how many of how many trials succeeded, as a matrix of shares: white none, dark all.
+    """Draw a matrix of success rates, from white for 0 to dark for 1, with the counts.
 
     Args:
-        successes: [R, C], whole.
-        trials: [R, C], whole, at least `successes`; a cell of 0 is hatched.
+        successes: [R, C], int.
+        trials: [R, C], int, at least `successes`; a cell of 0 is hatched.
         rows: [R], names, from top to bottom.
         columns: [C], names, from left to right.
         ax: where to draw; a new one-column figure when None.
-        xlabel: what differs from column to column.
-        ylabel: what differs from row to row.
-        title: text above the axes, such as what counts as a success.
+        xlabel: label of the columns.
+        ylabel: label of the rows.
+        title: text above the axes, such as the definition of a success.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: an argument is not of the shape or range above.
+        ValueError: an argument has a wrong shape or range.
     """
     successes, trials = np.asarray(successes), np.asarray(trials)
     shape = (len(rows), len(columns))
@@ -253,8 +249,8 @@ def plot_outcomes(
         edges = [np.arange(count + 1) - 0.5 for count in shape]
         grey = {"cmap": "gray_r", "vmin": 0, "vmax": 4 / 3, "edgecolors": "0.75", "linewidth": 0.4}
         ax.pcolormesh(*edges[::-1], share, **grey)
-        ax.patch.set(hatch="/////", edgecolor="0.75")  # seen where a cell is masked
-        # The layout is not known yet; constrained layout makes panels about this wide.
+        ax.patch.set(hatch="/////", edgecolor="0.75")  # visible through masked cells
+        # The layout is not computed yet; constrained layout gives panels about this wide.
         cell = 72 * ax.figure.get_figwidth() * ax.get_position().width / shape[1]
         longest = len(f"{trials.max()}/{trials.max()}")
         size = float(np.clip(0.9 * cell / (_DIGIT * longest), 4.5, 7))
@@ -295,21 +291,20 @@ def plot_quality_by_dimension(
 
     Args:
         dims: [D], whole, increasing.
-        mean: [D], the measure's mean, of any kind, over the members of each dimension, finite.
+        mean: [D], the mean of the measure over the members of each dimension, finite.
         low: [D], lower end of the interval of the mean; NaN at both ends draws no interval.
         high: [D], upper end.
         ax: where to draw; a new one-column figure when None.
-        selected: one of `dims`, drawn as an upright line.
-        floor: the best that can be reached, drawn as a line across.
-        label: of the vertical axis, the measure and its unit.
-        statistic: which mean and which interval it is, for the legend.
+        selected: one of `dims`, drawn as a vertical line.
+        floor: the best possible value, drawn as a horizontal line.
+        label: label of the vertical axis, the measure and its unit.
+        statistic: title of the legend, the kind of mean and interval.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: an argument is not of the shape or range above, or a mean lies outside its
-            interval.
+        ValueError: an argument has a wrong shape or range, or a mean lies outside its interval.
     """
     dims, mean = np.asarray(dims), np.asarray(mean, dtype=np.float64)
     if not np.issubdtype(dims.dtype, np.integer):
@@ -342,23 +337,24 @@ def plot_recovery_by_weight(
     spearman: ArrayLike,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how well members recovered against their initial dense weight: the sign trap.
+    """Draw recovery against the initial dense weight, which shows the sign trap.
 
-    A filled marker recovered, a hollow one failed, and its shape tells the dimension.
+    Markers are filled for recovered members and hollow for failed ones; their shape is the
+    dimension.
 
     Args:
         initial_weight: [M], the dense weight before training, finite.
         recovered: [M], bool.
-        dims: [M], whole, the dimension of each member's embedding.
-        spearman: [M], rank correlation of distances with the truth, finite for the recovered; a
-            member without one (NaN: diverged) is a cross on the lower edge.
+        dims: [M], int, the dimension of each member's embedding.
+        spearman: [M], rank correlation of distances with the truth, finite for recovered members;
+            NaN (diverged) is drawn as a cross on the lower edge.
         ax: where to draw; a new one-column figure when None.
 
     Returns:
         The axes drawn on.
 
     Raises:
-        ValueError: an argument is not of the shape, kind or range above.
+        ValueError: an argument has a wrong shape, dtype or range.
     """
     weight, height = np.asarray(initial_weight, np.float64), np.asarray(spearman, np.float64)
     recovered, dims = np.asarray(recovered), np.asarray(dims)
@@ -398,15 +394,15 @@ def plot_recovery_by_weight(
 def draw_bands(
     ax: Axes, groups: Mapping[str, Line], colours: Mapping[str, ColorType] | None = None
 ) -> None:
-    """Draw each group as a labelled line, in a shaded band where its interval is known."""
+    """Draw each group as a labelled line, with a shaded band for its finite intervals."""
     for name, (x, value) in groups.items():
         look = look_of(ax, name, (colours or {}).get(name), markers=False)
         if np.isfinite(value.low).any():
-            # The hairline bounds the band in grey print, and is all there is of a lone point's.
+            # The hairline shows the band in grayscale, and the interval of a single point.
             shade = {"color": look["color"], "alpha": 0.2, "linewidth": 0.5}
             ax.fill_between(x, value.low, value.high, label=name, **shade)
         known = np.pad(np.isfinite(value.mean), 1)
-        alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])  # one point makes no line
+        alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])  # has no line segment
         dots = {"marker": "o", "markersize": 2.5, "markevery": alone.tolist()} if alone.size else {}
         ax.plot(x, value.mean, label=name, **look, **dots)
     ax.margins(x=0.02)
@@ -425,10 +421,10 @@ def _draw_bars(
 
 
 def _dodge(every_x: Sequence[NDArray[np.float64]], log_x: bool) -> NDArray[np.float64]:
-    """Return how far each group is set aside: in x, or in decades of it.
+    """Return the horizontal offset of each group, in x or in decades of x.
 
-    Nothing, where no two groups share an x. The whole spread stays below the least gap between
-    neighbours, so that points of one x stay nearer to each other than to the next.
+    It is 0 if no two groups share an x. The total spread is below the least gap between neighbours,
+    so that points of one x stay nearer to each other than to the next x.
     """
     places = [np.log10(x) if log_x else x for x in every_x]
     every = np.concatenate(places)
@@ -441,14 +437,14 @@ def _dodge(every_x: Sequence[NDArray[np.float64]], log_x: bool) -> NDArray[np.fl
 
 
 def _reaches(value: Interval) -> NDArray[np.float64]:
-    """Return how far the interval goes below and above its mean, [2, P], as `errorbar` takes it."""
+    """Return the lengths of the interval below and above the mean, [2, P], for `errorbar`."""
     return np.maximum([value.mean - value.low, value.high - value.mean], 0)
 
 
 def _check_groups(
     names: Iterable[str], ax: Axes | None, colours: Mapping[str, ColorType] | None
 ) -> None:
-    """Raise unless the groups of the figure can be told apart and the colours are of groups."""
+    """Raise a ValueError for too many groups in the figure, or colours of unknown groups."""
     names = set(names)
     count = len(names.union(groups_of(ax)) if names and ax is not None else names)
     if not 1 <= count <= MOST_GROUPS:
@@ -461,7 +457,7 @@ def _check_groups(
 
 
 def _checked_line(name: str, line: Line, log_x: bool, log_y: bool) -> Line:
-    """Return a line as float64 [P], or raise a ValueError that says what is wrong."""
+    """Return a line as float64 [P], or raise a ValueError."""
     x = np.atleast_1d(np.asarray(line.x, dtype=np.float64))
     if x.ndim != 1 or not x.size:
         raise ValueError(f"x of {name!r} must be [P] with P >= 1, got {x.shape}")
@@ -475,7 +471,7 @@ def _checked_line(name: str, line: Line, log_x: bool, log_y: bool) -> Line:
 
 
 def _checked(name: str, value: Interval, shape: tuple[int, ...]) -> Interval:
-    """Return the three as float64 [P], or raise a ValueError that says what is wrong."""
+    """Return mean, low and high as float64 [P], or raise a ValueError."""
     mean, low, high = (np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in value)
     if {mean.shape, low.shape, high.shape} != {shape}:
         raise ValueError(
@@ -484,7 +480,7 @@ def _checked(name: str, value: Interval, shape: tuple[int, ...]) -> Interval:
         )
     if np.isinf([mean, low, high]).any():
         raise ValueError(f"{name!r} has an infinite number: give NaN where there is none")
-    # A resampled mean of equal numbers may miss them by a rounding.
+    # A resampled mean of equal numbers may differ from them by rounding.
     slack = 1e-9 * np.maximum(np.abs(mean), 1e-12)
     outside = (low - slack > mean) | (high + slack < mean)  # False beside NaN
     if outside.any():

@@ -1,6 +1,6 @@
-"""Text in the frames of a video: each letter is laid out once by matplotlib, then copied by NumPy.
+"""Text in video frames: matplotlib renders each letter once, and NumPy copies it.
 
-Laying out a line takes matplotlib two milliseconds, more than all points of a frame.
+Laying out a line takes matplotlib about 2 ms, more than drawing the points of a frame.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def _counter(epoch: NDArray, loss: NDArray | None) -> list[tuple[str, list[str]]
     """Return the text of the counter: a label and each frame's value, padded to one length."""
     parts = [("epoch", [str(number) for number in epoch])]
     if loss is not None:
-        # Epoch 0 is the start, which has no loss yet.
+        # Epoch 0 is before training and has no loss.
         values = [f"{loss[number - 1]:.4f}" if number else "–" for number in epoch]
         parts.append(("loss", values))
     return [(label, [v.rjust(max(map(len, values))) for v in values]) for label, values in parts]
 
 
 def new_canvas(width: int, height: int):
-    """Return an empty figure of so many pixels, and its canvas."""
+    """Return an empty figure of this size in pixels, and its canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -42,13 +42,13 @@ def new_canvas(width: int, height: int):
 
 
 def picture_of(canvas) -> NDArray[np.uint8]:
-    """Return what is drawn on a canvas: uint8 [height, width, 3]."""
+    """Return the rendered canvas, uint8 [height, width, 3]."""
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
 def strips_of(texts: Iterable[str], points: float) -> list[NDArray[np.uint8]]:
-    """Return each text, black on white: grey levels [height, its width], all on one baseline."""
+    """Return each text as grey levels [height, width], black on white, on one baseline."""
     figure, canvas = new_canvas(200, round(points * DPI / 72 * 2))
     line = figure.text(0.5, _STRIP_BASELINE, "", fontsize=points, ha="center")
     strips = []
@@ -56,7 +56,7 @@ def strips_of(texts: Iterable[str], points: float) -> list[NDArray[np.uint8]]:
         line.set_text(text * 2)
         width = line.get_window_extent().width
         line.set_text(text)
-        # A repetition adds the advance width; the ink alone would crowd a 1 and a full stop.
+        # Repeating the text adds its advance width; the ink width would crowd "1" and ".".
         width = int(np.ceil(max(width - line.get_window_extent().width, 1)))
         left = (200 - width) // 2
         strips.append(picture_of(canvas)[:, left : left + width, 0])
@@ -64,9 +64,10 @@ def strips_of(texts: Iterable[str], points: float) -> list[NDArray[np.uint8]]:
 
 
 def _counter_strips(parts: list[tuple[str, list[str]]], points: float) -> NDArray[np.uint8]:
-    """Return the counter of every frame [F, height, width], grey, from letters drawn once.
+    """Return the counter of every frame, grey levels [F, height, width].
 
-    Each place has the width of its widest letter, so that no digit moves when another changes.
+    Each character cell has the width of its widest letter, so that no digit moves when another
+    changes.
     """
     columns = []
     for label, values in parts:
@@ -88,14 +89,14 @@ def _counter_strips(parts: list[tuple[str, list[str]]], points: float) -> NDArra
 
 
 class Counters(NamedTuple):
-    """The counters of all frames: a strip each, and its top left pixel."""
+    """The counters of all frames, and their top left pixel."""
 
     strips: NDArray[np.uint8]  # [F, strip height, strip width], grey
     row: int
     column: int
 
     def paint(self, frames: NDArray[np.uint8], chunk: slice) -> None:
-        """Put each frame's counter into its picture."""
+        """Copy each frame's counter into its picture."""
         strips = self.strips[chunk, :, :, None]
         bottom, right = self.row + strips.shape[1], self.column + strips.shape[2]
         frames[:, self.row : bottom, self.column : right] = strips
@@ -111,7 +112,7 @@ def counters(frames: NDArray, loss: NDArray | None, right: int) -> Counters:
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Put this package's style in force, with the font sizes of a video."""
+    """Apply this package's style, with the font sizes of a video."""
     import matplotlib as mpl
 
     from colour_embed.viz.style import style

@@ -1,9 +1,8 @@
-"""A run as one HTML file that works offline: points over epochs beside the true RGB.
+"""A run as one self-contained HTML page: points over epochs beside the true RGB.
 
-`read_run` takes the arrays out of a run folder, `page` makes the text of the file from them, and
-`write_page` writes it. The file holds everything that it shows: nothing is fetched, and a policy in
-it forbids the browser to. Text from the run goes in as JSON and is shown as text only, so a colour
-named <script> is a name. NumPy only.
+`read_run` reads the arrays of a run folder, `page` renders the HTML, and `write_page` writes it.
+The page fetches nothing, which its content security policy enforces. Text from the run is embedded
+as JSON and displayed as text, so that a colour named <script> is not executed. NumPy only.
 """
 
 from __future__ import annotations
@@ -32,29 +31,29 @@ from colour_embed.io.run_folder import read_colours, reading, replacing_file
 __all__ = ["Run", "Training", "check_page", "page", "read_run", "write_page"]
 
 MARKER = b'<meta name="generator" content="colour_embed.page">'
-"""Stands near the top of every page; a file without it is not replaced."""
+"""The tag that identifies a page; a file without it is not replaced."""
 
 MAX_BYTES = {"tutorial": 4_000_000, "sweep": 20_000_000}
-"""How large a page may be, by the experiment whose run it shows."""
+"""The largest size of a page in bytes, by experiment."""
 
 _TEMPLATES = importlib.resources.files("colour_embed.viz") / "templates"
 _LARGEST = 32767  # of an int16
 _DTYPES = {"uint8": "<u1", "int16": "<i2", "int32": "<i4", "float32": "<f4"}
-_OVERHEAD = 400  # bytes of text about each training, no less than there are
+_OVERHEAD = 400  # upper bound of the bytes of text about each training
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """One training as a page shows it.
+    """One training of a page.
 
     Attributes:
-        dim: d, of the embedding.
+        dim: d, the dimension of the embedding.
         epoch: int [F], the epochs of the frames, ascending.
-        frames: [F, items, d], the embedding at these epochs; F is 1 where no snapshots were kept,
-            and 0 where there are no finite numbers to show.
-        loss: [E], of each epoch from 1 on; NaN from where the training diverged.
-        choice: which value of each of the run's choices this training has.
-        facts: a few words on how well it went.
+        frames: [F, items, d], the embedding at these epochs; F is 1 without snapshots, and 0 if no
+            frame is finite.
+        loss: [E], the loss of each epoch from 1 on; NaN from a divergence on.
+        choice: the training's value of each of the run's choices.
+        facts: a summary of its seed and quality.
     """
 
     dim: int
@@ -67,20 +66,21 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a page shows.
+    """The content of a page.
 
     Attributes:
-        experiment: "tutorial", whose trainings stand side by side, or "sweep", where one is chosen.
+        experiment: "tutorial", whose trainings are displayed side by side, or "sweep", of which one
+            training is selected.
         colours: names and RGB of the items.
-        pairs: how many pairs they were trained on.
+        pairs: number of training pairs.
         trainings: one for each combination of the choices.
-        choices: what tells the trainings apart, by name, and its values: "seed" among them.
-        lines: losses to compare with, by name.
-        start: which training is shown first.
-        left_out: how many seeds the page has no room for.
-        share: of the snapshots, those that it has room for.
-        title: of the page; one that speaks of colour names where empty.
-        about: what the page says below its title, likewise.
+        choices: the parameters in which trainings differ, "seed" among them, and their values.
+        lines: reference losses by name.
+        start: index of the training that is displayed first.
+        left_out: number of seeds left out to limit the size.
+        share: share of the snapshots that is included.
+        title: title of the page; a default for colour names if empty.
+        about: text below the title; a default for colour names if empty.
     """
 
     experiment: str
@@ -101,15 +101,15 @@ class Run:
 
 
 def read_run(folder: str | os.PathLike[str], colours: str | None = None) -> Run:
-    """Read what a page shows from the folder of a tutorial run or of a sweep.
+    """Read the content of a page from the folder of a tutorial run or a sweep.
 
     Args:
-        folder: what `experiments.tutorial` or `experiments.sweep` wrote.
-        colours: as for `load_colours`; None takes the run's own.
+        folder: a folder written by `experiments.tutorial` or `experiments.sweep`.
+        colours: as for `load_colours`; None uses the run's own.
 
     Raises:
-        InputError: no such run, one that is not finished, a file of it that is missing or damaged,
-            or colours that are not the run's.
+        InputError: the folder holds no finished run, a file is missing or damaged, or the colours
+            are not those of the run.
     """
     folder = Path(folder)
     readers = {"tutorial": _read_tutorial, "sweep": _read_sweep}
@@ -128,7 +128,7 @@ def read_run(folder: str | os.PathLike[str], colours: str | None = None) -> Run:
 
 
 def _read_colours(folder: Path, config: dict, source: str | None) -> Colours:
-    """The run's colours, known by the hash of names, RGB and pairs that every run keeps."""
+    """Return the run's colours, checked against the run's hash of names, RGB and pairs."""
     try:
         colours = load_colours(source) if source else read_colours(folder)
     except InputError as error:
@@ -197,7 +197,7 @@ def _read_sweep(folder: Path, config: dict, colours: Colours) -> Run:
 
 
 def _member(arrays, place: int, within: int, row: dict, choice: tuple) -> Training:
-    """One member of a sweep: with its snapshots if it has them, and its last embedding."""
+    """Return one member of a sweep, with its snapshots, if any, and its last embedding."""
     dim, diverged, loss = int(row["dim"]), int(row["diverged"]), arrays["loss"][place]
     last = diverged - 1 if diverged else len(loss)
     epoch, frames = np.array([last]), arrays[f"d{dim}"][within][None]
@@ -210,19 +210,19 @@ def _member(arrays, place: int, within: int, row: dict, choice: tuple) -> Traini
 
 
 def _finite(epoch, frames):
-    """The frames that are all numbers, and their epochs."""
+    """Return the epochs and frames that are finite."""
     kept = np.isfinite(frames).all(axis=(1, 2))
     return epoch[kept], frames[kept]
 
 
 def _appeal(training: Training, row: dict) -> tuple:
-    """Sorts first what is worth seeing first: with snapshots, recovered, of the least loss."""
+    """Return a sort key: trainings with snapshots first, then recovered ones, then by loss."""
     loss = float(row["heldout_loss"] or "inf")
     return len(training.frames) < 2, row["recovered"] != "True", loss
 
 
 def _facts(measures: Mapping[str, Any]) -> str:
-    """A few words from an entry of metrics.json or a row of runs.csv."""
+    """Return a summary of an entry of metrics.json or a row of runs.csv."""
     facts = [f"seed {measures['seed']}"]
     if measures["spearman"] not in (None, ""):
         facts.append(f"Spearman with RGB {float(measures['spearman']):.3f}")
@@ -235,16 +235,16 @@ def _facts(measures: Mapping[str, Any]) -> str:
 
 
 def page(run: Run, max_bytes: int | None = None) -> str:
-    """Return the text of an HTML file that shows a run and needs nothing else.
+    """Return the text of a self-contained HTML page of a run.
 
-    Each training is turned so that its frames lie close to its last one, and that one close to
-    RGB: panels can be compared by eye. Coordinates are kept as int16 with a scale for each
-    training. Where there is no room for all snapshots, evenly chosen ones are left out, of all
-    trainings alike; where there is none for all last frames, the last seeds are.
+    The frames of each training are aligned to its last frame, and that frame to RGB, so that panels
+    are comparable. Coordinates are stored as int16 with a scale for each training. To stay below
+    `max_bytes`, snapshots are thinned evenly in all trainings; if the last frames alone exceed it,
+    the last seeds are left out.
 
     Args:
-        run: what to show.
-        max_bytes: how large the text may be in UTF-8; None takes MAX_BYTES.
+        run: the content.
+        max_bytes: largest size of the text in UTF-8; None for MAX_BYTES.
 
     Raises:
         InputError: not even one seed fits.
@@ -263,7 +263,7 @@ def page(run: Run, max_bytes: int | None = None) -> str:
         "data": _json(_content(run)),
         **code,
     }
-    # In one pass, so that braces within a part are not taken for places to fill.
+    # In one pass, so that braces within a part are not substituted.
     return re.sub(r"\{\{([\w.]+)\}\}", lambda found: parts[found[1]], _template("page.html"))
 
 
@@ -276,23 +276,23 @@ def _title(run: Run) -> str:
         return run.title
     if run.experiment == "sweep":
         return f"{len(run.trainings)} trainings of {len(run.colours)} colour names"
-    return f"How {len(run.colours)} colour names find their places"
+    return f"Training of an embedding of {len(run.colours)} colour names"
 
 
 def _about(run: Run) -> str:
     about = run.about or (
-        f"Trained on {run.pairs:,} pairs of names, each called similar or not. No colour was ever "
-        "seen in training: every name is only drawn in its own."
+        f"Trained on {run.pairs:,} pairs of names, each labelled similar or not. The colours are "
+        "used for drawing, not for training."
     )
     if run.left_out:
-        about += f" The last {run.left_out} seeds of the sweep are left out for want of room."
+        about += f" The last {run.left_out} seeds of the sweep are left out to limit the file size."
     if run.share < 1:
         about += f" There was room for {run.share:.0%} of the snapshots."
     return about
 
 
 def _content(run: Run) -> dict:
-    """What the page's script reads."""
+    """Return the data that the page's script reads."""
     rgb = run.colours.rgb
     labels = {"program": "Program", "dim": "Dimension", "seed": "Seed"}
     choices = [
@@ -340,9 +340,9 @@ def _training(training: Training, run: Run) -> dict:
 
 
 def _turned(frames: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    """Frames [F, items, d] around 0, turned toward the last, and its first 3 axes toward RGB.
+    """Return frames [F, items, d], centred and aligned to the last, whose first 3 axes fit RGB.
 
-    Only turned, mirrored and shifted: distances in all d dimensions stay as they are.
+    The alignment is a rotation, reflection and translation, which preserves distances.
     """
     if len(frames) == 0:
         return frames
@@ -355,8 +355,8 @@ def _turned(frames: np.ndarray, rgb: np.ndarray) -> np.ndarray:
 
 
 def _fitting(run: Run, max_bytes: int) -> Run:
-    """The run with no more seeds and snapshots than there is room for."""
-    # Base64 writes four characters for three bytes; names may be escaped at six for one.
+    """Return the run with only as many seeds and snapshots as fit into `max_bytes`."""
+    # Base64 takes four characters for three bytes; an escaped character of a name takes six.
     room = 0.74 * (max_bytes - 60_000 - 7 * sum(map(len, run.colours.names)))
     frame = {training.dim: 2 * len(run.colours) * training.dim for training in run.trainings}
     least = [frame[one.dim] + 4 * len(one.loss) + _OVERHEAD for one in run.trainings]
@@ -385,7 +385,7 @@ def _fitting(run: Run, max_bytes: int) -> Run:
 
 
 def _thinned(training: Training, share: float) -> Training:
-    """A training with this share of its frames, evenly chosen, the last always among them."""
+    """Return a training with this share of its frames, evenly spaced, including the last."""
     last = len(training.frames) - 1
     if last < 1 or share == 1:
         return training
@@ -397,7 +397,7 @@ def _thinned(training: Training, share: float) -> Training:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, those that came before with a number, so that each stands for one item."""
+    """Return the names, with a number appended to repeated ones, so that each is unique."""
     labels: dict[str, None] = {}
     for name in names:
         label, number = name, 1
@@ -414,13 +414,13 @@ def _encode(values: np.ndarray, kind: str) -> dict[str, str]:
 
 
 def _json(content: Any) -> str:
-    """JSON that ends no script element: ASCII only, and no opening bracket of a tag in it."""
+    """Return ASCII JSON with "<" escaped, so that it cannot close the script element."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
 def _hash(text: str) -> str:
-    """How a content security policy names the text that it allows."""
+    """Return the source expression of a text for a content security policy."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
@@ -430,10 +430,11 @@ def _hash(text: str) -> str:
 
 
 def check_page(path: Path) -> None:
-    """Refuse a file that is not a page, before any work is done for it.
+    """Raise an InputError unless a page may be written to a path.
 
     Raises:
-        InputError: the path is a folder, does not end in .html, or is a file of something else.
+        InputError: the path is a folder, does not end in .html or .htm, or is a file that is not a
+            page.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give --out a file, like {path / 'page.html'}")
@@ -446,11 +447,11 @@ def check_page(path: Path) -> None:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Write a page whole or not at all; folders on the way are made.
+    """Write a page atomically; missing folders are created.
 
     Raises:
         InputError: as `check_page`.
-        OSError: the place cannot be written to.
+        OSError: the path is not writable.
     """
     check_page(path)
     path.parent.mkdir(parents=True, exist_ok=True)

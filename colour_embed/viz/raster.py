@@ -1,7 +1,7 @@
-"""Points of an embedding, drawn with NumPy into all frames of a chunk at once.
+"""Rasterisation of an embedding's points with NumPy, for all frames of a chunk at once.
 
-A frame of 646 points takes about a millisecond. A marker looks as `style.MARKER` in matplotlib: a
-disc in its item's colour with a thin grey edge that keeps white and nearly white items visible.
+A frame of 646 points takes about 1 ms. Markers match `style.MARKER` in matplotlib: a disc in its
+item's colour with a thin grey edge, which keeps white and nearly white items visible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Box", "DeepPanel", "FlatPanel", "limits", "stamp_dots"]
 
 DPI = 100
 MARKER_AREA = 10.0  # square points, as scatter's s in the tutorial
-_MARGIN = 0.03  # of the last frame's span, so that its outermost markers are whole
+_MARGIN = 0.03  # of the last frame's span, so that its outermost markers are not clipped
 _SUBPIXELS = 8  # a marker's centre is rounded to this fraction of a pixel
 _WHITE = 255
 
@@ -25,11 +25,11 @@ _DISTANCE = 6.0
 _ELEVATION = 20.0  # degrees
 _FIRST_AZIMUTH = -60.0  # degrees
 _DEPTH_LEVELS = 16
-_FADE = 0.35  # of the way to white, for the farthest points
+_FADE = 0.35  # share of white blended into the farthest points
 
 
 class Box(NamedTuple):
-    """A part of a picture, in pixels from its top left corner."""
+    """A rectangle of a picture, in pixels from its top left corner."""
 
     top: int
     bottom: int
@@ -38,12 +38,12 @@ class Box(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
-        """Its pixels in [frames, height, width, 3]."""
+        """The index of its pixels in [frames, height, width, 3]."""
         return slice(None), slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def limits(embedding: NDArray) -> tuple[NDArray, NDArray]:
-    """Return low and high [d] of the last frame, with the margin; never an empty span."""
+    """Return low and high [d] of the last frame, with a margin; the span is never 0."""
     low, high = embedding[-1].min(axis=0), embedding[-1].max(axis=0)
     span = high - low
     span = np.where(span > 0, span, 1.0)
@@ -52,7 +52,7 @@ def limits(embedding: NDArray) -> tuple[NDArray, NDArray]:
 
 
 class FlatPanel:
-    """The points of a two-dimensional training; the limits are those of its last frame."""
+    """The points of a two-dimensional training, with the limits of its last frame."""
 
     def __init__(
         self,
@@ -62,13 +62,13 @@ class FlatPanel:
         *,
         area: float = MARKER_AREA,
     ):
-        """Compute where each point lies in each frame.
+        """Compute the pixel position of each point in each frame.
 
         Args:
             embedding: [F, C, 2].
             rgb: [C, 3], in 0..1.
-            box: Where the points may be seen; what lies outside is clipped.
-            area: Of a marker, square points.
+            box: The pixels to draw in; points outside are clipped.
+            area: Area of a marker, square points.
         """
         low, high = limits(embedding)
         self._box, self._colour = box, _bytes(rgb)
@@ -82,14 +82,14 @@ class FlatPanel:
         canvas, inside = _padded(box, self._markers.side)
         inside[:] = box
         _stamp(canvas, self._markers, self._row[chunk], self._column[chunk], self._colour)
-        # The axis lines, one pixel at the left and the bottom, stay over the points.
+        # The axis lines, one pixel at the left and the bottom, are kept above the points.
         box[:, :-1, 1:] = inside[:, :-1, 1:]
 
 
 class DeepPanel:
-    """The points of a three-dimensional training in a cube that holds its last frame.
+    """The points of a three-dimensional training in the bounding cube of its last frame.
 
-    The camera circles once around it. Far points are drawn first, smaller and paler.
+    The camera circles once around the cube. Farther points are drawn first, smaller and paler.
     """
 
     def __init__(
@@ -106,16 +106,16 @@ class DeepPanel:
         Args:
             embedding: [F, C, 3].
             rgb: [C, 3], in 0..1.
-            box: Where the cube stands.
-            area: Of a marker in the cube's middle, square points.
-            names: Of the three axes, as grey strips; none by default.
+            box: The pixels to draw in.
+            area: Area of a marker in the cube's centre, square points.
+            names: Names of the three axes as grey strips; none by default.
         """
         low, high = limits(embedding)
         self._embedding = (embedding - (low + high) / 2) / ((high - low).max() / 2)
         self._box, self._colour, self._names = box, _bytes(rgb), names or []
         camera, self._axes = _camera(len(embedding))
         self._edge_weight = _edge_weights(camera)
-        # One scale for all frames, with which the whole cube and its names fit the box.
+        # One scale for all frames, at which the cube and its names fit the box.
         held = np.concatenate([_CORNERS, _NAMES_AT]) if names else _CORNERS
         around = _project(held, _camera(360)[1])[0]
         least, most = around.min(axis=(0, 1)), around.max(axis=(0, 1))
@@ -178,10 +178,10 @@ def _bytes(rgb: NDArray[np.float64]) -> NDArray[np.uint16]:
 
 
 class _Markers(NamedTuple):
-    """Ready stamps: pixel = (behind * pixel + face * colour + fixed) / 256.
+    """Marker stamps: pixel = (behind * pixel + face * colour + fixed) / 256.
 
-    Each is uint16 [levels * subpixels^2, side, 3 side]: every weight stands three times in a row,
-    for red, green and blue, so that a row of a stamp meets a row of bytes of a frame.
+    Each is uint16 [levels * subpixels^2, side, 3 side]. Every weight is repeated for red, green and
+    blue, so that a row of a stamp has the layout of a row of a frame.
     """
 
     behind: NDArray[np.uint16]
@@ -194,10 +194,10 @@ class _Markers(NamedTuple):
 
 
 def _coverage(radius: float, side: int) -> NDArray[np.float64]:
-    """Return how much of each pixel a disc covers: [subpixel row, subpixel column, side, side].
+    """Return the coverage of each pixel by a disc, [subpixel row, subpixel column, side, side].
 
-    The disc lies `(subpixel + 0.5) / subpixels` from the corner of the middle pixel. Its area is
-    summed from samples, `fine` of them per subpixel and direction.
+    The centre of the disc is `(subpixel + 0.5) / subpixels` from the corner of the middle pixel.
+    Its area is summed over `fine` samples per subpixel and direction.
     """
     fine = 4
     step = _SUBPIXELS * fine
@@ -205,7 +205,7 @@ def _coverage(radius: float, side: int) -> NDArray[np.float64]:
     inside = np.clip((radius - np.hypot(place[:, None], place)) * step + 0.5, 0, 1)
     area = np.zeros((len(place) + 1,) * 2)
     area[1:, 1:] = inside.cumsum(axis=0).cumsum(axis=1)
-    # Moving the disc right is moving the pixels left.
+    # Shifting the disc right is the same as shifting the pixels left.
     start = np.arange(1, side + 1) * step - np.arange(_SUBPIXELS)[:, None] * fine
     first, last = start, start + step
 
@@ -217,7 +217,7 @@ def _coverage(radius: float, side: int) -> NDArray[np.float64]:
 
 
 def _markers(scale: NDArray[np.float64], fade: NDArray[np.float64], area: float) -> _Markers:
-    """Make the stamps for each level: its marker's relative size, and its fade to white."""
+    """Return the stamps of each depth level, of which `scale` is the size and `fade` the white."""
     from matplotlib.colors import to_rgb
 
     from colour_embed.viz.style import MARKER
@@ -228,7 +228,7 @@ def _markers(scale: NDArray[np.float64], fade: NDArray[np.float64], area: float)
     side = 2 * int(np.ceil(radius.max() + edge_width / 2)) + 1
     tables = [], [], []
     for level_radius, level_fade in zip(radius, fade):
-        # As Agg does it: the face first, then the edge, half of it over the face.
+        # As in Agg: the face is drawn first, then the edge, half of it over the face.
         edge = _coverage(level_radius + edge_width / 2, side)
         edge = edge - _coverage(level_radius - edge_width / 2, side)
         face = _coverage(level_radius, side) * (1 - edge)
@@ -244,7 +244,7 @@ def _markers(scale: NDArray[np.float64], fade: NDArray[np.float64], area: float)
 
 
 def _padded(pictures: NDArray[np.uint8], pad: int) -> tuple[NDArray, NDArray]:
-    """Return an empty canvas with `pad` more pixels on each side, and the view of its inside."""
+    """Return an empty canvas with `pad` more pixels on each side, and a view without them."""
     frames, height, width, _ = pictures.shape
     canvas = np.empty((frames, height + 2 * pad, width + 2 * pad, 3), np.uint8)
     return canvas, canvas[:, pad:-pad, pad:-pad]
@@ -262,20 +262,20 @@ def _stamp(
     """Blend a marker per item and frame into the canvas, in place.
 
     Args:
-        canvas: [F, height + 2 side, width + 2 side, 3]; whatever falls outside the picture lands
-            in this padding, so no marker needs to be cut.
+        canvas: [F, height + 2 side, width + 2 side, 3]; markers outside the picture are drawn in
+            the padding, so that none needs clipping.
         markers: the stamps.
         row: [F, C], distance of each centre from the top of the picture, pixels.
         column: [F, C], distance from its left.
         colour: [C, 3], 0..255.
-        order: [F, C], the items from first to last drawn; their own order when None.
-        level: [F, C], which size and fade.
+        order: [F, C], the items in drawing order; the order of `colour` when None.
+        level: [F, C], the depth level.
     """
     side = markers.side
     frames, height, wide = canvas.shape[:3]
 
     def place(pixel, length):
-        # Clipped first: what is far away must not overflow an integer.
+        # Clipped before the conversion, since distant points would overflow an integer.
         subpixel = np.clip(pixel, -side, length) * _SUBPIXELS
         whole, part = np.divmod(np.floor(subpixel).astype(np.intp), _SUBPIXELS)
         return np.clip(whole - side // 2 + side, 0, length - side), part
@@ -311,7 +311,7 @@ def _stamp(
 
 
 def _camera(frames: int) -> tuple[NDArray, NDArray]:
-    """Return where the camera is, [F, 3], and its axes right, up, towards the viewer [F, 3, 3]."""
+    """Return the camera's position [F, 3], and its axes right, up and backward [F, 3, 3]."""
     azimuth = np.deg2rad(_FIRST_AZIMUTH + 360 * np.arange(frames) / frames)
     elevation = np.deg2rad(_ELEVATION)
     c, s, zero = np.cos(azimuth), np.sin(azimuth), np.zeros(frames)
@@ -325,7 +325,7 @@ def _project(point: NDArray, axes: NDArray) -> tuple[NDArray, NDArray]:
     """Return right and up [F, N, 2] on a screen at distance 1, and the depth [F, N]."""
     seen = point @ axes.transpose(0, 2, 1)
     depth = _DISTANCE - seen[:, :, 2]
-    # What has passed the camera is kept positive here and moved out of the picture later.
+    # The depth of points behind the camera is clamped here; `paint` moves them off the picture.
     return seen[:, :, :2] / np.maximum(depth, 0.1)[:, :, None], depth
 
 
@@ -341,30 +341,30 @@ _NAMES_AT = np.array([(1.16, -1, -1), (-1, 1.16, -1), (-1.0, -1, 1.14)])
 
 
 def _edge_weights(camera: NDArray) -> NDArray[np.float64]:
-    """Return the ink of each edge [F, 12]: positive behind the points, negative before them."""
+    """Return the ink of each edge [F, 12]: positive behind the points, negative in front."""
     sees = np.stack([camera < -1, camera > 1], axis=2)  # the face at -1, at 1
     weight = np.empty((len(camera), 12))
     for index, (corner, _, axis) in enumerate(_EDGES):
         first, second = (
             sees[:, other, int(_CORNERS[corner, other] > 0)] for other in range(3) if other != axis
         )
-        # Nearest edges over the points, the outline and the far edges under them; the three that
-        # are named, from the corner of the lowest values, are the darkest.
+        # The nearest edges are drawn over the points, the outline and far edges under them. The
+        # three axes, at the corner of the lowest values, are the darkest.
         weight[:, index] = np.where(first & second, -0.35, np.where(first | second, 0.5, 0.35))
         weight[:, index] *= 1.7 if corner == 0 else 1
     return weight
 
 
 def _draw_line(canvas, pad, start, end, weight, grey=110) -> None:
-    """Blend one anti-aliased line of a pixel's width per frame into the canvas, in place.
+    """Blend one anti-aliased line, a pixel wide, per frame into the canvas, in place.
 
     Args:
         canvas: [F, height, width, 3] with `pad` pixels on each side.
-        pad: as above.
-        start: [F, 2], row and column of the picture.
+        pad: the padding.
+        start: [F, 2], row and column in the picture.
         end: [F, 2].
         weight: [F], ink in 0..1.
-        grey: of the line, 0..255.
+        grey: grey level of the line, 0..255.
     """
     frames, height, width, _ = canvas.shape
     start, end = start + (pad - 0.5), end + (pad - 0.5)  # pixel k's centre is now at k
@@ -393,14 +393,14 @@ def _draw_line(canvas, pad, start, end, weight, grey=110) -> None:
 
 
 def _draw_name(canvas, pad, name, row, column) -> None:
-    """Blend a grey strip, dark on white, around a centre [F] per frame, moved by subpixels."""
+    """Blend a grey strip, dark on white, at a subpixel centre [F] per frame."""
     frames, height, width, _ = canvas.shape
     ink = np.pad(255.0 - name, 1)[None]
     high, wide = ink.shape[1:]
     top = np.clip(row + pad - high / 2, 0, height - high - 1)
     left = np.clip(column + pad - wide / 2, 0, width - wide - 1)
     down, over = (top % 1)[:, None, None], (left % 1)[:, None, None]
-    # Linear interpolation: whole pixels would make the name tremble as the camera turns.
+    # Linear interpolation; rounding to pixels would make the name jitter as the camera turns.
     ink = ink * (1 - down) + np.roll(ink, 1, axis=1) * down
     ink = ink * (1 - over) + np.roll(ink, 1, axis=2) * over
     window = sliding_window_view(

@@ -1,9 +1,9 @@
-"""The panel kit: style sheet, sizes, looks of groups, one legend a figure, reference lines, saving.
+"""Helpers of all figures: style sheet, sizes, group styles, legend, reference lines, saving.
 
-The other modules of figures (`embedding`, `curves`, `intervals`) take NumPy arrays and return the
-Axes or the Figure they drew on. Nothing is trained. A figure made here is not registered with
-pyplot, so none stays open. A bad argument raises a ValueError; where the arrays come from a run
-folder, `run_folder.reading` turns it into an InputError that names the file.
+The plotting modules (`embedding`, `curves`, `intervals`) take NumPy arrays and return the Axes or
+the Figure drawn on. Figures are not registered with pyplot, so they need not be closed. An invalid
+argument raises a ValueError; for arrays from a run folder, `run_folder.reading` turns it into an
+InputError that names the file.
 """
 
 import io
@@ -56,19 +56,19 @@ DOUBLE_COLUMN = 7.2
 """Width of a two-column figure, inches."""
 
 MARKER = {"marker": "o", "edgecolors": "0.6", "linewidths": 0.3}
-"""Keywords of `scatter` for every coloured item; the grey edge keeps white items visible."""
+"""Keywords of `scatter` for coloured items; the grey edge keeps white items visible."""
 
 SHAPES = "os^DvP*<>"
-"""Markers that differ in shape, one per group."""
+"""Marker shapes of the groups."""
 
 _LEGEND = "colour_embed.legend"
 _REFERENCE = "colour_embed.reference"
 _REFERENCE_DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5)))
 
-# The names drawn on each figure, by kind, in the order in which they were drawn.
+# The names drawn on each figure, by kind, in drawing order.
 _NAMES: WeakKeyDictionary[FigureBase, dict[str, list[str]]] = WeakKeyDictionary()
 
-# Dates and version strings would make the same figure differ from one run to the next.
+# Without dates and version strings, the same figure gives the same bytes.
 _METADATA = {
     "png": {"Software": None},
     "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
@@ -76,7 +76,7 @@ _METADATA = {
 
 
 def style() -> AbstractContextManager[None]:
-    """Return a context in which matplotlib uses this package's style, whatever the user's own is.
+    """Return a context in which matplotlib uses this package's style and ignores the user's.
 
     Example:
         >>> with style():
@@ -90,13 +90,13 @@ def style() -> AbstractContextManager[None]:
 def drawing(
     ax: Axes | None, height: float, *, width: float = SINGLE_COLUMN, projection: str | None = None
 ) -> Iterator[Axes]:
-    """Yield `ax`, or the axes of a new figure, with this package's style in force.
+    """Yield `ax`, or the axes of a new figure, within this package's style.
 
     Args:
-        ax: the axes to draw on; None makes a figure.
-        height: of a new figure without its legend, inches; the height of the legend is added.
-        width: of a new figure, inches.
-        projection: of the axes of a new figure, such as "3d".
+        ax: the axes to draw on; None creates a figure.
+        height: height of a new figure without its legend, inches; that of the legend is added.
+        width: width of a new figure, inches.
+        projection: projection of the axes of a new figure, such as "3d".
     """
     with style():
         if ax is not None:
@@ -114,17 +114,17 @@ def panels(
     """Return an empty figure in this package's style, and its axes.
 
     Args:
-        rows: number of panels one above the other.
-        columns: number of panels side by side.
-        height: of the whole figure with its legend, inches.
-        projection: of all axes, such as "3d".
+        rows: number of rows of panels.
+        columns: number of columns of panels.
+        height: height of the figure with its legend, inches.
+        projection: projection of all axes, such as "3d".
 
     Returns:
         The figure, one printed column wide for one column of panels, else two; and its axes,
         [rows, columns].
 
     Raises:
-        ValueError: fewer than one row or column, or a height that is not above 0.
+        ValueError: rows or columns is below 1, or the height is not above 0.
     """
     if rows < 1 or columns < 1:
         raise ValueError(f"rows and columns must be at least 1, got {rows} and {columns}")
@@ -133,30 +133,30 @@ def panels(
     with style():
         width = SINGLE_COLUMN if columns == 1 else DOUBLE_COLUMN
         figure = Figure(figsize=(width, height), layout="constrained")
-        # Neighbours need a gap wider than the one between a label and its axis.
+        # The gap between panels must be wider than that between a label and its axis.
         figure.get_layout_engine().set(wspace=0.05, hspace=0.05)
         kind = {"projection": projection}
         return figure, figure.subplots(rows, columns, squeeze=False, subplot_kw=kind)
 
 
 def groups_of(ax: Axes) -> list[str]:
-    """Return the names of the groups drawn on the figure of `ax`, in the order of their looks."""
+    """Return the names of the groups drawn on the figure of `ax`, in the order of their styles."""
     return _names_of(ax, "group")
 
 
 def look_of(
     ax: Axes, name: str, colour: ColorType | None = None, *, markers: bool = True
 ) -> dict[str, object]:
-    """Return how a group is drawn: keywords of `plot` for colour, dash and marker.
+    """Return the style of a group as keywords of `plot`: colour, dash and marker.
 
-    A name has one look in all panels of a figure; a new name takes the next one. Looks differ in
-    hue, dash, shape and filling, so that they can be told apart in grey print too.
+    A group has one style in all panels of a figure; a new group gets the next style. Styles differ
+    in hue, dash, shape and fill, so that they are distinguishable in grayscale.
 
     Args:
-        ax: the axes to be drawn on.
-        name: of the group.
-        colour: in place of the style's.
-        markers: include the shape and the filling of the markers.
+        ax: the axes to draw on.
+        name: name of the group.
+        colour: colour in place of the style's.
+        markers: include the shape and the fill of the markers.
     """
     with style():
         cycle = list(mpl.rcParams["axes.prop_cycle"])
@@ -178,19 +178,19 @@ def legend_above(
     title: str | None = None,
     parse_math: bool = True,
 ) -> Legend:
-    """Draw the one legend of a figure above all its panels, in as few rows as fit its width.
+    """Draw one legend for a figure above its panels, in as few rows as fit its width.
 
-    Each panel calls this once it is drawn; the legend of the panels before is replaced by one that
-    holds all. A label that several panels share is listed once, reference lines come last, and
-    different titles stand below one another. A figure without a layout engine gets matplotlib's
-    constrained layout, which makes room for the legend.
+    Call this after drawing each panel; it replaces the legend of the panels before. A label of
+    several panels is listed once, reference lines come last, and different titles are listed below
+    one another. A figure without a layout engine gets matplotlib's constrained layout, which
+    reserves space for the legend.
 
     Args:
         ax: any panel of the figure.
-        handles: what is listed; None: all labelled artists of the figure's axes.
+        handles: the artists to list; None for all labelled artists of the figure's axes.
         labels: a text for each of `handles`.
-        title: text above the entries, such as the statistic that is shown.
-        parse_math: typeset `$...$` in labels; if not, labels are shown as they are.
+        title: text above the entries, such as the statistic.
+        parse_math: typeset `$...$` in labels; if False, labels are shown verbatim.
 
     Returns:
         The legend.
@@ -211,7 +211,7 @@ def legend_above(
         with style():
             legend = figure.legend(
                 handles,
-                ["-"] * len(handles),  # or labels that begin with a low line would be left out
+                ["-"] * len(handles),  # matplotlib leaves out labels that begin with "_"
                 loc="outside upper left",
                 ncols=-(-count // rows),
                 title="\n".join(dict.fromkeys(titles)) or None,
@@ -228,10 +228,10 @@ def legend_above(
 
 
 def reference_line(ax: Axes, value: float, name: str, *, upright: bool = False) -> None:
-    """Draw a thin grey line across at `value`, or upright; the legend names it with its value.
+    """Draw a thin grey horizontal or `upright` line at `value`, listed in the legend by its name.
 
     Raises:
-        ValueError: a value that is not finite, or not above 0 on a logarithmic axis.
+        ValueError: the value is not finite, or not above 0 on a logarithmic axis.
     """
     log = (ax.get_xscale() if upright else ax.get_yscale()) == "log"
     if not np.isfinite(value) or (log and value <= 0):
@@ -246,7 +246,7 @@ def reference_line(ax: Axes, value: float, name: str, *, upright: bool = False) 
 
 
 def scale_axes(ax: Axes, *, log_x: bool = False, log_y: bool = False) -> None:
-    """Make axes logarithmic as asked, with plain numbers in place of powers of ten."""
+    """Set logarithmic scales, with plain numbers in place of powers of ten as tick labels."""
     for name, axis, logarithmic in (("x", ax.xaxis, log_x), ("y", ax.yaxis, log_y)):
         if logarithmic:
             ax.set(**{f"{name}scale": "log"})
@@ -255,13 +255,13 @@ def scale_axes(ax: Axes, *, log_x: bool = False, log_y: bool = False) -> None:
 
 
 def letter(axes: Iterable[Axes]) -> None:
-    """Put bold letters a, b, c above the left edge of each panel, in the order given.
+    """Label the panels a, b, c in bold above their left edges, in the order given.
 
     Args:
         axes: the panels of one figure, such as the array that `panels` returns.
 
     Raises:
-        ValueError: no axes, or more than there are letters.
+        ValueError: there are no axes, or more than 26.
     """
     panes = np.array(list(axes), dtype=object).ravel()
     if not 1 <= len(panes) <= len(string.ascii_lowercase):
@@ -272,9 +272,9 @@ def letter(axes: Iterable[Axes]) -> None:
 
 
 def settle_layout(figure: Figure) -> None:
-    """Lay a figure out and keep that layout: what is drawn later does not move the axes."""
+    """Compute the layout of a figure and fix it, so that later draws do not move the axes."""
     with style():
-        # Constrained layout moves a little with every draw, so it is run to rest and then put away.
+        # Constrained layout converges over two draws, and is then removed.
         for _ in range(2):
             figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -286,13 +286,13 @@ def save_figure(
     *,
     formats: Sequence[str] = ("png", "pdf"),
 ) -> list[Path]:
-    """Write a figure in each format; the same figure gives the same bytes every time.
+    """Write a figure in each format; the bytes are deterministic.
 
-    Each file appears whole or not at all. Missing folders are made. The layout is settled by the
-    first save and kept from then on, so add labels and titles before it.
+    Files are written atomically, and missing folders are created. The first save fixes the layout,
+    so add labels and titles before it.
 
     Args:
-        figure: what to write, at the size it has.
+        figure: the figure.
         path_without_suffix: "results/main" gives results/main.png and results/main.pdf.
         formats: any of "png" (200 dpi) and "pdf" (fonts embedded).
 
@@ -300,8 +300,8 @@ def save_figure(
         The paths written, in the order of `formats`.
 
     Raises:
-        ValueError: another format.
-        OSError: the folder cannot be written.
+        ValueError: a format is unknown.
+        OSError: the folder is not writable.
     """
     unknown = [suffix for suffix in formats if suffix not in _METADATA]
     if unknown:
@@ -312,7 +312,7 @@ def save_figure(
     paths = []
     for suffix in formats:
         rendered = io.BytesIO()
-        with style():  # matplotlib reads fonts, ticks and dpi as it draws, not before
+        with style():  # matplotlib reads fonts, ticks and dpi when it draws
             figure.savefig(rendered, format=suffix, metadata=_METADATA[suffix])
         path = stem.with_name(f"{stem.name}.{suffix}")
         with replacing_file(path) as passing:
@@ -322,27 +322,27 @@ def save_figure(
 
 
 class _PlainLogFormatter(LogFormatter):
-    """Labels what `LogFormatter` labels, but 0.6 where that writes 6e-01."""
+    """`LogFormatter` with plain numbers, such as 0.6 in place of 6e-01."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the label of a tick, empty where the ticks stand too close."""
+        """Return the label of a tick; empty if ticks are too close."""
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def _names_of(ax: Axes, kind: str) -> list[str]:
-    """Return the list of the names of one kind drawn on the figure of `ax`; it can be added to."""
+    """Return the mutable list of the names of one kind drawn on the figure of `ax`."""
     return _NAMES.setdefault(ax.figure, {}).setdefault(kind, [])
 
 
 def _number(names: list[str], name: str) -> int:
-    """Return the place of a name in the list, where it is added if it is not there."""
+    """Return the index of a name in the list, after appending it if missing."""
     if name not in names:
         names.append(name)
     return names.index(name)
 
 
 def _labelled(figure: FigureBase) -> dict[str, tuple[Artist, ...]]:
-    """Return what the legend shows: label -> the first artist of each kind, references last."""
+    """Return the legend's entries: label -> first artist of each type, reference lines last."""
     found: dict[str, dict[type, Artist]] = {}
     references: dict[str, dict[type, Artist]] = {}
     for ax in figure.axes:

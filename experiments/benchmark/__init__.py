@@ -1,1 +1,1 @@
-"""How long the work takes here and elsewhere; see `python -m experiments.benchmark --help`."""
+"""Benchmarks against other implementations; see `python -m experiments.benchmark --help`."""

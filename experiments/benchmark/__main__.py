@@ -1,10 +1,10 @@
-"""How long the work takes here and elsewhere: the same training, the same tutorial, timed.
+"""Time this library and its peers on the same trainings, sweeps, animations and tutorial.
 
-Every peer is a process of its own, starts from the same parameters and pairs, and takes turns with
-the others, so that a drift of the machine affects all alike. A training's time counts only if it
-comes to the loss that ours comes to by the same epoch. All but the accelerator's part runs on the
-CPU. Writes benchmark.json (seconds; medians, null where a peer was skipped), the same as a table,
-benchmark.md, and figures.
+Every peer is a separate process with the same initial parameters and pairs. The peers take turns,
+so that a drift of the machine affects all of them. A training's time counts only if its loss agrees
+with ours after the same number of epochs. All parts but `accelerator` run on the CPU. Writes
+benchmark.json (medians in seconds, null if a peer was skipped), benchmark.md with the same as
+tables, and figures.
 """
 
 from __future__ import annotations
@@ -27,37 +27,35 @@ from experiments.benchmark.record import describe_machine, markdown
 
 _OUT = _cli.define_out("benchmark")
 _ONLY = flags.DEFINE_list("only", None, "Parts to run, separated by commas; all by default.")
-_UPDATE = flags.DEFINE_bool(
-    "update", False, "Keep the parts of an earlier run in the folder that are not run now."
-)
-_REPEATS = flags.DEFINE_integer("repeats", 3, "How often everything is timed.")
+_UPDATE = flags.DEFINE_bool("update", False, "Keep the parts in the folder that are not run now.")
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Number of timings of each entry.")
 _EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs of a whole training.")
 _KERAS_EPOCHS = flags.DEFINE_integer(
     "keras_epochs",
     10,
-    "Epochs that Keras is timed over, after one that is not counted; its seconds are scaled to "
-    "--epochs. As many as --epochs runs all.",
+    "Epochs over which Keras is timed, after a warm-up epoch; its seconds are scaled to --epochs. "
+    "With the value of --epochs all epochs run.",
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Whose initial parameters the trainings start from.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the initial parameters.")
 _SWEEP_MEMBERS = flags.DEFINE_integer("sweep_members", 64, "Members of the sweep.")
 _PYTHON_TF = flags.DEFINE_string(
     "python_tf",
     None,
-    "The Python that has Keras on TensorFlow, pandas, matplotlib and av. By default "
+    "Python with Keras on TensorFlow, pandas, matplotlib and av. By default "
     "$COLOUR_EMBED_PYTHON_TF, or else this one.",
 )
 _PYTHON_TORCH = flags.DEFINE_string(
     "python_torch",
     None,
-    "The Python that has PyTorch. By default $COLOUR_EMBED_PYTHON_TORCH, or else this one.",
+    "Python with PyTorch. By default $COLOUR_EMBED_PYTHON_TORCH, or else this one.",
 )
 _LEAST = ((_REPEATS, 1), (_EPOCHS, 2), (_KERAS_EPOCHS, 1), (_SEED, 0), (_SWEEP_MEMBERS, 1))
 
 SAME_MACHINE = ("processor", "cores", "memory_bytes", "system")
-"""What must agree for two records to stand in one table."""
+"""Entries of the machine that must agree for two records to share a table."""
 
 BY_PART = ("ratios", "details", "environment")
-"""What a record holds for each part, beside the part's seconds under its own name."""
+"""Entries of a record by part, in addition to the seconds under the part's name."""
 
 
 def main() -> None:
@@ -79,7 +77,7 @@ def main() -> None:
     from colour_embed import data
     from colour_embed.io import run_folder
 
-    jax.config.update("jax_platforms", "cpu")  # of this process: a peer's is in its environment
+    jax.config.update("jax_platforms", "cpu")  # this process only; peers read their environment
     with (
         run_folder.replacing(out, "benchmark") as folder,
         tempfile.TemporaryDirectory() as scratch,
@@ -91,7 +89,7 @@ def main() -> None:
         data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
         environment = run_folder.environment("cpu", data_hash)
         asked = {flag.name: flag.value for flag, _ in _LEAST}
-        # A peer that is missing is missing in 2-D and in 3-D, and said to be once.
+        # A missing peer is skipped in 2-D and in 3-D, but reported once.
         say = functools.cache(print)
         setting = Setting(**asked, **pythons, scratch=Path(scratch), add=add, say=say)
         names = [name for name in KINDS if not _ONLY.value or name in _ONLY.value]
@@ -114,13 +112,13 @@ def run_parts(
     """Run parts one after the other.
 
     Args:
-        names: Which parts.
-        setting: What every part is given.
-        environment: Versions and commit, which are kept for each part.
+        names: The parts to run.
+        setting: The settings of every part.
+        environment: Versions and commit, recorded with each part.
         earlier: The record of an earlier run, whose other parts are kept; may be empty.
 
     Returns:
-        What benchmark.json holds.
+        The entries of benchmark.json.
     """
     record = {**earlier, "unit": "seconds, medians", "machine": describe_machine()}
     for key in BY_PART:
@@ -136,10 +134,10 @@ def run_parts(
 
 
 def _earlier_record(folder: Path) -> dict[str, Any]:
-    """The record of an earlier run on this machine.
+    """Read the record of an earlier run on this machine.
 
     Raises:
-        InputError: there is nothing to update, or it was measured on another machine.
+        InputError: there is no earlier run, or it was measured on another machine.
     """
     from colour_embed.io import run_folder
 
@@ -155,7 +153,7 @@ def _earlier_record(folder: Path) -> dict[str, Any]:
 
 
 def _python(flag: flags.FlagHolder, variable: str) -> str:
-    """The Python of a peer: from its flag, its environment variable, or this one."""
+    """Return the Python of a peer: from its flag, its environment variable, or this one."""
     chosen = flag.value or os.environ.get(variable) or sys.executable
     if shutil.which(chosen) is None:
         raise InputError(f"--{flag.name}: {chosen!r} is no program; give the path of a Python")

@@ -1,13 +1,13 @@
-"""Our training on a GPU or TPU, where JAX sees one: sweeps by width, and the floor below them.
+"""Time our training on a GPU or TPU: sweeps by number of members, and a lower bound on a step.
 
-One command for a machine with an accelerator that has jax, flax and optax (which bring NumPy,
-absl-py and rich), and no network:
+Needs a machine with an accelerator, jax, flax and optax (which bring NumPy, absl-py and rich), and
+no network:
 
     python -m experiments.benchmark --only accelerator --out results/accelerator
 
-On an accelerator a small training is bound by the launches of its steps and not by their work. So
-its floor is a loop of as many steps that do nothing. What has not begun within `Sizes.budget`
-seconds is left out.
+On an accelerator the time of a small training is that of launching its steps. Its lower bound is
+the time of an empty loop with as many steps. Entries that have not begun within `Sizes.budget`
+seconds are skipped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TOO_LATE = "the time for the accelerator was over"
 
 DETERMINISTIC = {"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
 ENVIRONMENTS = {"default": {}, "deterministic_ops": DETERMINISTIC, "cpu": ON_CPU}
-"""How processes are started; the losses of "cpu" are the reference of the others'."""
+"""Environment variables of the processes; the losses of "cpu" are the reference."""
 
 PROGRAMS = {
     "separate order, members first": {"order": "separate", "layout": "first"},
@@ -36,26 +36,26 @@ PROGRAMS = {
     "shared order, members last": {"order": "same", "layout": "last"},
 }
 ABOUT = (
-    "Seconds per run of all epochs; sweeps by their members. The empty scan has as many steps as "
-    "one run."
+    "Seconds per member for all epochs; sweeps by number of members. The empty scan has as many "
+    "steps as one training."
 )
 
 AGREES = 0.5e-3
-"""How far a member's loss may lie from the CPU's: the two agree to 3 decimals."""
+"""Greatest difference of a member's loss from the CPU's: agreement to 3 decimals."""
 
 
 class Sizes(NamedTuple):
-    """How much is run.
+    """The sizes of the measurements.
 
     Attributes:
-        pairs: How many of the tutorial's rule.
-        dims: Of the single trainings; the sweeps have the first.
-        widths: Members of the sweeps, ascending.
-        chunk: Epochs of one run of a sweep's program.
-        seconds: How long each sweep's program is run again.
+        pairs: Number of pairs, drawn by the tutorial's rule.
+        dims: Dimensions of the single trainings; the sweeps use the first.
+        widths: Numbers of members of the sweeps, ascending.
+        chunk: Epochs of one call of a sweep's program.
+        seconds: Seconds of repeated calls of each sweep's program.
         repeated: Members and epochs of the sweep that is run twice in each environment.
         torch_steps: Steps of the plain loop in PyTorch; its seconds are scaled to all epochs.
-        budget: Seconds after which nothing new begins.
+        budget: Seconds after which no new entry begins.
     """
 
     pairs: int = 100_000
@@ -72,7 +72,7 @@ SIZES = Sizes()
 
 
 class Question(NamedTuple):
-    """What a process in one of `ENVIRONMENTS` is asked, and the place of its entry."""
+    """A request to a process in one of `ENVIRONMENTS`, and the place of its entry."""
 
     environment: str
     group: str
@@ -81,11 +81,11 @@ class Question(NamedTuple):
 
 
 def questions(epochs: int, sizes: Sizes) -> list[Question]:
-    """All that is asked, in the order in which it is.
+    """Return all requests in order.
 
     Args:
-        epochs: Of a whole training.
-        sizes: How much is run.
+        epochs: Epochs of a whole training.
+        sizes: The sizes of the measurements.
     """
     steps = epochs * -(-sizes.pairs // BATCH_SIZE)
     members, few = sizes.repeated
@@ -108,12 +108,12 @@ def questions(epochs: int, sizes: Sizes) -> list[Question]:
 
 
 def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) -> Part:
-    """Seconds per run on the accelerator, of one training and of sweeps; all warm.
+    """Measure seconds per training on the accelerator, alone and in sweeps, without compilation.
 
     Args:
-        setting: As for every part; each question is asked once.
-        sizes: How much is run.
-        on_cpu: Run on the CPU instead, to try the part itself.
+        setting: The settings of every part; each request is made once.
+        sizes: The sizes of the measurements.
+        on_cpu: Run on the CPU instead, to test this part.
     """
     deadline = time.perf_counter() + sizes.budget
     platform = ON_CPU if on_cpu else {}
@@ -122,7 +122,7 @@ def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) ->
     device: dict[str, Any] = {}
     reasons: dict[Any, str] = {}
     report = setting.add("accelerator", len(asked) + 1)
-    # One after the other, because a process takes most of an accelerator's memory for itself.
+    # Sequential, because a process reserves most of an accelerator's memory.
     for environment, variables in ENVIRONMENTS.items():
         command = [sys.executable, PEERS / "accelerator.py"]
         with (
@@ -161,7 +161,7 @@ def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) ->
 
 
 def _entry(question: dict[str, Any], answer: dict[str, Any], epochs: int) -> dict[str, Any]:
-    """The entry of one question; trainings and sweeps in seconds per run of all epochs."""
+    """Return the entry of one request; trainings and sweeps in seconds per member, all epochs."""
     answer, members, share = dict(answer), question.get("members", 1), 1.0
     if question["what"] in ("training", "sweep"):
         share = answer["epochs_run"] / epochs
@@ -174,7 +174,7 @@ def _entry(question: dict[str, Any], answer: dict[str, Any], epochs: int) -> dic
 
 
 def _compare(entries: dict[str, Any], answers: dict[tuple[str, str], dict[str, Any]]) -> None:
-    """How far the losses of the repeated sweeps lie from those on the CPU, member by member."""
+    """Add the greatest difference of the repeated sweeps' losses from those on the CPU."""
     for name, entry in entries.items():
         pair = answers.get(("repeated", name)), answers.get(("repeated", "cpu"))
         if name != "cpu" and None not in pair:
@@ -184,7 +184,7 @@ def _compare(entries: dict[str, Any], answers: dict[tuple[str, str], dict[str, A
 
 
 def _torch(setting: Setting, sizes: Sizes, platform: dict[str, str], late: bool) -> dict[str, Any]:
-    """The entry of the plain loop in PyTorch: a few steps of it, scaled to all epochs."""
+    """Return the entry of the plain loop in PyTorch, timed on few steps and scaled."""
     path, reasons = setting.folder() / "few.npz", {}
     epochs = -(-sizes.torch_steps // -(-sizes.pairs // BATCH_SIZE))
     with harness.noting("torch", reasons, setting.say):
@@ -201,16 +201,16 @@ def _torch(setting: Setting, sizes: Sizes, platform: dict[str, str], late: bool)
 
 
 def findings(details: dict[str, Any], ratios: dict[str, Any]) -> Iterator[str]:
-    """The device, the ratios, and what repeats bit by bit."""
+    """Yield sentences on the device, the ratios, and the bitwise repeatability."""
     if details["device"]["device"]:
         yield f"measured on one {details['device']['device']} ({details['device']['backend']})"
     yield from ratio_lines(details, ratios)
     for name, entry in details["repeated"].items():
         if not entry["reason"]:
-            line = f"{name.replace('_', ' ')}: the same sweep again gives "
+            line = f"{name.replace('_', ' ')}: repeating the sweep gives "
             line += "the same bits" if entry["same_bits"] else "other bits"
             if "from_cpu" in entry:
                 agrees = "agree" if entry["agrees"] else "do not agree"
-                line += f"; its losses lie up to {entry['from_cpu']:.1e} from the CPU's: they "
+                line += f"; its losses differ from the CPU's by {entry['from_cpu']:.1e}: they "
                 line += f"{agrees} to 3 decimals"
             yield line

@@ -1,4 +1,4 @@
-"""The animations, ours and matplotlib's: drawing alone, and whole with the encoding."""
+"""Time the animations, ours and matplotlib's: drawing alone, and drawing with encoding."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DIMS = (2, 3)
 
 
 def animation(setting: Setting) -> Part:
-    """Seconds for the tutorial's frames of 646 points, in 1000 x 500 (2-D) and 800 x 600 (3-D).
+    """Measure seconds for the tutorial's frames of 646 points, 1000 x 500 (2-D), 800 x 600 (3-D).
 
-    `draw` makes all frames and drops them; `whole` writes the video, H.264 at crf 26. The peers are
-    `FuncAnimation.save` with a writer that drops the frames, and with one that encodes them with
-    the same settings.
+    `draw` draws all frames and discards them. `whole` writes the video, H.264 at crf 26. The peers
+    are `FuncAnimation.save` with a writer that discards the frames, and with one that encodes them
+    with the same settings.
     """
     folder = setting.folder()
     path, out = str(folder / "snapshots.npz"), str(folder / "out.mp4")
@@ -56,7 +56,7 @@ def animation(setting: Setting) -> Part:
 
 
 def _write_snapshots(path: Path, setting: Setting) -> None:
-    """Train in two and in three dimensions, and keep the frames that the tutorial shows."""
+    """Train in two and three dimensions, and save the snapshots of the tutorial's frames."""
     import numpy as np
 
     from colour_embed import data, train

@@ -1,4 +1,4 @@
-"""What the parts share: peers as processes, the entries of what was timed, and taking turns."""
+"""Shared by all parts: peers as processes, entries of timings, and rounds of turns."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from typing import Any, NamedTuple
 BATCH_SIZE = 512
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = Path(__file__).parent / "peers"
-# A peer on an accelerator beside one on the CPU would compare machines and not programs.
+# All peers run on the CPU, so that programs are compared and not machines.
 ON_CPU = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 _POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every part is given.
+    """The settings of every part.
 
     Attributes:
-        scratch: A folder for passing files.
+        scratch: Folder for temporary files.
         epochs: Passes over the pairs of a whole training.
-        keras_epochs: How many of them Keras is timed over.
-        repeats: How often everything is timed.
-        seed: Whose initial parameters the trainings start from.
+        keras_epochs: Epochs over which Keras is timed.
+        repeats: Number of timings of each entry.
+        seed: Seed of the initial parameters.
         sweep_members: Members of the sweep.
-        python_tf: The Python that has TensorFlow.
-        python_torch: The Python that has PyTorch.
+        python_tf: Python with TensorFlow.
+        python_torch: Python with PyTorch.
         add: (label, total) -> report(done, note), as `_cli.progress` yields it.
         say: Called with a line for the user.
     """
@@ -54,19 +54,19 @@ class Setting:
 
     @property
     def keras_run_epochs(self) -> int:
-        """The epochs that Keras runs: one to warm up and those that are timed, or all."""
+        """Epochs that Keras runs: a warm-up epoch and the timed ones, or all."""
         return min(self.keras_epochs + 1, self.epochs)
 
     def folder(self) -> Path:
-        """A new folder in the scratch folder."""
+        """Create a folder in the scratch folder."""
         return Path(tempfile.mkdtemp(dir=self.scratch))
 
 
 class Part(NamedTuple):
-    """What a part measured, as nested dicts with a peer's name at the leaves.
+    """The measurements of a part, as nested dicts with peers at the leaves.
 
-    `seconds` holds medians, or None; `details` an entry in each one's place, from `summary` or
-    `missing`; `ratios` medians of the ratios within each round.
+    `seconds` holds medians, or None. `details` holds an entry for each, from `summary` or
+    `missing`. `ratios` holds medians of the ratios within each round.
     """
 
     seconds: dict[str, Any]
@@ -79,11 +79,11 @@ class Part(NamedTuple):
 
 
 class Unavailable(Exception):
-    """A peer cannot take part; the message is the reason."""
+    """Raised if a peer cannot run; the message is the reason."""
 
 
 class Finished(NamedTuple):
-    """A program's wall seconds, its peak memory in bytes (or None), and its last line of output."""
+    """A program's wall seconds, its peak memory in bytes or None, and its last line of output."""
 
     seconds: float
     peak_memory: int | None
@@ -91,15 +91,15 @@ class Finished(NamedTuple):
 
 
 class Peer:
-    """A program as a process, which answers questions (see `peers._peer`) or runs to its end.
+    """A process that answers requests (see `peers._peer`) or runs to its end.
 
-    Starting does not wait, so that several can get ready side by side.
+    The constructor does not wait, so that several peers can prepare concurrently.
     """
 
     def __init__(self, command: Sequence[Any], environment: Mapping[str, str]):  # noqa: D107
-        # This process's environment, less what would bend a peer's time, and the peer's own.
-        bends = ("JAX_", "XLA_", "KERAS_")
-        kept = {name: os.environ[name] for name in os.environ if not name.startswith(bends)}
+        # Variables of this process that would change a peer's time are dropped.
+        dropped = ("JAX_", "XLA_", "KERAS_")
+        kept = {name: os.environ[name] for name in os.environ if not name.startswith(dropped)}
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (see exit)
         self._began = time.perf_counter()
         try:
@@ -119,7 +119,7 @@ class Peer:
         return self
 
     def __exit__(self, *error) -> None:  # noqa: D105
-        # A peer that was asked for nothing more is done; there is nothing to lose by ending it.
+        # The peer has answered all requests and holds no state worth saving.
         self._process.kill()
         self._process.communicate()
         self._errors.close()
@@ -128,7 +128,7 @@ class Peer:
         """Wait for the next answer.
 
         Raises:
-            Unavailable: the peer lacks something, or ended.
+            Unavailable: the peer lacks a module, failed, or ended.
         """
         line = self._process.stdout.readline()
         if not line:
@@ -140,16 +140,16 @@ class Peer:
         return answer
 
     def run(self, **asked: Any) -> dict[str, Any]:
-        """Ask a question and wait for the answer, which gets the peer's peak memory."""
-        # A peer that has ended says why in place of an answer.
+        """Send a request and wait for the answer; the peer's peak memory is added to it."""
+        # If the peer has ended, `answer` raises with its error.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
         return {**self.answer(), "peak_memory_bytes": self.peak_memory()}
 
     def peak_memory(self) -> int | None:
-        """The most memory that the peer has held so far, in bytes; None where it is not known."""
-        # From /proc, since getrusage of a child also counts what its parent held at the start.
+        """Return the peer's peak memory so far in bytes; None if it is not known."""
+        # Not getrusage, which counts the parent's memory at the fork.
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text()
         except OSError:
@@ -158,10 +158,10 @@ class Peer:
         return int(found[1]) * 1024 if found else None
 
     def finish(self) -> Finished:
-        """Wait for the end of a program that is asked nothing.
+        """Wait for the end of a program that takes no requests.
 
         Raises:
-            Unavailable: it ended with another status than 0.
+            Unavailable: its exit status is not 0.
         """
         peak, output = None, None
         while output is None:
@@ -174,34 +174,34 @@ class Peer:
         return Finished(seconds, peak, (output.strip().splitlines() or [""])[-1])
 
     def _error(self) -> str:
-        """The line that names the exception, or else the last."""
+        """Return the line of stderr that names the exception, or else the last line."""
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines() or ["it ended without a word"]
         named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)]
-        # What is kept of it goes into a file that shall hold no path of this machine.
+        # The reason is committed, so paths of this machine are removed.
         return re.sub(r"(?<![\w.])/[^\s'\":,]+/", "", (named or lines)[-1])
 
 
 def run_program(command: Sequence[Any], environment: Mapping[str, str]) -> Finished:
-    """Run a program from start to end; raises as `Peer` and `Peer.finish`."""
+    """Run a program from start to end; raises like `Peer` and `Peer.finish`."""
     with Peer(command, environment) as peer:
         return peer.finish()
 
 
 def ours(**more: str) -> tuple[list[str], dict[str, str]]:
-    """The command and the environment of `peers/ours.py`."""
+    """Return the command and the environment of `peers/ours.py`."""
     return [sys.executable, str(PEERS / "ours.py")], {**ON_CPU, **own_code(), **more}
 
 
 def own_code() -> dict[str, str]:
-    """The environment in which a process finds this repository's code."""
+    """Return the environment in which a process imports this repository's code."""
     inherited = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [inherited])])}
 
 
 @contextlib.contextmanager
 def empty_cache() -> Iterator[dict[str, str]]:
-    """The environment in which JAX finds nothing compiled."""
+    """Yield an environment with an empty JAX compilation cache."""
     with tempfile.TemporaryDirectory() as folder:
         yield {"JAX_COMPILATION_CACHE_DIR": folder}
 
@@ -211,7 +211,7 @@ def empty_cache() -> Iterator[dict[str, str]]:
 
 
 def summary(seconds: list[float], **more: Any) -> dict[str, Any]:
-    """The entry of a peer that was timed; its `reason` is why the time does not count, or None."""
+    """Return the entry of a timed peer; `reason` says why its time does not count, or is None."""
     return {
         "median": statistics.median(seconds),
         "range": [min(seconds), max(seconds)],
@@ -222,19 +222,19 @@ def summary(seconds: list[float], **more: Any) -> dict[str, Any]:
 
 
 def missing(reason: str, **more: Any) -> dict[str, Any]:
-    """The entry of a peer that was not timed."""
+    """Return the entry of a peer that was not timed."""
     return {"median": None, "range": None, "repeats": [], "reason": reason, **more}
 
 
 def counted(details: dict[str, Any]) -> Any:
-    """The median of an entry, None if it does not count; of nested dicts of entries, the same."""
+    """Return the median of an entry, None if it does not count; recurses into nested dicts."""
     if "reason" not in details:
         return {name: counted(entry) for name, entry in details.items()}
     return details["median"] if details["reason"] is None else None
 
 
 def round_ratios(details: dict[str, Any], pairs: list[tuple[str, str]]) -> dict[str, float | None]:
-    """Median over rounds of the one's seconds over the other's, {"a_over_b": ...}."""
+    """Compute medians over rounds of the ratios of seconds, {"a_over_b": ...}."""
     ratios = {}
     for above, below in pairs:
         both = details[above], details[below]
@@ -248,7 +248,7 @@ def round_ratios(details: dict[str, Any], pairs: list[tuple[str, str]]) -> dict[
 
 @contextlib.contextmanager
 def noting(name: str, reasons: dict[str, str], say: Callable[[str], None]) -> Iterator[None]:
-    """Keep the reason why a peer cannot take part, say it, and go on without the peer."""
+    """Catch `Unavailable`, and record and print its reason."""
     try:
         yield
     except Unavailable as error:
@@ -262,13 +262,13 @@ def take_turns(
     runs: Mapping[str, Callable[[], dict[str, Any]]],
     reasons: dict[str, str],
 ) -> dict[str, dict[str, Any]]:
-    """Time all, one after the other, in each of the setting's rounds.
+    """Time all runs, one after the other, in each of the setting's rounds.
 
     Args:
-        setting: Its repeats, and where progress is reported.
-        label: Of the progress bar.
-        runs: What is timed, by name: returns "seconds", and what else is known of the run.
-        reasons: Why some of them cannot take part; what fails on the way is added.
+        setting: Number of rounds, and progress callback.
+        label: Label of the progress bar.
+        runs: Functions to time by name; each returns a dict of "seconds" and further entries.
+        reasons: Names to skip, with their reasons; runs that fail are added.
 
     Returns:
         The entry of each name.
@@ -290,7 +290,7 @@ def take_turns(
 
 
 def merged(rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """The entry of several rounds: medians of seconds, losses and stages, the most memory."""
+    """Merge rounds to an entry: medians of seconds, losses and stages, and peak memory."""
     more = dict(rounds[-1])
     del more["seconds"]
     if "stages" in more:

@@ -1,4 +1,4 @@
-"""All parts of the benchmark: how each is measured, shown and drawn."""
+"""The parts of the benchmark: their measurements, tables and figures."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ KINDS: dict[str, Kind] = {
 FIGURES: dict[str, tuple[str, Callable[[dict[str, Any], Path], None]]] = {
     "sweep": ("sweep_widths", sweep.draw),
     "scaling": ("scaling", scaling.draw),
-    # What scaling was until 2026-11, in two parts.
+    # Names of the two parts of scaling until 2026-11.
     "growth": ("growth", scaling.draw),
     "large": ("large", scaling.draw),
 }
-"""The figure of a part: its name, and (details, path without suffix), which draws it."""
+"""part -> name of its figure, and a function (details, path without suffix) that draws it."""
 
 
 def draw(folder: Path, out: Path) -> None:

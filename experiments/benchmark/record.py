@@ -1,4 +1,4 @@
-"""The machine that was measured on, and the tables that people read."""
+"""The description of the machine, and the record as Markdown tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.benchmark.harness import Part, Setting
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine, as far as it bears on time; no name and no path."""
+    """Describe the hardware and system of this machine, without names or paths."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -41,19 +41,19 @@ def _memory() -> int | None:
 
 def _gcc_version() -> str | None:
     try:
-        told = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True)
+        done = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True)
     except OSError:
         return None
-    return told.stdout.strip() or None
+    return done.stdout.strip() or None
 
 
 def markdown(record: dict[str, Any], kinds: Mapping[str, Kind], figures: Mapping[str, str]) -> str:
-    """The record of a run as tables for people.
+    """Return the record of a run as Markdown tables.
 
     Args:
-        record: What benchmark.json holds.
-        kinds: How each part is shown. Parts that are not among them are left out.
-        figures: The name of a part's figure, of the parts that have one.
+        record: The entries of benchmark.json.
+        kinds: The parts to include, and their texts.
+        figures: part -> file name of its figure.
     """
     machine = record["machine"]
     memory = machine["memory_bytes"]
@@ -62,8 +62,8 @@ def markdown(record: dict[str, Any], kinds: Mapping[str, Kind], figures: Mapping
         "# Benchmark",
         "",
         f"{machine['processor']}, {machine['cores']} cores{size}, {machine['system']}. "
-        "Seconds; medians, with the least and the most. `limit` is the baseline: the same "
-        "training written by hand in C.",
+        "Medians in seconds, with the minimum and the maximum. `limit` is the baseline: the same "
+        "training, written by hand in C.",
     ]
     for part, kind in kinds.items():
         if part in record["details"]:
@@ -78,7 +78,7 @@ def markdown(record: dict[str, Any], kinds: Mapping[str, Kind], figures: Mapping
 
 
 def entry_table(details: dict[str, Any]) -> Iterator[str]:
-    """The lines of a table of all entries in nested dicts."""
+    """Yield the lines of a table of all entries in nested dicts."""
     yield "| what | median | range | epochs run | loss | peak MiB | note |"
     yield f"|{'---|' * 7}"
     for row in _rows(details):
@@ -121,7 +121,7 @@ def _seconds(value: float) -> str:
 
 
 def ratio_lines(details: dict[str, Any], ratios: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """A sentence for each ratio that is known."""
+    """Yield a sentence for each known ratio."""
     for name, value in ratios.items():
         if isinstance(value, dict):
             yield from ratio_lines(details, value, f"{prefix}{name} ")
@@ -131,12 +131,12 @@ def ratio_lines(details: dict[str, Any], ratios: dict[str, Any], prefix: str = "
 
 
 class Kind(NamedTuple):
-    """How a part is measured and shown.
+    """The measurement of a part, and the text of its section.
 
     Attributes:
-        run: Measures it.
-        about: What its section says before the table of all entries.
-        findings: (details, ratios) -> what it says after the table, a sentence each.
+        run: Returns the measurements.
+        about: Text before the table of all entries.
+        findings: (details, ratios) -> sentences after the table.
     """
 
     run: Callable[[Setting], Part]

@@ -1,8 +1,8 @@
-"""Time and memory of our training as its sizes grow, up to 100,000 items and 10,000,000 pairs.
+"""Measure time and memory of our training by size, up to 100,000 items and 10,000,000 pairs.
 
-One size grows at a time, and all others stay at the tutorial's. In the last axis items and pairs
-grow together, and lazy Adam stands beside Keras's, which goes over the whole table at every step.
-Each point is measured in a process of its own, so that its peak memory is its own.
+Each axis varies one size and keeps the others at the tutorial's. In the last axis items and pairs
+grow together, and lazy Adam is compared with dense Adam, which updates the whole table at every
+step. Each point runs in a separate process, so that its peak memory can be read.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ OPTIMIZERS = {"keras_adam": "dense Adam", "lazy_adam": "lazy Adam"}
 ALONE = OPTIMIZERS["keras_adam"]
 
 Axis = dict[str, dict[int, dict[str, Any]]]
-"""run -> size -> what `peers/ours.py` is asked for; sizes ascend."""
+"""run -> size -> request to `peers/ours.py`; sizes ascend."""
 
 
 def grown(field: str, sizes: Iterable[int], **changes: Any) -> Axis:
-    """An axis of one run along which one size grows."""
+    """Return an axis of one run that varies one size."""
     return {ALONE: {size: {**BASE, **changes, field: size} for size in sizes}}
 
 
 def grown_together(
     items: Sequence[int], batches: Sequence[int], pairs_per_item: int = 100, dim: int = 16
 ) -> Axis:
-    """An axis along which items and pairs grow, for each optimiser and batch size."""
+    """Return an axis that varies items and pairs together, for each optimiser and batch size."""
     shared = {**BASE, "function": "fit_pairs", "dim": dim}
     return {
         f"{text}, {batch:,} pairs a step": {
@@ -64,36 +64,36 @@ AXES = {
     "items": grown("items", (10**2, 10**3, 10**4, 10**5, 10**6)),
     "pairs": grown("pairs", (10**4, 10**5, 10**6, 10**7)),
     "dims": grown("dim", (1, 2, 4, 8, 16, 32, 64)),
-    # Fewer pairs, so that the most members take seconds.
+    # Fewer pairs, so that 1,024 members take seconds.
     "members": grown("members", (1, 4, 16, 64, 256, 1024), pairs=20_000, function="sweep"),
     "items and pairs": grown_together((10**3, 10**4, 10**5), (512, 8192)),
 }
 
 ABOUT = (
-    "One size grows and the others stay at the tutorial's; in the last axis items and pairs grow "
-    "together, in 16 dimensions. Seconds per epoch; of members, per epoch of all of them, as whole "
-    "sweeps. Whole epochs are timed, after a run that holds the compilation. Dense Adam goes over "
-    "the whole table at every step; lazy Adam is another algorithm, in which rows that a step does "
-    "not name stand still. Slopes are of log(time) over log(size)."
+    "Each axis varies one size and keeps the others at the tutorial's; in the last axis items and "
+    "pairs grow together, in 16 dimensions. Seconds per epoch; for members, per epoch of a whole "
+    "sweep. Whole epochs are timed, after a warm-up run with the compilation. Dense Adam updates "
+    "the whole table at every step. Lazy Adam is a different algorithm, which updates only the "
+    "rows in the batch. Slopes are of log(time) over log(size)."
 )
 
 MOST_SLOPE = 1.1
-"""The most that the slope of log(time) over log(size) may be for growth to count as linear."""
+"""Greatest slope of log(time) over log(size) that counts as linear."""
 
 RUN_STEPS = 10_000
-"""Steps of one timed run, of all members together, as far as whole epochs allow."""
+"""Approximate steps of one timed run, over all members, in whole epochs."""
 
 RUN_NUMBERS = 4e8
-"""Where steps are large, a run has fewer: this many numbers of the table and the batch."""
+"""Bound on steps times values of the table and the batch, which lowers the steps of a run."""
 
 SWEEP_EPOCHS = 4
-"""The least epochs of a sweep, whose start and end are timed with it."""
+"""Least epochs of a sweep, as its fixed costs are timed too."""
 
 
 def scaling(setting: Setting, axes: Mapping[str, Axis] = AXES) -> Part:
-    """Seconds per epoch and peak memory at every size of every axis, and how they grow.
+    """Measure seconds per epoch and peak memory at every size of every axis, and their slopes.
 
-    For members, the seconds are of an epoch of all of them.
+    For members, the seconds are those of an epoch of the whole sweep.
     """
     total = sum(len(sizes) for runs in axes.values() for sizes in runs.values())
     report, done = setting.add("scaling", total), 0
@@ -113,7 +113,7 @@ def scaling(setting: Setting, axes: Mapping[str, Axis] = AXES) -> Part:
 
 
 def run_epochs(asked: Mapping[str, Any]) -> int:
-    """How many epochs one timed run has."""
+    """Return the number of epochs of one timed run."""
     if asked["function"] == "fit_pairs":
         return 1
     members, least = (1, 1) if asked["members"] is None else (asked["members"], SWEEP_EPOCHS)
@@ -123,7 +123,7 @@ def run_epochs(asked: Mapping[str, Any]) -> int:
 
 
 def measure(label: str, asked: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
-    """The entry of one point, in seconds per epoch."""
+    """Measure one point; returns its entry in seconds per epoch."""
     epochs = run_epochs(asked)
     question = {**asked, "epochs": epochs, "repeats": setting.repeats, "seed": setting.seed}
     about: dict[str, Any] = {**asked, "epochs_run": epochs, "peak_memory_bytes": None}
@@ -141,11 +141,11 @@ def measure(label: str, asked: Mapping[str, Any], setting: Setting) -> dict[str,
 
 
 # --------------------------------------------------------------------------------------------------
-# How it grows
+# Slopes
 
 
 def describe(points: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """How time and memory grow from point to point.
+    """Fit the growth of time and memory over size.
 
     Args:
         points: size -> entry, sizes ascending.
@@ -174,7 +174,7 @@ def describe(points: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def power(values: Mapping[int, float]) -> float | None:
-    """The p of value = a size^p, by least squares of the logarithms; None of a single point."""
+    """Fit p of value = a size^p by least squares of the logarithms; None for a single point."""
     return _least_squares(list(map(math.log, values)), list(map(math.log, values.values())))
 
 
@@ -183,11 +183,11 @@ def _least_squares(x: Sequence[float], y: Sequence[float]) -> float | None:
 
 
 # --------------------------------------------------------------------------------------------------
-# How it is shown
+# Text and figure
 
 
 def findings(details: dict[str, Any], slopes: dict[str, Any]) -> Iterator[str]:
-    """A sentence on how time and memory grow in each run of each axis."""
+    """Yield a sentence on the growth of time and memory for each run of each axis."""
     for axis, runs in slopes.items():
         for run, found in runs.items():
             if found["slope"] is not None:
@@ -211,11 +211,11 @@ LABELS = {
     "epoch": "items, a hundredth of the pairs",
     "step": "items",
 }
-"""What stands below an axis, where it is not the axis's name."""
+"""axis -> label of its figure, if it differs from the name."""
 
 
 def draw(details: dict[str, Any], path: Path) -> None:
-    """Draw time and memory along each axis, also of the parts that were called growth and large."""
+    """Draw time and memory along each axis; also reads the former parts growth and large."""
     from colour_embed.viz.intervals import Interval, Line, plot_lines
     from colour_embed.viz.style import letter, panels, save_figure
 
@@ -261,7 +261,7 @@ def draw(details: dict[str, Any], path: Path) -> None:
 
 
 def _short(size: int) -> str:
-    """Such as "64", "300k", "1M"."""
+    """Format a size, such as "64", "300k", "1M"."""
     for unit, text in ((10**6, "M"), (10**3, "k")):
         if size % unit == 0:
             return f"{size // unit}{text}"
@@ -269,7 +269,7 @@ def _short(size: int) -> str:
 
 
 def _curves(details: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """axis -> run -> size -> entry, also of the parts that were called growth and large."""
+    """Return axis -> run -> size -> entry; also reads the former parts growth and large."""
     found = {}
     for axis, runs in details.items():
         if "points" in runs:  # growth, until 2026-11: one run of each axis

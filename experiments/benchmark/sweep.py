@@ -1,6 +1,6 @@
-"""Sweeps, per run: how many members, in orders of their own or in one, on how many cores.
+"""Time sweeps by number of members and cores, with separate and shared orders of the pairs.
 
-Beside them the baseline, the hand-written loop in C, one process for each core.
+The baseline is the hand-written loop in C, one process per core.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from experiments.benchmark.harness import Part, Peer, Setting
 from experiments.benchmark.training import limit_command, write_problem
 
 VARY = {"separate_order": ["init", "order"], "shared_order": ["init"]}
-"""What a member's seed changes: the order of the pairs or not."""
+"""What a member's seed changes: with or without the order of the pairs."""
 
 ABOUT = (
-    "Seconds per run, in two dimensions on all cores; the baseline in C (`limit`) runs on all of "
-    "them too. Below, runs of fewer epochs by number of cores and members."
+    "Seconds per member, in two dimensions on all cores, as for the baseline in C (`limit`). The "
+    "entries of `widths` have fewer epochs, by number of cores and members."
 )
 
 WIDTHS = (1, 4, 16, 64, 128)
-"""Members that runs per second are measured of."""
+"""Numbers of members to measure runs per second for."""
 
 WIDTH_SHARE = 10
-"""The widths are timed over this part of the epochs, as an epoch takes as long as any other."""
+"""The widths are timed over 1 / WIDTH_SHARE of the epochs, as epochs take equal time."""
 
 
 def sweep(setting: Setting, widths: Sequence[int] = WIDTHS) -> Part:
-    """Seconds per run of a sweep in two dimensions on all cores, and runs per second by width.
+    """Measure seconds per member of a sweep on all cores, and members per second by width.
 
-    `separate_order` and `shared_order` are calls of `sweeps.sweep` in a warm process, and `limit`
-    is the baseline as one process for each core.
+    `separate_order` and `shared_order` are calls of `sweeps.sweep` after compilation. `limit` is
+    the baseline, one process per core.
     """
     cores = os.cpu_count() or 1
     short = max(setting.epochs // WIDTH_SHARE, 1)
@@ -84,7 +84,7 @@ def sweep(setting: Setting, widths: Sequence[int] = WIDTHS) -> Part:
 
 
 def _run_limit(peers: list[Peer]) -> dict[str, Any]:
-    """The baseline on all cores at once."""
+    """Run the baseline on all cores at once."""
     with ThreadPoolExecutor(len(peers)) as pool:
         answers = list(pool.map(lambda peer: peer.run(), peers))
     mean = sum(answer["seconds"] for answer in answers) / len(answers)
@@ -92,11 +92,11 @@ def _run_limit(peers: list[Peer]) -> dict[str, Any]:
 
 
 # --------------------------------------------------------------------------------------------------
-# How it is shown
+# Figure
 
 
 def runs_per_second(details: dict[str, Any]) -> dict[str, dict[int, tuple[float, float, float]]]:
-    """Runs of all epochs per second, for each line and number of members: median, least, most."""
+    """Return trainings per second by line and number of members: median, minimum, maximum."""
     epochs = details["separate_order"]["epochs_run"]
     return {
         line: {
@@ -111,7 +111,7 @@ def runs_per_second(details: dict[str, Any]) -> dict[str, dict[int, tuple[float,
 
 
 def draw(details: dict[str, Any], path: Path) -> None:
-    """Draw runs per second against members."""
+    """Draw trainings per second over members."""
     from colour_embed.viz.intervals import Interval, Line, plot_lines
     from colour_embed.viz.style import panels, save_figure
 
@@ -125,7 +125,7 @@ def draw(details: dict[str, Any], path: Path) -> None:
         lines,
         axes[0, 0],
         xlabel="members",
-        ylabel="runs per second",
+        ylabel="trainings per second",
         log_x=True,
         references=None if limit is None else {"baseline in C, all cores": 1 / limit},
         statistic="median and range",

@@ -1,4 +1,4 @@
-"""One training of all epochs, ours and elsewhere, from the same start."""
+"""Time one training of all epochs, ours and the peers', from the same initial parameters."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOSS_TOLERANCE = 0.003
-"""How far a peer's loss may lie outside the range of ours over several orders of the pairs."""
+"""Greatest distance of a peer's loss from the range of ours over several orders."""
 
 ORDERS = 8
-"""How many orders of the pairs that range is taken over.
+"""Orders of the pairs in that range.
 
-Two orders of the same pairs part early: by 0.02 where the embedding unfolds, around epoch 11, and
-by as much as 0.01 at the end in three dimensions. So one order of ours is no measure for a peer's.
+The losses of two orders differ by 0.02 around epoch 11, and by up to 0.01 at the end in three
+dimensions, so that a single order is no reference.
 """
 
 DIMS = (2, 3)
@@ -39,19 +39,19 @@ RATIOS = [
 
 
 def training(setting: Setting) -> Part:
-    """One training of all epochs, ours and elsewhere, in two and in three dimensions."""
+    """Measure one training of all epochs, ours and the peers', in two and three dimensions."""
     details = {f"{dim}d": measure_training(dim, setting) for dim in DIMS}
     ratios = {name: harness.round_ratios(entries, RATIOS) for name, entries in details.items()}
     return Part(harness.counted(details), details, ratios)
 
 
 def measure_training(dim: int, setting: Setting) -> dict[str, dict[str, Any]]:
-    """The entry of each training peer in `dim` dimensions."""
+    """Measure the entry of each training peer in `dim` dimensions."""
     folder = setting.folder()
     commands, reasons = training_commands(dim, folder, setting)
     question = {"what": "training", "problem": str(folder / "all.npz")}
     with contextlib.ExitStack() as stack:
-        # All get ready side by side: nothing is timed until the last of them is.
+        # The peers prepare concurrently; timing starts when all are ready.
         peers, versions = {}, {}
         for name, command in commands.items():
             with harness.noting(name, reasons, setting.say):
@@ -82,7 +82,7 @@ def measure_training(dim: int, setting: Setting) -> dict[str, dict[str, Any]]:
 def training_commands(
     dim: int, folder: Path, setting: Setting
 ) -> tuple[dict[str, tuple[list[str], dict[str, str]]], dict[str, str]]:
-    """How each peer is started, (command, environment), and why one cannot be.
+    """Return the (command, environment) of each peer, and the reasons of unavailable ones.
 
     Writes the problem into the folder.
     """
@@ -109,17 +109,17 @@ def training_commands(
 def write_problem(
     path: Path, dim: int, setting: Setting, *, run_epochs: int, pairs: int = 100_000
 ) -> dict[str, Any]:
-    """Write and return the start that all peers share: pairs, and our initial parameters.
+    """Write and return the problem that all peers share: pairs and our initial parameters.
 
     Args:
         path: The file, as `peers._peer.load_problem` reads it.
         dim: Number of dimensions.
-        setting: Its seed and epochs are used.
-        run_epochs: How many epochs a slow peer runs.
-        pairs: How many of the tutorial's rule.
+        setting: Provides seed and epochs.
+        run_epochs: Number of epochs that a slow peer runs.
+        pairs: Number of pairs, drawn by the tutorial's rule.
 
     Raises:
-        InputError: the seed starts in the sign trap, where a training learns nothing of colour.
+        InputError: the seed starts in the sign trap, where the embedding does not recover colour.
     """
     import numpy as np
 
@@ -148,10 +148,10 @@ def write_problem(
 
 
 def limit_command(problem: dict[str, Any], folder: Path) -> list[str]:
-    """Compile the baseline, limit.c, for the problem and this CPU, and return how it is started.
+    """Compile the baseline, limit.c, for the problem and this CPU; returns its command.
 
     Raises:
-        Unavailable: there is no gcc, or it does not compile.
+        Unavailable: gcc is not installed, or fails.
     """
     compiler = shutil.which("gcc")
     if compiler is None:
@@ -173,7 +173,7 @@ def limit_command(problem: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _run(peer: Peer, epochs: int, **question: Any) -> dict[str, Any]:
-    """One training by a peer, its seconds scaled to all epochs."""
+    """Run one training by a peer; its seconds are scaled to all epochs."""
     answer = peer.run(**question)
     timed = answer["epochs_timed"]
     seconds = answer["seconds"] * epochs / timed
@@ -181,7 +181,7 @@ def _run(peer: Peer, epochs: int, **question: Any) -> dict[str, Any]:
 
 
 def _run_cold(command: tuple[list[str], dict[str, str]], question: dict[str, Any]) -> Any:
-    """Ours from the start of a process to its result, nothing compiled before."""
+    """Run our training from process start to result, with an empty compilation cache."""
     arguments, environment = command
     with harness.empty_cache() as cache:
         began = time.perf_counter()
@@ -192,9 +192,9 @@ def _run_cold(command: tuple[list[str], dict[str, str]], question: dict[str, Any
 
 
 def losses_of_orders(dim: int, setting: Setting) -> np.ndarray:
-    """Our loss of every epoch from the shared start, in several orders: float32 [ORDERS, epochs].
+    """Compute our loss by epoch in several orders of the pairs, float32 [ORDERS, epochs].
 
-    The first is the order that `train.fit` takes.
+    The first order is that of `train.fit`.
     """
     from colour_embed import data, sweeps
 
@@ -206,16 +206,16 @@ def losses_of_orders(dim: int, setting: Setting) -> np.ndarray:
 
 
 def check_loss(entry: dict[str, Any], losses: np.ndarray) -> None:
-    """Give an entry a reason not to count if its loss is not ours.
+    """Set the `reason` of an entry if its loss does not agree with ours.
 
     Args:
-        entry: Of a peer, with `losses`, one for each round, after `epochs_run` epochs.
-        losses: Our loss of every epoch in several orders, [orders, epochs].
+        entry: Entry of a peer, with `losses` by round after `epochs_run` epochs.
+        losses: Our loss by epoch in several orders, [orders, epochs].
     """
     run, found = entry["epochs_run"], entry["losses"]
     least, most = float(losses[:, run - 1].min()), float(losses[:, run - 1].max())
     entry["loss_range_of_ours"] = [least, most]
-    # The middle of its rounds, because a single order may lie far out, as ours may.
+    # The median of the rounds, because a single order may be an outlier.
     lies_within = least - LOSS_TOLERANCE <= entry["loss"] <= most + LOSS_TOLERANCE
     if not (lies_within and all(map(math.isfinite, found))):
         entry["reason"] = (

@@ -1,4 +1,4 @@
-"""The whole tutorial, from process start to finished videos: our program and its own script."""
+"""Time the whole tutorial, from process start to videos: our program and the original script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.benchmark.harness import ON_CPU, PEERS, Part, Setting
 
 
 def tutorial(setting: Setting) -> Part:
-    """The whole tutorial from process start to finished videos: our program and its own script."""
+    """Measure the tutorial from process start to videos: our program and the original script."""
     table = setting.scratch / "colours.csv"
     _write_download(table)
     runs = {
@@ -46,7 +46,7 @@ def _run_script(setting: Setting, table: Path) -> dict[str, Any]:
         raise harness.Unavailable(said["skipped"])
     ends = [0.0, *said["stages"].values()]
     stages = {name: end - start for name, start, end in zip(said["stages"], ends, ends[1:])}
-    # Only the epochs after the first are scaled: the first traces and compiles, once per training.
+    # The first epoch is not scaled, as it traces and compiles.
     more = {
         name: fit["other_epochs"] * (setting.epochs - run_epochs) / (run_epochs - 1)
         for name, fit in said["fits"].items()
@@ -64,7 +64,7 @@ def _run_script(setting: Setting, table: Path) -> dict[str, Any]:
 
 
 def _write_download(path: Path) -> None:
-    """Write the colours as the tutorial's script reads them: in the form of its download."""
+    """Write the colours in the format of the tutorial's download, which its script reads."""
     import pandas as pd
 
     from colour_embed import data

@@ -188,7 +188,7 @@ def train(
         vary=vary,
         snapshots=0 if snapshots is None else count,
         schedule=snapshots or "none",
-        report=lambda event: _cli.tell(event, bar),
+        report=lambda event: _cli.show_progress(event, bar),
     )
     known_truth, held_out = known or (truth, None)
     index = pairs

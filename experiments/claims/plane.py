@@ -201,7 +201,7 @@ def draw(tables: Tables):
 STUDY = Study(
     name="plane",
     claim="In 2-D a black to white gradient runs down the middle, blue and red lie on either "
-    "side, and green is stuck in between.",
+    "side, and green lies between them.",
     quote="You can see the black to white gradient down the middle, with blue and red being split "
     "on either side. Green, being in between and limited by 2D space, gets stuck in between.",
     question="Does this layout occur for every seed?",

@@ -43,7 +43,9 @@ def make() -> Made:
     graph = networkx.les_miserables_graph()
     names = sorted(graph)
     meetings = dict(graph.degree(weight="weight"))
-    communities = networkx.community.louvain_communities(graph, weight="weight", seed=_COMMUNITY_SEED)
+    communities = networkx.community.louvain_communities(
+        graph, weight="weight", seed=_COMMUNITY_SEED
+    )
     group = {
         name: f"around {max(sorted(community), key=meetings.get)}"
         for community in communities

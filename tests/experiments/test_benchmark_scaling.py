@@ -256,7 +256,7 @@ def test_the_accelerator_part_runs_whole_on_the_cpu(tmp_path, monkeypatch, bare)
     assert "KiB per member" in "".join(entry_table(part.details))
     told = "\n".join(accelerator.findings(part.details, part.ratios))
     assert "one_training takes" in told
-    assert "deterministic ops: the same sweep again gives the same bits; its losses lie" in told
+    assert "deterministic ops: repeating the sweep gives the same bits; its losses differ" in told
 
 
 def test_what_fails_or_comes_too_late_is_left_out(tmp_path, monkeypatch):

@@ -148,7 +148,7 @@ def _sign_tables(low=0.3, high=0.6, barrier=0.036, base_rate=0.533):
 def test_sign_goes_by_the_share_of_the_free_weight_in_2d(low, high, verdict):
     finding = sign.judge(_sign_tables(low, high))
     assert finding.verdict == verdict
-    assert _told(finding, "free weight, 2-D")[2:] == (low, high)
+    assert _told(finding, "free weight, 2-D: share")[2:] == (low, high)
     assert "15 of 16 trainings with a negative initial weight and 1 of 16" in finding.answer
     assert "32 of 32 with the negative weight, 32 of 32 with the matched link" in finding.answer
 

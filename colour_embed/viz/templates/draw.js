@@ -1,21 +1,21 @@
 "use strict";
 
-// How the page draws: points turned, sorted by depth and painted on a canvas, and the loss curve.
-// Nothing here knows the page's state; each function is given what it draws.
+// Drawing on canvases: points, rotated and sorted by depth, and the loss curve. Functions take all
+// they draw as arguments and do not read the page's state.
 //
-// A cloud is { points, columns, extent, unit, axes }: coordinates [items * columns]; where they may
-// lie (see extentOf); the length that one count of them stands for, if a scale bar shall tell it;
-// the names of the axes, if they have any. Of many columns the first three are drawn.
-// A look is { names, fills, ink, yaw, pitch, item, hover, near }: what all panels share, angles in
-// degrees, and the items to point out.
+// A cloud is { points, columns, extent, unit, axes }: coordinates [items * columns]; their bounds
+// (see extentOf); the length of one unit of them, if a scale bar is drawn; the names of the axes,
+// if any. The first three columns are drawn.
+// A look is { names, fills, ink, yaw, pitch, item, hover, near }: the settings of all panels, with
+// angles in degrees, and the items to highlight.
 
 const PERSPECTIVE = 0.25;
-const LOW = 20; // degrees: a solid panel's scale suits this pitch, and shrinks if a higher needs it
+const LOW = 20; // degrees: the scale of a 3-D panel fits this pitch, and shrinks for higher ones
 const FONT = "system-ui, sans-serif";
 const CORNERS = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => [bits & 1, (bits >> 1) & 1, bits >> 2]);
 
-// Where points [items * columns] lie: the middle between the outermost, and how far they are from
-// it across (in 3-D in any direction of the ground), up, and in any direction.
+// The bounds of points [items * columns]: their midpoint, and the largest distance from it across
+// (in 3-D, horizontally), up, and in any direction.
 function extentOf(points, columns) {
   const drawn = Math.min(columns, 3);
   const low = [Infinity, Infinity, Infinity];
@@ -163,8 +163,8 @@ function drawStrokes({ context, screen, order, height }, { fills, ink }) {
   }
 }
 
-// The cube that the named axes span; without names one for the eye to hold on to, whose corners
-// lie as far out as the outermost point.
+// The cube that the named axes span; without names a reference cube, whose corners are as far out
+// as the outermost point.
 function drawBox(panel, ink) {
   const { context, cloud } = panel;
   const half = cloud.axes ? cloud.extent.up : cloud.extent.any / Math.sqrt(3);
@@ -261,7 +261,7 @@ function drawName({ context, screen, width, line, height }, i, { names, ink }) {
   context.fillText(names[i], left + 6, y, long);
 }
 
-// The item within a finger's reach of a place in a panel, or null; of equals that drawn last.
+// The nearest item within 12 pixels of a position in a panel, or null; of ties the last drawn.
 function itemAt({ cloud, screen, order, line, height }, x, y) {
   if (!cloud || cloud.points.length === 0) return null;
   let [found, least] = [null, 12 ** 2];

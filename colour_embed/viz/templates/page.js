@@ -1,26 +1,26 @@
 "use strict";
 
-// The page's state, what changes it, and what is shown of it; draw.js does the drawing. Text from
-// the data enters the page as text only (textContent, fillText), never as HTML.
+// The page's state, its updates and its rendering; draw.js draws. Text from the data is inserted
+// as text (textContent, fillText), never as HTML.
 
 const NEIGHBOURS = 8;
 const RATE = 30; // snapshots a second at speed 1, as in the videos
 const TURN = 12; // degrees a second
 const MATCHES = 8;
-const TRUTH = "the truth, which no model here has seen";
+const TRUTH = "the true coordinates, not used in training";
 const TYPES = { uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
 
 const find = (selector, within = document) => within.querySelector(selector);
 const make = (tag, properties = {}) => Object.assign(document.createElement(tag), properties);
 
-// ---- The data: what Python embedded, its arrays decoded when they are first shown ----
+// ---- The data embedded by Python; arrays are decoded when they are first shown ----
 
 const data = JSON.parse(find("#data").textContent);
 const rgb = decode(data.rgb);
 const colourOf = (item) => [...rgb.subarray(3 * item, 3 * item + 3)];
 const fills = data.names.map((_, item) => `rgb(${colourOf(item).join(" ")})`);
 const cube = {
-  points: rgb, // as whole numbers, so that equal distances are equal
+  points: rgb, // integers, so that ties of distances are exact
   columns: 3,
   extent: extentOf([0, 0, 0, 0, 255, 0, 255, 0, 0, 255, 255, 255], 3),
   axes: ["red", "green", "blue"],
@@ -34,7 +34,7 @@ function decode({ type, base64 }) {
   return new TYPES[type](bytes.buffer);
 }
 
-// The same function, which computes once for each argument.
+// Memoise a function of one argument.
 function remembered(compute) {
   const known = new Map();
   return (key) => {
@@ -56,9 +56,9 @@ const trainingOf = remembered((index) => {
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const state = {
-  choice: data.start, // for each of data.choices, which value
-  epoch: Infinity, // as wished for; a training may not have kept it
-  item: data.item, // held, or null
+  choice: data.start, // the index of the value of each of data.choices
+  epoch: Infinity, // as requested; a training may have no snapshot of it
+  item: data.item, // selected, or null
   hover: null,
   playing: false,
   speed: 1,
@@ -99,7 +99,7 @@ function placesOf(condition) {
   return [...data.trainings.keys()].filter((index) => condition(data.trainings[index]));
 }
 
-// Go to the last snapshot up to an epoch. The wish outlives trainings that did not keep it.
+// Go to the last snapshot up to an epoch. The requested epoch is kept when the training changes.
 function seek(epoch) {
   moment = Math.max(lastUpTo(timeline, epoch), 0);
   update({ epoch });
@@ -113,7 +113,7 @@ function step(places) {
 const epochShown = () => timeline[moment] ?? 0;
 const lastUpTo = (epochs, epoch) => epochs.findLastIndex((one) => one <= epoch);
 
-// ---- The address, which holds the view ----
+// ---- The address, which stores the view ----
 
 function writeAddress() {
   const address = new URLSearchParams();
@@ -128,7 +128,7 @@ function writeAddress() {
   history.replaceState(null, "", `#${address}`);
 }
 
-// Take over what the address says; what it leaves out or says wrongly stays as it is.
+// Set the state from the address; missing and invalid fields are unchanged.
 function readAddress() {
   const address = new URLSearchParams(location.hash.slice(1));
   const number = (name) => {
@@ -254,7 +254,7 @@ function makeCurves() {
   find("#curves").replaceChildren(...items);
 }
 
-// Once the page has come to rest: the address, and what screen readers are told.
+// After 250 ms without a change: update the address and the text for screen readers.
 let settling = 0;
 function settle() {
   clearTimeout(settling);
@@ -387,7 +387,7 @@ function showMatches() {
     swatch.style.background = fills[item];
     option.append(swatch, make("span", { textContent: data.names[item] }));
     option.addEventListener("pointerdown", (event) => {
-      event.preventDefault(); // or the field would lose the focus, and with it the list
+      event.preventDefault(); // keeps the focus in the field, whose blur closes the list
       take(item);
     });
     return option;
@@ -464,7 +464,7 @@ function listenToPlot() {
   for (const event of ["pointerdown", "pointermove"]) plot.canvas.addEventListener(event, scrub);
 }
 
-// Keys that the focused element makes use of itself stay its own.
+// Whether the focused element handles a key itself.
 function isTaken(key, element) {
   if (element.matches("input[type=text], select")) return true;
   if (element.matches("input[type=range]")) return key !== " " && key !== "/" && key !== "Escape";

@@ -1,4 +1,4 @@
-"""The tutorial's animations in matplotlib, and writers that drop or encode their frames."""
+"""The tutorial's animations in matplotlib, and writers that discard or encode their frames."""
 
 import io
 
@@ -13,7 +13,7 @@ from matplotlib.animation import AbstractMovieWriter, FuncAnimation
 
 
 class DiscardingWriter(AbstractMovieWriter):
-    """Takes the pixels of a frame, as matplotlib's own writers do, and drops them."""
+    """Renders the pixels of a frame, as matplotlib's writers do, and discards them."""
 
     def setup(self, fig, outfile, dpi=None):
         super().setup(fig, outfile, dpi)
@@ -33,7 +33,7 @@ class DiscardingWriter(AbstractMovieWriter):
 
 
 class EncodingWriter(DiscardingWriter):
-    """Encodes at once, with our settings, rather than over a pipe to another program."""
+    """Encodes in this process with our settings, rather than over a pipe to another program."""
 
     def setup(self, fig, outfile, dpi=None):
         super().setup(fig, outfile, dpi)
@@ -55,7 +55,7 @@ class EncodingWriter(DiscardingWriter):
 
 
 def flat(snapshots, rgb):
-    """(figure, update) of snapshots [F, C, 2]."""
+    """Return (figure, update) for snapshots [F, C, 2]."""
     fig, ax = plt.subplots(figsize=(10, 5))
     fig.subplots_adjust(left=0.1, right=0.9, bottom=0.15, top=0.9)
     ax.set_xlabel("$x_0$"), ax.set_ylabel("$x_1$")
@@ -72,7 +72,7 @@ def flat(snapshots, rgb):
 
 
 def deep(snapshots, rgb):
-    """(figure, update) of snapshots [F, C, 3]; the tutorial hides this code: a camera circles."""
+    """Return (figure, update) for snapshots [F, C, 3]; the tutorial does not show its 3-D code."""
     fig = plt.figure(figsize=(8, 6))
     ax = fig.add_subplot(projection="3d")
     ax.set_xlabel("$x_0$"), ax.set_ylabel("$x_1$"), ax.set_zlabel("$x_2$")

@@ -1,7 +1,8 @@
-"""A peer's side of the conversation with the benchmark.
+"""The peer's side of the benchmark's protocol.
 
-A peer first says a line of JSON: {"versions": ...}, or {"skipped": reason}. It then answers each
-line of JSON that it reads with another, so that it stays warm while others have their turn.
+A peer first writes a line of JSON: {"versions": ...}, or {"skipped": reason}. It then answers each
+line of JSON from stdin with another. The process stays alive between requests, so that compiled
+programs are reused.
 """
 
 import json
@@ -13,13 +14,14 @@ import numpy as np
 
 
 def serve(prepare):
-    """Answer the benchmark until it ends the process.
+    """Answer requests until the benchmark ends the process.
 
     Args:
         prepare: (*arguments of the command) -> (answer, about). It imports the framework and
-            compiles what it can. answer(number, **asked) is called with 0, 1, ... and the question.
+            compiles ahead of time. answer(number, **asked) is called with 0, 1, ... and the
+            request.
     """
-    # Frameworks print to stdout as they like, so the conversation keeps the real one to itself.
+    # Frameworks may print to stdout, so the protocol uses a duplicate and stdout goes to stderr.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -37,7 +39,7 @@ def serve(prepare):
 
 
 def load_problem(path):
-    """The start that all trainings share.
+    """Load the problem that all trainings share.
 
     Returns:
         A namespace of index int32 [N, 2], label float32 [N], embedding float32 [items, dim], kernel

@@ -1,7 +1,7 @@
-"""Our trainings on whatever device JAX finds, one of `WORK` for each question of `accelerator`.
+"""Run our trainings on JAX's default device, one of `WORK` for each request of `accelerator`.
 
 Imports only jax, flax, optax and NumPy, so that it runs on a bare machine. Programs are compiled
-ahead of time, so that what compiling takes is known; the first run of each is not counted.
+ahead of time, so that compilation is timed separately; the first run of each is not counted.
 """
 
 import functools
@@ -22,13 +22,13 @@ from colour_embed.engine.state import member_keys
 
 @functools.cache
 def pairs_of(count):
-    """The tutorial's number of colours, and so many pairs of its rule."""
+    """Return the tutorial's number of colours, and `count` pairs drawn by its rule."""
     colours = data.load_colours()
     return len(colours), data.tutorial_pairs(colours, count)
 
 
 def training(seed, pairs, dim, epochs):
-    """One training by `train.fit`; a shorter one compiles the program that it runs."""
+    """Time one training by `train.fit`, after a shorter one that compiles its program."""
     items, drawn = pairs_of(pairs)
 
     def run(epochs):
@@ -39,7 +39,7 @@ def training(seed, pairs, dim, epochs):
 
     first = min(epochs, train.CHUNK)
     (cold, _), (seconds, loss) = run(first), run(epochs)
-    # Approximate: the start that both runs have counts as an epoch's share of the longer one.
+    # Approximate: the fixed costs of a run are spread over its epochs.
     compiling = max(0.0, cold - seconds * first / epochs)
     return {
         "seconds": [seconds],
@@ -50,17 +50,17 @@ def training(seed, pairs, dim, epochs):
 
 
 def sweep(seed, pairs, dim, members, order, layout, epochs, seconds):
-    """A sweep on one device as one program, run again and again until the seconds are over.
+    """Time a sweep on one device as one program, called repeatedly for some seconds.
 
     Args:
         order: "separate", an order of the pairs for each member, or "same", one for all.
         layout: "first", the members vmapped, or "last", trained in the layout `members_last`.
-        epochs: Of each run of the program; one run after the other goes on from the last.
-        seconds: After which no further run begins.
+        epochs: Epochs of each call of the program; each continues from the one before.
+        seconds: Seconds after which no further call begins.
 
     Returns:
-        The seconds of each run, the epochs of one, the median loss after the first of them, the
-        seconds of compiling, and the bytes that the program holds on the device.
+        The seconds of each call, its epochs, the median loss after the first call, the seconds of
+        compilation, and the bytes that the program holds on the device.
     """
     items, drawn = pairs_of(pairs)
     config = Config(seed=seed, dim=dim, head="negative")
@@ -118,7 +118,7 @@ def sweep(seed, pairs, dim, members, order, layout, epochs, seconds):
 
 
 def program_bytes(compiled):
-    """What a program holds on the device: arguments, results, and its own arrays."""
+    """Return the bytes of a program's arguments, results and temporary arrays on the device."""
     sizes = compiled.memory_analysis()
     if sizes is None:
         return None
@@ -127,10 +127,10 @@ def program_bytes(compiled):
 
 
 def floor(steps):
-    """A loop of so many steps that do nothing: what launching them takes."""
+    """Time an empty loop of `steps` steps: the cost of launching them."""
 
     def step(carry, _):
-        # The half keeps a compiler from finding the sum without the loop.
+        # The factor keeps the compiler from replacing the loop by a closed form.
         return carry * 0.5 + 1, None
 
     scan = jax.jit(lambda carry: jax.lax.scan(step, carry, None, length=steps)[0])
@@ -143,7 +143,7 @@ def floor(steps):
 
 
 def repeated(seed, pairs, dim, members, epochs):
-    """The same sweep twice: whether both give the same bits, and the loss of each member."""
+    """Run the same sweep twice; returns whether the bits agree, and the loss of each member."""
     items, drawn = pairs_of(pairs)
     config = Config(seed=seed, epochs=epochs, head="negative")
     spent, found = [], []
@@ -165,17 +165,17 @@ WORK = {"training": training, "sweep": sweep, "floor": floor, "repeated": repeat
 
 
 def answer(number, what, **asked):
-    """The answer to one question, and the most that the device's arrays have taken so far."""
+    """Answer one request, and add the peak memory of the device so far."""
     try:
         found = WORK[what](**asked)
-    except RuntimeError as error:  # such as too little memory: what is asked next may fit
+    except RuntimeError as error:  # such as out of memory: the next request may fit
         return {"skipped": f"failed: {str(error).splitlines()[0][:200]}"}
     held = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     return {**found, "peak_device_bytes": held}
 
 
 def prepare():
-    """Say what device there is."""
+    """Return the answer function and a description of the device."""
     return answer, {
         "versions": {"jax": jax.__version__},
         "backend": jax.default_backend(),

@@ -1,9 +1,9 @@
-"""The tutorial's model in Keras 3; KERAS_BACKEND says whether TensorFlow or JAX computes.
+"""The tutorial's model in Keras 3; KERAS_BACKEND selects TensorFlow or JAX.
 
-On TensorFlow the embedding's gradient comes as slices with repeated rows, and the Adam of Keras
-3.15 squares them before it adds them up. Its second moment is smaller for that and its first steps
-are larger: with seed 0 its loss after epoch 4 is 0.502 where the others come to 0.505 or 0.506. In
-the end it is the same. So it passes the benchmark's check at 10 epochs, and may fail it at fewer.
+On TensorFlow the embedding's gradient consists of slices with repeated rows, and Adam in Keras 3.15
+squares them before summing. The second moment is therefore smaller and the first steps are larger:
+with seed 0 the loss after epoch 4 is 0.502, that of the other peers 0.505 or 0.506. The final loss
+is the same. The peer passes the benchmark's check at 10 epochs, and may fail it at fewer.
 """
 
 import time
@@ -46,7 +46,7 @@ def prepare(path):
             verbose=0,
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=save)],
         )
-        # The first epoch traces and compiles: it is a warm-up and not counted.
+        # The first epoch traces and compiles, so it is not counted.
         return {
             "seconds": ended[-1] - ended[0],
             "epochs_run": len(ended),

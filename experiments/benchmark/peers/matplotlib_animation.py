@@ -1,7 +1,7 @@
-"""The tutorial's animation as matplotlib makes it.
+"""The tutorial's animation in matplotlib.
 
-Started with the path of the snapshots; asked for {"what", "dim", "out"}: "draw" makes the pixels of
-every frame and drops them, "whole" encodes them as ours does.
+The argument is the path of the snapshots. A request is {"what", "dim", "out"}: "draw" renders every
+frame and discards it, "whole" encodes the frames with our settings.
 """
 
 import time

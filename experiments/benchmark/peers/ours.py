@@ -1,6 +1,6 @@
-"""This project's own work, one of `WORK` for each question; the question's other keys say how much.
+"""Run this library: a request names a function of `WORK`, and its other keys are the arguments.
 
-What a question needs is imported with it, so that a cold start of one pays for no other.
+Imports are local to each function, so that a cold start pays only for what it uses.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from colour_embed.data import Pairs
 
 
 def training(problem):
-    """One training of the problem in the file of this path, with a snapshot of every epoch."""
+    """Time one training of the problem in a file, with a snapshot of every epoch."""
     problem = load_problem(problem)
     items, dim = problem.embedding.shape
     config = Config(
@@ -37,7 +37,7 @@ def training(problem):
 
 @functools.cache
 def tutorial_data():
-    """The tutorial's colours and pairs."""
+    """Return the tutorial's colours and pairs."""
     from colour_embed import data
 
     colours = data.load_colours()
@@ -48,7 +48,7 @@ compiled = set()
 
 
 def sweep(seed, members, devices, vary, epochs):
-    """A sweep in two dimensions, run once before it is timed, and its median loss."""
+    """Time a sweep in two dimensions after a warm-up run; returns also its median loss."""
     from colour_embed import sweeps
 
     colours, pairs = tutorial_data()
@@ -74,7 +74,7 @@ def sweep(seed, members, devices, vary, epochs):
 
 
 def animation(path, draw, dim, out):
-    """The frames of the snapshots in the file of this path: drawn and dropped, or as a video."""
+    """Time the frames of the snapshots in a file: drawn and discarded, or encoded as a video."""
     from colour_embed import animation
 
     with np.load(path) as file:
@@ -89,11 +89,11 @@ def animation(path, draw, dim, out):
 
 
 def scaling(function, items, pairs, dim, batch_size, members, optimizer, epochs, repeats, seed):
-    """Runs of so many epochs on random pairs, after one that is not counted.
+    """Time runs of `epochs` epochs on random pairs, after a warm-up run.
 
     Returns:
-        {"seconds": of each run}. A run is a part of one long "fit" or "fit_pairs", without its
-        start; or a whole "sweep".
+        {"seconds": [repeats]}. A run is a section of one long "fit" or "fit_pairs", without its
+        fixed costs, or a whole "sweep".
     """
     config = Config(seed=seed, dim=dim, epochs=epochs, batch_size=batch_size, optimizer=optimizer)
     random = np.random.default_rng(seed)
@@ -140,7 +140,7 @@ WORK = {"training": training, "sweep": sweep, "animation": animation, "scaling":
 
 
 def answer(number, what, **asked):
-    """The answer to one question."""
+    """Answer one request."""
     return WORK[what](**asked)
 
 

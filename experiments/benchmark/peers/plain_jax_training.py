@@ -1,4 +1,4 @@
-"""The training as one would first write it in JAX: two scans and `jax.random.permutation`."""
+"""The training in plain JAX: two nested scans and `jax.random.permutation`."""
 
 import time
 

@@ -1,6 +1,6 @@
-"""The training as a plain loop in PyTorch: on a GPU where PyTorch sees one, else on the CPU.
+"""The training as a plain loop in PyTorch, on a GPU if there is one, else on the CPU.
 
-On the CPU it runs on one thread or on PyTorch's default number of them, whichever is faster.
+On the CPU it uses one thread or PyTorch's default number, whichever is faster.
 """
 
 import time
@@ -52,8 +52,8 @@ def prepare(path):
 
     def answer(number):
         if not chosen_threads:
-            # On so small a batch more threads may well be slower, so the better number is taken.
-            # Alternating tries, and the least of each, keep the choice from being an accident.
+            # On small batches more threads can be slower, so the faster number is chosen, by the
+            # minimum of three alternating trials.
             counts = {1, many} if device == "cpu" else {many}
             tries = [(timed(2, count)[0], count) for _ in range(3) for count in counts]
             chosen_threads.append(min(tries)[1])

@@ -1,11 +1,11 @@
-"""The tutorial's own script on today's Keras with TensorFlow, run without a notebook, and timed.
+"""The tutorial's original script on Keras 3 with TensorFlow, run as a program and timed.
 
-Changed as little as that needs: `keras.ops` where `keras.backend` has lost a function, no
-`input_length`, the colours from a file given as the first argument, and the animations from
-`_movies`. Where fewer epochs are run than asked for, the snapshots are spread over all of them, so
-that the animations are the same work.
+Changes to the original: `keras.ops` for functions removed from `keras.backend`, no `input_length`,
+the colours from a file given as the first argument, and the animations from `_movies`. If fewer
+epochs are run than shown, the snapshots are interpolated to all epochs, so that the animations have
+the same number of frames.
 
-Prints one line of JSON: seconds from start to each stage's end, and what was run.
+Prints one line of JSON: seconds from start to the end of each stage, and details of the run.
 """
 # ruff: noqa: E402, NPY002 (the clock starts before the imports; the tutorial's own style)
 
@@ -80,7 +80,7 @@ def get_model(embedding_dims):
 
 
 def train(seed, embedding_dims):
-    """Return the snapshots, and how long the first epoch and the others took."""
+    """Return the snapshots, and the seconds of the first epoch and of the others."""
     np.random.seed(seed)
     tf.random.set_seed(seed)
     start = time.perf_counter()
@@ -97,7 +97,7 @@ def train(seed, embedding_dims):
 
 
 def spread(weights):
-    """The snapshots, interpolated to as many as the animations show; [flags.epochs, C, d]."""
+    """Interpolate the snapshots to those of the animations, [flags.epochs, C, d]."""
     place = np.linspace(0, len(weights) - 1, flags.epochs)
     before = np.minimum(place.astype(int), len(weights) - 1)
     after = np.minimum(before + 1, len(weights) - 1)
