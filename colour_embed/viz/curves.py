@@ -67,9 +67,9 @@ def plot_losses(
         draw_bands(ax, lines)
         ax.set(xlabel="epoch", ylabel="training loss (nats per pair)")
         if best is not None:
-            reference_line(ax, best, "best without memorising")
+            reference_line(ax, best, "Bayes-optimal loss")
         if base_rate is not None:
-            reference_line(ax, base_rate, "guessing the base rate")
+            reference_line(ax, base_rate, "base-rate loss")
         ax.margins(y=0.1)
         legend_above(ax, title=statistic)
     return ax

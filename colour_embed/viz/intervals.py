@@ -296,7 +296,7 @@ def plot_quality_by_dimension(
         high: [D], upper end.
         ax: where to draw; a new one-column figure when None.
         selected: one of `dims`, drawn as a vertical line.
-        floor: the best possible value, drawn as a horizontal line.
+        floor: the Bayes-optimal value, drawn as a horizontal line.
         label: label of the vertical axis, the measure and its unit.
         statistic: title of the legend, the kind of mean and interval.
 
@@ -319,7 +319,7 @@ def plot_quality_by_dimension(
             ax,
             xlabel="dimension $d$",
             ylabel=label,
-            references=None if floor is None else {"best possible": floor},
+            references=None if floor is None else {"Bayes-optimal": floor},
             statistic=statistic,
             ticks=dims.tolist(),
         )

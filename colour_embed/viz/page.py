@@ -155,8 +155,8 @@ def _read_tutorial(folder: Path, config: dict, colours: Colours) -> Run:
         epoch, frames = _finite(epoch, frames)
         trainings.append(Training(entry["dim"], epoch, frames, loss, facts=_facts(entry)))
         lines = {
-            "best without memorising": entry["best_loss"],
-            "guessing the base rate": entry["base_rate_loss"],
+            "Bayes-optimal loss": entry["best_loss"],
+            "base-rate loss": entry["base_rate_loss"],
         }
     return Run("tutorial", colours, config["pairs"], trainings, lines=lines)
 

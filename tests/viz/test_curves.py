@@ -52,7 +52,7 @@ def test_losses_are_read_against_two_named_lines(losses):
     ax = plot_losses(losses, best=BEST, base_rate=BASE_RATE)
     levels = [line.get_ydata()[0] for line in ax.get_lines()[len(losses) :]]
     assert levels == [BEST, BASE_RATE]
-    named = ["best without memorising: 0.3209", "guessing the base rate: 0.5334"]
+    named = ["Bayes-optimal loss: 0.3209", "base-rate loss: 0.5334"]
     assert entries(ax) == [*losses, *named]
     low, high = ax.get_ylim()
     assert low < BEST < BASE_RATE < high

@@ -361,7 +361,7 @@ def test_quality_marks_the_selected_dimension_and_its_intervals():
     assert ax.get_lines()[-1].get_xdata()[0] == 3
     assert ax.get_xticks().tolist() == [1, 2, 3, 5]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("dimension $d$", "excess (nats)")
-    assert entries(ax) == ["excess", "best possible: 0.3209", "selected dimension: 3"]
+    assert entries(ax) == ["excess", "Bayes-optimal: 0.3209", "selected dimension: 3"]
     assert title_of(ax) == "mean"
 
 

@@ -43,7 +43,7 @@ def test_panels_share_one_legend_and_a_name_keeps_its_look():
     losses("ab", axes[0, 2], best=0.3)
     losses("bc", axes[0, 0], best=0.3)
     losses("ac", axes[0, 1], best=0.3, base_rate=0.5)
-    named = ["best without memorising: 0.3", "guessing the base rate: 0.5"]
+    named = ["Bayes-optimal loss: 0.3", "base-rate loss: 0.5"]
     assert sorted(entries(figure)[:3]) == ["a", "b", "c"]
     assert entries(figure)[3:] == named  # references last
     assert all(ax.get_legend() is None for ax in figure.axes)
