@@ -113,9 +113,9 @@ def _read(add, max_bytes: int):
 
     def show(event) -> None:
         nonlocal report, expected
-        expected = max(event.expected, 1)
+        expected = max(event.total, 1)
         report = report or add("read", expected)
-        report(min(event.rows, expected), f"{event.rows:,} rows")
+        report(min(event.done, expected), f"{event.done:,} rows")
 
     table = read_pairs(
         _PAIRS.value,

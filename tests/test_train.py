@@ -1,7 +1,6 @@
 """Training: the optimiser and a step by hand, an epoch against NumPy, and what fit promises."""
 
 import dataclasses
-import doctest
 import json
 import os
 import signal
@@ -103,12 +102,6 @@ def test_keras_adam_is_not_the_adam_of_optax():
     np.testing.assert_allclose(small_step[0], -1e-3 * 1e-6 / (1e-6 + scaled), rtol=1e-4)
     # Where the gradient is large against epsilon both are the same.
     np.testing.assert_allclose(small_step[1], large_step[1], rtol=1e-5)
-
-
-def test_examples_in_docstrings_run():
-    result = doctest.testmod(train)
-    assert result.attempted >= 5
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ import difflib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -62,6 +62,7 @@ from colour_embed.pairs.sampling import (
     split_held_out,
 )
 from colour_embed.pairs.vocabulary import NAME_BYTES, Book, check_memory, read_items
+from colour_embed.runs import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PairTable",
-    "ReadProgress",
     "read_pairs",
     "draw_negatives",
     "split_held_out",
@@ -122,13 +122,6 @@ class PairTable:
         return len(self.label)
 
 
-class ReadProgress(NamedTuple):
-    """Progress of `read_pairs`: the rows read so far, and the estimated number of rows."""
-
-    rows: int
-    expected: int
-
-
 def read_pairs(
     path: str | os.PathLike,
     *,
@@ -141,7 +134,7 @@ def read_pairs(
     ids: bool = False,
     positives_only: bool = False,
     max_bytes: int | None = None,
-    report: Callable[[ReadProgress], None] | None = None,
+    report: Callable[[Progress], None] | None = None,
 ) -> PairTable:
     """Read labelled pairs and their items from tables.
 
@@ -327,7 +320,7 @@ class _Gathered:
         table: TableFile,
         columns: _Columns,
         max_bytes: int | None,
-        report: Callable[[ReadProgress], None] | None,
+        report: Callable[[Progress], None] | None,
         expected: int,
     ):
         self.table, self.columns = table, columns
@@ -360,7 +353,7 @@ class _Gathered:
         self.self_pairs += int(len(kept) - np.count_nonzero(kept))
         check_memory(self.table, self.rows * _ROW_BYTES + book.held_bytes(), self._max_bytes)
         if self._report is not None:
-            self._report(ReadProgress(self.rows, max(self.rows, self._expected)))
+            self._report(Progress(self.rows, max(self.rows, self._expected)))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return index, label and weight of all pairs, and free the gathered parts.

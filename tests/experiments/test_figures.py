@@ -81,17 +81,6 @@ def test_the_redraw_equals_the_runs_own_figures(runs, redrawn):
         assert f"{name}: {', '.join(sorted(found))}\n" in done.stdout
 
 
-def test_twice_gives_the_same_files(runs, redrawn, tmp_path):
-    _run("figures", f"--results={runs}", f"--out={tmp_path / 'again'}")
-    paths = [path.relative_to(redrawn[0]) for path in redrawn[0].rglob("*") if path.is_file()]
-    assert len(paths) > 20
-    for path in paths:
-        if (
-            path.name != "env.json"
-        ):  # which says whether the code has changes that are not committed
-            assert (tmp_path / "again" / path).read_bytes() == (redrawn[0] / path).read_bytes()
-
-
 def test_the_folder_says_what_it_is_and_no_path(redrawn):
     about = json.loads((redrawn[0] / "config.json").read_text())
     assert about["experiment"] == "figures"
