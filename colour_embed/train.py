@@ -222,17 +222,10 @@ def make_train(
             kept = embedding_vectors(config, training.state.params) if wanted.size else None
             return metrics, kept
 
-        epochs = jnp.arange(1, count + 1, dtype=jnp.int32)
+        epochs, size = jnp.arange(1, count + 1, dtype=jnp.int32), config.batch_size
         first = embedding_vectors(config, training.state.params)
         training, (metrics, vectors) = train_epochs(
-            step,
-            layout,
-            training,
-            keys,
-            on_device,
-            epochs,
-            batch_size=config.batch_size,
-            transform=transform,
+            step, layout, training, keys, on_device, epochs, batch_size=size, transform=transform
         )
         if not wanted.size:
             return training.state, metrics, jnp.zeros((0, *first.shape), first.dtype)
