@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -177,6 +178,7 @@ def sweep(
         items,
         per_batch=plan.per_device * len(devices),
         chunk=_chunk_length(config.epochs),
+        data=_hash_of(config.seed, items, pairs, truth, sorted(vary), tuple(axes or ())),
         wanted=wanted,
         snapshots=snapshots,
     )
@@ -253,6 +255,19 @@ def _see_the_same(config: Config, swept: Sequence[str], vary: Sequence[str]) -> 
     """Return whether all members take the same batches with the same update rule."""
     same_batches = "order" not in vary and not _draws_labels(swept, vary)
     return same_batches and config.optimizer == KERAS_ADAM and set(swept) <= SHARED_HYPERPARAMS
+
+
+def _hash_of(*parts: Any) -> str:
+    """Return a hash of values, arrays and pairs: what members depend on beside their config."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Pairs):
+            part = _hash_of(part.index, part.label, part.weight)
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype} {part.shape}".encode() + part.tobytes())
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()
 
 
 def _chunk_length(epochs: int) -> int:

@@ -401,6 +401,20 @@ def test_finished_members_are_taken_over_by_what_they_are(small, tmp_path):
         _assert_same_member(other.member(seed=7, dim=dim), fitted)
 
 
+@pytest.mark.parametrize(
+    "changed", [{"pairs": tutorial_pairs(COLOURS, 2999)}, {"vary": ["init"]}, {"seed": 1}]
+)
+def test_members_of_other_pairs_are_trained_anew(small, tmp_path, changed):
+    checkpoints = Checkpoints(tmp_path)
+    _small_again(checkpoints=checkpoints)
+    config = dataclasses.replace(CONFIG, seed=changed.get("seed", 0))
+    pairs, vary = changed.get("pairs", PAIRS), changed.get("vary", ["init", "order"])
+    found = sweeps.sweep(config, ITEMS, pairs, [3], [2], vary=vary, checkpoints=checkpoints)
+    fresh = sweeps.sweep(config, ITEMS, pairs, [3], [2], vary=vary)
+    np.testing.assert_array_equal(found.loss, fresh.loss)
+    assert len(list(checkpoints.finished())) == 2
+
+
 def test_parts_merge_to_the_whole(small):
     parts = [_small_again(part=(index, 2)) for index in (0, 1)]
     merged = concatenated(parts)

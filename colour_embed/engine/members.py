@@ -49,6 +49,8 @@ class MemberRun:
         items: Number of items.
         per_batch: Members per batch; the last batch is padded with copies of its last member.
         chunk: Epochs per call of the device program.
+        data: A hash of all else that the results depend on; saved members of other data are not
+            taken over.
         wanted: The epochs of the snapshots.
         snapshots: The number of members, from the first on, whose snapshots are kept.
 
@@ -67,11 +69,12 @@ class MemberRun:
         *,
         per_batch: int,
         chunk: int,
+        data: str,
         wanted: np.ndarray,
         snapshots: int,
     ):
         self.members, self.programs = members, programs
-        self.per_batch, self.chunk, self.wanted = per_batch, chunk, wanted
+        self.per_batch, self.chunk, self.data, self.wanted = per_batch, chunk, data, wanted
         self.epochs = members[0].epochs
         count, shape = len(members), (items, max(member.dim for member in members))
         self.results = {
@@ -181,7 +184,9 @@ class MemberRun:
         arrays = {name: values[places] for name, values in self.results.items()}
         arrays["snapshots"] = self.snapshots[places[self._with_snapshots()]]
         names = [member_name(self.members[place]) for place in places]
-        return Saved(names, arrays, {"wanted": self.wanted.tolist(), "epoch": self.epoch})
+        return Saved(
+            names, arrays, {"data": self.data, "wanted": self.wanted.tolist(), "epoch": self.epoch}
+        )
 
     def save(self) -> None:
         """Save the state of the current batch."""
@@ -198,10 +203,13 @@ class MemberRun:
         place_of = {member_name(member): place for place, member in enumerate(self.members)}
         left = set(place_of.values())
         for saved in checkpoints.finished():
-            left -= set(self._take_over(saved, place_of))
+            if saved.about["data"] == self.data:
+                left -= set(self._take_over(saved, place_of))
         self._fill_queue(np.array(sorted(left), int))
         saved = checkpoints.state()
-        if saved is None or not set(saved.members) <= place_of.keys():
+        if saved is None or saved.about["data"] != self.data:
+            return
+        if not set(saved.members) <= place_of.keys():
             return
         places = [place_of[name] for name in saved.members]
         stored = [saved.arrays[name] for name in sorted(saved.arrays) if name.startswith("leaf")]
