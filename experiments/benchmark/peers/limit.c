@@ -3,7 +3,7 @@
    Started with the path of a raw file and the numbers of pairs and epochs. The file holds the first ids
    [pairs] and second ids [pairs] as int32, then the labels [pairs], embedding [ITEMS][DIM], kernel
    and bias as float32. It says {"versions": {}} and then trains once for each line that it reads,
-   as _serve.py describes. ITEMS, DIM and BATCH are given by -D, so that loops can be unrolled. */
+   as _peer.py describes. ITEMS, DIM and BATCH are given by -D, so that loops can be unrolled. */
 
 #include <math.h>
 #include <stdint.h>
