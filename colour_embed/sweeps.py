@@ -39,7 +39,7 @@ from colour_embed.engine.state import MemberKeys, member_keys
 from colour_embed.heads import HEADS
 from colour_embed.model import embedding_vectors
 from colour_embed.runs import Progress, SweepResult
-from colour_embed.train import make_step, train_epochs
+from colour_embed.train import run_epochs
 
 VARY = ("init", "order", "labels", "pairs")
 """What a member's seed may determine; the rest is determined by the seed of the shared config."""
@@ -380,11 +380,8 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
         shared, epochs = given
         keys = _keys(program, inputs.seed, shared.seed)
         pairs = _member_pairs(program, shared, keys, inputs.hyperparams.label_constant)
-        step = make_step(config, inputs.hyperparams, layout)
-        size = config.batch_size
-        return train_epochs(
-            step, layout, training, keys, pairs, epochs, batch_size=size, transform=transform
-        )
+        given = inputs.hyperparams, layout, training, keys, pairs, epochs
+        return run_epochs(config, *given, transform=transform)
 
     def one(given, training, inputs):
         return train(given, training, inputs, layout_of(config, training.state))

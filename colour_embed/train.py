@@ -34,7 +34,7 @@ from colour_embed.engine.history import Part, before_training, collect
 from colour_embed.engine.layouts import Layout, layout_of
 from colour_embed.engine.lazy import lazy_step
 from colour_embed.engine.loss import loss_and_error
-from colour_embed.engine.optimizers import LAZY_ADAM, keras_adam, make_optimizer
+from colour_embed.engine.optimizers import LAZY_ADAM, make_optimizer
 from colour_embed.engine.schedule import chunks, snapshot_epochs
 from colour_embed.engine.start import init_training
 from colour_embed.engine.state import (
@@ -50,17 +50,7 @@ from colour_embed.engine.state import (
 from colour_embed.model import AnyArray, embedding_vectors, logits
 from colour_embed.runs import Fit, Progress
 
-__all__ = [
-    "Batch",
-    "Fit",
-    "Metrics",
-    "TrainState",
-    "fit",
-    "keras_adam",
-    "make_train",
-    "train_epochs",
-    "train_step",
-]
+__all__ = ["Batch", "Metrics", "TrainState", "fit", "make_train", "train_epochs", "train_step"]
 
 CHUNK = 25
 """Epochs between two visits of the host; it divides 500, so that one program serves them all."""
@@ -216,16 +206,15 @@ def make_train(
         keys = member_keys(jnp.asarray(seed, jnp.uint32))
         training = init_training(config, items, keys, hyperparams, dim=dim)
         layout = layout_of(config, training.state)
-        step = make_step(config, hyperparams, layout)
 
         def transform(training, metrics):
             kept = embedding_vectors(config, training.state.params) if wanted.size else None
             return metrics, kept
 
-        epochs, size = jnp.arange(1, count + 1, dtype=jnp.int32), config.batch_size
+        epochs = jnp.arange(1, count + 1, dtype=jnp.int32)
         first = embedding_vectors(config, training.state.params)
-        training, (metrics, vectors) = train_epochs(
-            step, layout, training, keys, on_device, epochs, batch_size=size, transform=transform
+        training, (metrics, vectors) = run_epochs(
+            config, hyperparams, layout, training, keys, on_device, epochs, transform=transform
         )
         if not wanted.size:
             return training.state, metrics, jnp.zeros((0, *first.shape), first.dtype)
@@ -326,6 +315,17 @@ def make_step(
     return functools.partial(step, logits_fn=logits_fn, optimizer=optimizer)
 
 
+def run_epochs(
+    config, hyperparams, layout, training, keys, pairs, epochs, *, transform, optimizer=None
+):
+    """Run `train_epochs` with the step of a config; the arguments are those of both."""
+    step = make_step(config, hyperparams, layout, optimizer)
+    size = config.batch_size
+    return train_epochs(
+        step, layout, training, keys, pairs, epochs, batch_size=size, transform=transform
+    )
+
+
 @functools.partial(jax.jit, static_argnames=("config", "items", "optimizer"))
 def _start(config, items, seed, hyperparams, optimizer):
     keys = member_keys(seed)
@@ -340,8 +340,8 @@ def _run(config, training, keys, hyperparams, pairs, epochs, keep, optimizer):
         return metrics, embedding_vectors(config, training.state.params) if keep else None
 
     layout = layout_of(config, training.state, own_optimizer=optimizer is not None)
-    step = make_step(config, hyperparams, layout, optimizer)
-    size = config.batch_size
-    return train_epochs(
-        step, layout, training, keys, pairs, epochs, batch_size=size, transform=transform
+    return run_epochs(
+        *(config, hyperparams, layout, training, keys, pairs, epochs),
+        transform=transform,
+        optimizer=optimizer,
     )

@@ -137,23 +137,29 @@ def load_colour_pairs() -> tuple[Any, Any]:
 def memory_flag(what: str) -> None:
     """Define the flag --max_memory, the memory bound."""
     flags.DEFINE_float(
-        "max_memory", 0.0, f"Gigabytes of memory for {what}; 0: four fifths of the device's."
+        "max_memory", 0.0, f"Gigabytes of memory for {what}; 0: four fifths of what there is."
     )
 
 
-def max_bytes() -> int:
-    """Return the memory bound in bytes: the flag's, or four fifths of the device's memory."""
-    gigabytes = flags.FLAGS.max_memory
-    if not 0 <= gigabytes < float("inf"):
-        raise InputError(f"max_memory is {gigabytes}: give gigabytes, 0 or more")
-    if gigabytes:
-        return int(1e9 * gigabytes)
+def host_bytes() -> int:
+    """Return the bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def device_bytes() -> int:
+    """Return the bytes of memory of the first device, which for a CPU is the machine's."""
     import jax
 
     device = jax.local_devices()[0]
-    if device.platform == "cpu":
-        return int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    return int(0.8 * device.memory_stats()["bytes_limit"])
+    return host_bytes() if device.platform == "cpu" else device.memory_stats()["bytes_limit"]
+
+
+def max_bytes(available: Callable[[], int] = host_bytes) -> int:
+    """Return the memory bound in bytes: the flag's, or four fifths of what is available."""
+    gigabytes = flags.FLAGS.max_memory
+    if not 0 <= gigabytes < float("inf"):
+        raise InputError(f"max_memory is {gigabytes}: give gigabytes, 0 or more")
+    return int(1e9 * gigabytes if gigabytes else 0.8 * available())
 
 
 def show_progress(event: Progress, report: Callable, note: str = "") -> None:

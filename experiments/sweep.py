@@ -248,7 +248,7 @@ def _plan(config: Config, grid: Grid) -> MemoryPlan:
         snapshots=grid.snapshots(),
         frames=len(snapshot_epochs("tutorial", config.epochs)),
         devices=jax.local_devices(),
-        max_bytes=_cli.max_bytes(),
+        max_bytes=_cli.max_bytes(_cli.device_bytes),
     )
 
 
@@ -338,7 +338,7 @@ def _sweep(config: Config, grid: Grid, checkpoints: Any, **arguments: Any) -> Sw
         axes=grid.axes,
         vary=_VARY.value,
         snapshots=grid.snapshots(),
-        max_bytes=_cli.max_bytes(),
+        max_bytes=_cli.max_bytes(_cli.device_bytes),
         checkpoints=checkpoints,
         checkpoint_every=_CHECKPOINT_EVERY.value,
         **arguments,

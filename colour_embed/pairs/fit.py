@@ -32,7 +32,7 @@ from colour_embed.engine.state import member_keys
 from colour_embed.heads import HEADS
 from colour_embed.model import Params, embedding_vectors, logits
 from colour_embed.runs import Progress
-from colour_embed.train import make_step, train_epochs
+from colour_embed.train import run_epochs
 
 _PARTS = 2  # snapshots per evaluation, since the embedding moves most before the first one
 _SNAPSHOT_BYTES = 2**28
@@ -225,16 +225,10 @@ def _train(program: _Program, training, keys, hyperparams, pairs, epochs, frozen
         optimizer = _masked(make_optimizer(config, hyperparams), frozen)
 
     def train(training, layout):
-        step = make_step(config, hyperparams, layout, optimizer)
-        return train_epochs(
-            step,
-            layout,
-            training,
-            keys,
-            pairs,
-            epochs,
-            batch_size=config.batch_size,
+        return run_epochs(
+            *(config, hyperparams, layout, training, keys, pairs, epochs),
             transform=lambda training, metrics: metrics.loss,
+            optimizer=optimizer,
         )
 
     if program.restarts > 1 and config.optimizer == KERAS_ADAM and optimizer is None:

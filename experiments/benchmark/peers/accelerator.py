@@ -71,20 +71,10 @@ def sweep(seed, pairs, dim, members, order, layout, epochs, seconds):
     packed = PackedPairs.of(device_pairs(drawn, items))
 
     def run(training, keys, pairs, epochs, layout):
-        step = make_step(training, layout)
-        return train.train_epochs(
-            step,
-            layout,
-            training,
-            keys,
-            pairs,
-            epochs,
-            batch_size=config.batch_size,
+        return train.run_epochs(
+            *(config, hyperparams, layout, training, keys, pairs, epochs),
             transform=lambda training, metrics: metrics.loss,
         )
-
-    def make_step(training, layout):
-        return train.make_step(config, hyperparams, layout)
 
     def advance(training, keys, pairs, epochs):
         if layout == "last":
