@@ -319,7 +319,7 @@ def _keys(program: _Program, seed: ArrayLike, base_seed: ArrayLike) -> MemberKey
 
 
 def _drawn_ids(keys: MemberKeys, count: int, items: int) -> Array:
-    return jax.random.randint(keys.pairs, (2, count), 0, items)
+    return jax.random.randint(keys.pairs, (2, count), 0, items, jnp.int32)
 
 
 def _member_pairs(
@@ -331,7 +331,7 @@ def _member_pairs(
         first, second = _drawn_ids(keys, len(label), program.items)
     if program.draw_labels:
         diff = jnp.mean((shared.truth[first] - shared.truth[second]) ** 2, axis=1)
-        uniform = jax.random.uniform(keys.labels, label.shape)
+        uniform = jax.random.uniform(keys.labels, label.shape, jnp.float32)
         label = (diff < constant * uniform**2).astype(jnp.float32)
     pairs = DevicePairs(first, second, label, weight)
     return PackedPairs.of(pairs) if program.pack else pairs

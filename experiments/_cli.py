@@ -9,7 +9,9 @@ import json
 import os
 import platform
 import re
+import signal
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 from absl import flags
 
 from colour_embed.config import Config, InputError
+from colour_embed.io import machine, placing
 from colour_embed.runs import Progress
 
 
@@ -32,14 +35,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 flags.DEFINE_bool("help", False, "Show this text and exit.", short_name="h")
 
 
-def define_out(experiment: str) -> flags.FlagHolder[str]:
-    """Define the flag --out, the folder for results."""
-    return flags.DEFINE_string(
+def define_out(experiment: str) -> None:
+    """Define the flag --out, the folder for results; see `out_folder`."""
+    flags.DEFINE_string(
         "out",
         f"results/{experiment}",
         "Folder for the results. A folder that this program wrote is replaced. Any other folder "
         "that is not empty is refused.",
     )
+
+
+def out_folder() -> Path:
+    """Return the folder of the flag --out, a link followed; refuses one that leads nowhere."""
+    return placing.resolved(flags.FLAGS.out)
 
 
 _DEFINE = {"int": flags.DEFINE_integer, "str": flags.DEFINE_string, "bool": flags.DEFINE_bool}
@@ -141,20 +149,17 @@ def memory_flag(what: str) -> None:
     )
 
 
-def host_bytes() -> int:
-    """Return the bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def device_bytes() -> int:
-    """Return the bytes of memory of the first device, which for a CPU is the machine's."""
+    """Return the bytes of memory of the first device, which for a CPU are the job's."""
     import jax
 
     device = jax.local_devices()[0]
-    return host_bytes() if device.platform == "cpu" else device.memory_stats()["bytes_limit"]
+    if device.platform == "cpu":
+        return machine.memory_bytes()
+    return device.memory_stats()["bytes_limit"]
 
 
-def max_bytes(available: Callable[[], int] = host_bytes) -> int:
+def max_bytes(available: Callable[[], int] = machine.memory_bytes) -> int:
     """Return the memory bound in bytes: the flag's, or four fifths of what is available."""
     gigabytes = flags.FLAGS.max_memory
     if not 0 <= gigabytes < float("inf"):
@@ -172,9 +177,14 @@ def start(main: Callable[[], None], description: str) -> None:
     """Parse the flags, run main, and exit with a status.
 
     0: done; 1: stopped early, results so far saved; 2: bad input; 130: Ctrl-C before any result.
+    SIGTERM, by which job schedulers end a job, is taken as Ctrl-C.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         rest = flags.FLAGS(sys.argv)[1:]
+        for name in flags.FLAGS:  # a shell does not expand the ~ of --out=~/runs
+            if str(flags.FLAGS[name].value).startswith("~"):
+                flags.FLAGS[name].value = os.path.expanduser(flags.FLAGS[name].value)
         if flags.FLAGS.help:
             print(_help(description))
             sys.exit(0)
@@ -190,6 +200,10 @@ def start(main: Callable[[], None], description: str) -> None:
     except Unfinished as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    except RuntimeError as error:
+        if "initialize backend" not in str(error):
+            raise
+        fail(f"{error}; set JAX_PLATFORMS to a platform that is there, or leave it unset")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(f"{where}{error.strerror or error}")
@@ -225,23 +239,36 @@ def _help(description: str) -> str:
     return "\n".join(lines)
 
 
-def use_compilation_cache() -> None:
-    """Cache compiled programs in JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
+_SETTINGS = {
+    "jax_enable_x64": False,
+    "jax_threefry_partitionable": True,
+    "jax_default_prng_impl": "threefry2x32",
+}
+"""JAX settings that programs fix: the environment would change results with the same config."""
+
+
+def set_up_jax(cpu_devices: int | None = None) -> None:
+    """Fix the settings that results depend on, and cache compiled programs.
+
+    The cache is in JAX_COMPILATION_CACHE_DIR or the user's cache folder.
+
+    Args:
+        cpu_devices: CPU devices to shard members over; 0: one per core of the job.
+    """
     import jax
 
+    for name, value in _SETTINGS.items():
+        if getattr(jax.config, name) != value:
+            warn(f"{name.upper()} is not used: programs run with {value}")
+            jax.config.update(name, value)
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = cache / "colour_embed" / "compiled" / _processor()
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-def use_cpu_devices(count: int = 0) -> None:
-    """Create `count` CPU devices to shard members over, or one per core for 0."""
-    import jax
-
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", count or os.cpu_count())
+    set_already = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if cpu_devices is not None and not set_already:
+        jax.config.update("jax_num_cpu_devices", cpu_devices or machine.cores())
 
 
 def _processor() -> str:
@@ -256,7 +283,14 @@ def _processor() -> str:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable]:
-    """Show progress bars on stderr; yields add(label, total) -> report(done, note, left)."""
+    """Show progress on stderr; yields add(label, total) -> report(done, note, left).
+
+    A terminal gets bars; a file, such as the log of a job, a line every so often.
+    """
+    if not sys.stderr.isatty():
+        yield _log_lines
+        return
+
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -276,7 +310,7 @@ def progress() -> Iterator[Callable]:
             task = bars.add_task(label, total=total, note="", left="")
 
             def report(done: int, note: str = "", left: float | None = None):
-                shown = "" if left is None else f"{left:.0f} s left" if done < total else "done"
+                shown = _time_left(done, total, left)
                 bars.update(task, completed=done, note=note, left=shown)
 
             return report
@@ -285,3 +319,31 @@ def progress() -> Iterator[Callable]:
     finally:
         if bars.tasks:
             bars.stop()
+
+
+_LOG_SECONDS, _LOG_SHARE = 5, 0.05
+"""A line follows the one before after 5 s, or after a twentieth of the time so far if longer."""
+
+
+def _log_lines(label: str, total: int) -> Callable:
+    """Return report(done, note, left), which prints a line now and then and at the end."""
+    began = time.monotonic()
+    due = began + _LOG_SECONDS
+
+    def report(done: int, note: str = "", left: float | None = None) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if now < due and done < total:
+            return
+        due = now + max(_LOG_SECONDS, _LOG_SHARE * (now - began))
+        share = f"{100 * done / max(total, 1):.0f} %"
+        shown = filter(None, (share, note, _time_left(done, total, left)))
+        print(f"{label}: {', '.join(shown)}", file=sys.stderr, flush=True)
+
+    return report
+
+
+def _time_left(done: int, total: int, seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds:.0f} s left" if done < total else "done"

@@ -27,7 +27,7 @@ from colour_embed.engine.optimizers import make_optimizer
 from colour_embed.evaluate import scores
 from colour_embed.evaluate.geometry import nearest
 from colour_embed.heads import HEADS
-from colour_embed.io import run_folder
+from colour_embed.io import machine, run_folder
 from colour_embed.io import vectors as exports
 from colour_embed.pairs import report, sampling
 from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs, pair_logits
@@ -185,7 +185,7 @@ def run(
         _write_moving(folder, plan, table, fit, item_colours, per_epoch, add)
     device = jax.devices()[0].device_kind
     seconds = {"training": trained, "whole": time.perf_counter() - began}
-    environment = run_folder.environment(device, table_hash(table))
+    environment = machine.environment(device, table_hash(table))
     run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
     return metrics
 

@@ -14,7 +14,7 @@ from absl import flags
 from colour_embed.config import InputError
 from experiments import _cli
 
-_OUT = _cli.define_out("figures")
+_cli.define_out("figures")
 _RESULTS = flags.DEFINE_string("results", "results", "The folder that contains the run folders.")
 _ONLY = flags.DEFINE_list(
     "only", None, "Run folders to redraw, by name, separated by commas; all by default."
@@ -26,12 +26,12 @@ Say = Callable[[str], None]
 def main() -> None:
     # Imported here, so that --help and flag errors need no jax.
     from colour_embed import data
-    from colour_embed.io import run_folder
+    from colour_embed.io import machine, placing, run_folder
 
-    out = Path(_OUT.value)
+    out = _cli.out_folder()
     runs = _chosen(find_runs(Path(_RESULTS.value)), _ONLY.value)
     drawn: dict[str, list[str]] = {}
-    with run_folder.replacing(out, "figures") as made:
+    with placing.replacing(out, "figures") as made:
         for folder, experiment in runs.items():
 
             def say(line: str, name: str = folder.name) -> None:
@@ -47,7 +47,7 @@ def main() -> None:
         colours = data.load_colours()
         data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
         run_folder.write_json(made / run_folder.MARKER, {"experiment": "figures", "drawn": drawn})
-        run_folder.write_json(made / "env.json", run_folder.environment("cpu", data_hash))
+        run_folder.write_json(made / "env.json", machine.environment("cpu", data_hash))
     print(f"figures in {out}")
 
 

@@ -35,7 +35,7 @@ PROGRAM = ("normalise", "batch_size")
 
 _FINGERPRINT, _DONE = "fingerprint.json", "done.json"
 
-_OUT = _cli.define_out("sweep")
+_cli.define_out("sweep")
 _SEEDS = flags.DEFINE_string("seeds", "0:32", "Seeds: a range like 0:32, or a list like 0,1,5.")
 _DIMS = flags.DEFINE_string("dims", "1,2,3,4", "Dimensions: a list like 1,2,3, or a range.")
 _HEADS = flags.DEFINE_list(
@@ -119,7 +119,7 @@ def main() -> None:
 
     from colour_embed import data
     from colour_embed.engine import checkpoint
-    from colour_embed.io import run_folder
+    from colour_embed.io import machine, placing, run_folder
     from experiments import _sweep_figures
 
     began = time.perf_counter()
@@ -136,13 +136,13 @@ def main() -> None:
         "snapshots": _SNAPSHOTS.value,
         "programs": {name: dataclasses.asdict(config) for name, config in programs.items()},
     }
-    out, data_hash = Path(_OUT.value), data.data_hash(grid.colours, grid.pairs)
-    run_folder.check_folder(out, "sweep")
+    out, data_hash = _cli.out_folder(), data.data_hash(grid.colours, grid.pairs)
+    placing.check_folder(out, "sweep")
     work = out / "checkpoint" / f"process-{part[0]}"
     with checkpoint.running_lock(work):
         if not (out / run_folder.MARKER).exists():
             run_folder.write_json(out / run_folder.MARKER, {**about, "finished": False})
-        environment = run_folder.environment(jax.devices()[0].device_kind, data_hash)
+        environment = machine.environment(jax.devices()[0].device_kind, data_hash)
         current = checkpoint.fingerprint(json.dumps(about), data_hash)
         others = _open(work, current)
         with _cli.progress() as add:
@@ -157,7 +157,7 @@ def main() -> None:
         if part[1] > 1:
             found = _gathered(out, current, programs, grid)
         runs, summary = _tables(found, grid)
-        with run_folder.replacing(out, "sweep") as folder:
+        with placing.replacing(out, "sweep") as folder:
             run_folder.write_json(folder / run_folder.MARKER, {**about, "finished": True})
             if flags.FLAGS.colours not in data.BUILT_IN:
                 run_folder.write_colours(folder, grid.colours)
@@ -214,8 +214,7 @@ def _start_jax() -> tuple[int, int]:
     """Set up devices and processes; returns the index and the number of processes."""
     import jax
 
-    _cli.use_compilation_cache()
-    _cli.use_cpu_devices(_DEVICES.value)
+    _cli.set_up_jax(_DEVICES.value)
     if not _DISTRIBUTED.value:
         return 0, 1
     try:

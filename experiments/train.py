@@ -16,7 +16,7 @@ from absl import flags
 from colour_embed.config import Config, InputError
 from experiments import _cli
 
-_OUT = _cli.define_out("train")
+_cli.define_out("train")
 _PAIRS = flags.DEFINE_string(
     "pairs",
     None,
@@ -75,10 +75,10 @@ def main() -> None:
     if flags.FLAGS["negatives"].present and not _POSITIVES_ONLY.value:
         raise InputError("--negatives needs --positives_only: give both or neither")
     max_bytes = _cli.max_bytes()
-    out = Path(_OUT.value)
+    out = _cli.out_folder()
 
     # Imported here, so that --help and flag errors need no jax.
-    from colour_embed.io import run_folder
+    from colour_embed.io import placing
     from experiments import _training
 
     plan = _training.Plan(
@@ -93,11 +93,11 @@ def main() -> None:
         animate=_ANIMATE.value,
         page=_PAGE.value,
     )
-    run_folder.check_folder(out, "train")
-    _cli.use_compilation_cache()
+    placing.check_folder(out, "train")
+    _cli.set_up_jax()
     with _cli.progress() as add:
         table = _read(add, max_bytes)
-        with run_folder.replacing(out, "train") as folder:
+        with placing.replacing(out, "train") as folder:
             metrics = _training.run(folder, plan, table, _about(table), add, max_bytes=max_bytes)
     _print_report(metrics)
     print(f"results in {out}")

@@ -17,7 +17,7 @@ from absl import flags
 
 from experiments import _cli
 
-_OUT = _cli.define_out("tutorial")
+_cli.define_out("tutorial")
 _cli.colour_flags()
 _SEED_2D = flags.DEFINE_integer(
     "seed_2d", 0, "Seed of the 2-D training. The tutorial's 7 leads to the sign trap here."
@@ -36,7 +36,7 @@ def main() -> None:
     from colour_embed.config import Config
     from colour_embed.engine.optimizers import make_optimizer
     from colour_embed.evaluate import truth
-    from colour_embed.io import run_folder
+    from colour_embed.io import machine, placing, run_folder
     from experiments import _tutorial_figures
 
     began = time.perf_counter()
@@ -51,11 +51,11 @@ def main() -> None:
         "best_loss": truth.best_loss(probability, pairs.label),
         "base_rate_loss": truth.base_rate_loss(pairs.label),
     }
-    out = Path(_OUT.value)
-    _cli.use_compilation_cache()
+    out = _cli.out_folder()
+    _cli.set_up_jax()
     fits, seconds = {}, {}
-    with run_folder.replacing(out, "tutorial") as folder:
-        environment = run_folder.environment(
+    with placing.replacing(out, "tutorial") as folder:
+        environment = machine.environment(
             jax.devices()[0].device_kind, data.data_hash(colours, pairs)
         )
         runs = {name: dataclasses.asdict(config) for name, config in configs.items()}

@@ -130,7 +130,7 @@ ALLOWED = {
     "train": (*CORE, "model", "engine"),
     "sweeps": (*CORE, "model", "engine", "train"),
     "evaluate": CORE,
-    "io": CORE,
+    "io": (*CORE, "__init__"),  # the version of the package
     "viz": (*CORE, "evaluate", "io"),
     "animation": (*CORE, "evaluate", "viz"),
     "pairs": (*CORE, "model", "engine", "train", "evaluate", "io"),

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from colour_embed.config import InputError
-from colour_embed.io.run_folder import package_version
+from colour_embed.io.machine import jax_settings, package_version
 
 try:
     import fcntl
@@ -33,14 +33,6 @@ KEEP = 2
 
 LOCK = "running.lock"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
-SETTINGS = (
-    "jax_enable_x64",
-    "jax_default_matmul_precision",
-    "jax_default_prng_impl",
-    "jax_threefry_partitionable",
-)
-"""JAX settings that change results, and that environment variables can set."""
-
 _FINISHED, _STATE, _PARTIAL = "finished_", "state_", ".partial_"
 _DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
@@ -171,12 +163,8 @@ def fingerprint(
         "system": f"{platform.system()} {platform.machine()}",
         "platform": device.platform,
         "device": device.device_kind,
-        "settings": {name: _plain(getattr(jax.config, name, None)) for name in SETTINGS},
+        "settings": jax_settings(),
     }
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
 def _code_hash(source: Path) -> str:

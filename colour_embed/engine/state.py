@@ -71,7 +71,11 @@ class MemberKeys(NamedTuple):
     pairs: Array
 
 
+# With JAX's rbg keys a draw under vmap depends on the other members, so the kind is fixed.
+KEY_KIND = "threefry2x32"
+
+
 def member_keys(seed: ArrayLike) -> MemberKeys:
     """Return the keys of the member with this seed, a uint32 scalar that may be traced."""
-    key = jax.random.key(seed)
+    key = jax.random.key(seed, impl=KEY_KIND)
     return MemberKeys(*(jax.random.fold_in(key, purpose) for purpose in range(4)))

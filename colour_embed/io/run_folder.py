@@ -1,18 +1,12 @@
-"""The run folder: atomic writes, and readers for figures, pages and exports."""
+"""The run folder: the files that programs write, and their readers."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
-import secrets
-import shutil
-import subprocess
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,15 +17,11 @@ import numpy as np
 
 from colour_embed.config import Config, InputError
 from colour_embed.data import BUILT_IN, Colours, load_colours
+from colour_embed.io.placing import MARKER, replacing_file
 from colour_embed.runs import Fit, SweepResult, concatenated
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MARKER = "config.json"
-"""The file in every run folder whose "experiment" names the program that may replace the folder."""
-
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas", "matplotlib", "av")
 
 COLOURS = "colours.csv"
 """The file with the colours of a run, unless they are a built-in table."""
@@ -50,125 +40,8 @@ class Snapshots(NamedTuple):
     loss: np.ndarray
 
 
-def check_folder(folder: Path, experiment: str) -> None:
-    """Raise an InputError unless the experiment may write or replace a folder.
-
-    Raises:
-        InputError: the path is a file, a non-empty folder that this experiment did not write, or
-            not writable.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give --out a folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        owner = _owner(folder)
-        if owner != experiment:
-            who = f"was written by {owner!r}" if owner else "holds files of something else"
-            raise InputError(f"{folder}: {who}; give --out a new or empty folder")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".colour_embed.", dir=folder.parent):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{folder.parent}: cannot be written to ({error.strerror}); give another --out"
-        ) from None
-
-
-def _owner(folder: Path) -> str | None:
-    """Return the experiment that wrote a folder, or None."""
-    try:
-        config = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return config.get("experiment") if isinstance(config, dict) else None
-    except (OSError, ValueError):
-        return None
-
-
-@contextlib.contextmanager
-def replacing(folder: Path, experiment: str) -> Iterator[Path]:
-    """Yield a temporary folder that replaces `folder` when the block ends without an error.
-
-    If the block raises, `folder` is unchanged. `folder` is never partially written.
-
-    Args:
-        folder: The destination.
-        experiment: The program that writes the results; the block must write its `config.json`.
-
-    Yields:
-        The folder to write into, on the same file system.
-
-    Raises:
-        InputError: as `check_folder`.
-    """
-    check_folder(folder, experiment)
-    _clear_remains(folder)
-    partial = _beside(folder)
-    try:
-        partial.chmod(0o777 & ~_umask())
-        yield partial
-        if not folder.exists():
-            partial.rename(folder)
-        else:
-            # A non-empty folder cannot be the target of a rename, so it is moved away first.
-            aside = _beside(folder)
-            folder.rename(aside / folder.name)
-            partial.rename(folder)
-            shutil.rmtree(aside)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def replacing_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path whose file replaces `path` when the block ends without an error.
-
-    The file gets the default mode of new files. After an error the temporary file is removed, and
-    `path` is unchanged.
-    """
-    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        yield passing
-        os.replace(passing, path)
-    finally:
-        passing.unlink(missing_ok=True)
-
-
-def _prefix(folder: Path) -> str:
-    """Return the name prefix of temporary folders for this folder, distinct for each machine."""
-    return f".{folder.name}.{zlib.crc32(platform.node().encode()):08x}."
-
-
-def _beside(folder: Path) -> Path:
-    """Create a temporary folder on the same disk, with the process id in its name."""
-    return Path(tempfile.mkdtemp(prefix=f"{_prefix(folder)}{os.getpid()}-", dir=folder.parent))
-
-
-def _clear_remains(folder: Path) -> None:
-    """Remove the temporary folders that killed processes of this machine left."""
-    prefix = _prefix(folder)
-    for remains in folder.parent.iterdir():
-        owner = remains.name.removeprefix(prefix).split("-")[0]
-        if remains.name.startswith(prefix) and owner.isdigit() and not _is_running(int(owner)):
-            shutil.rmtree(remains, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON; NaN and infinities, which JSON lacks, become null."""
+    """Write indented JSON, atomically; NaN and infinities, which JSON lacks, become null."""
 
     def plain(item):
         if isinstance(item, dict):
@@ -181,7 +54,9 @@ def write_json(path: Path, value: Any) -> None:
             return None
         return item
 
-    path.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(plain(value), indent=2, allow_nan=False) + "\n"
+    with replacing_file(path) as passing:
+        passing.write_text(text, encoding="utf-8")
 
 
 def write_embedding(path: Path, names: Sequence[str], embedding: np.ndarray) -> None:
@@ -449,50 +324,3 @@ def _read_program(
         epoch=epoch,
         snapshots=snapshots.astype(np.float32),
     )
-
-
-def environment(device: str, data_hash: str) -> dict[str, Any]:
-    """Return what a result depends on apart from its config: versions, device, commit and data.
-
-    Args:
-        device: The device's kind, as JAX names it.
-        data_hash: From `data.data_hash`.
-    """
-    commit, dirty = _commit()
-    return {
-        "python": platform.python_version(),
-        "packages": {name: package_version(name) for name in PACKAGES},
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": device,
-        "cores": os.cpu_count(),
-        "commit": commit,
-        "dirty": dirty,
-        "data_hash": data_hash,
-    }
-
-
-def package_version(package: str) -> str | None:
-    """Return the version of an installed package, or None if it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> tuple[str | None, bool | None]:
-    """Return the code's commit and whether tracked files differ from it; None outside git."""
-
-    def git(*arguments):
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-
-    try:
-        # Untracked files are ignored, since they do not change the committed code.
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno", "--", ".."))
-    except (OSError, subprocess.CalledProcessError):
-        return None, None

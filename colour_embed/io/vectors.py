@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from colour_embed.config import InputError
-from colour_embed.io import run_folder
+from colour_embed.io import placing, run_folder
 from colour_embed.io.extras import from_extra
 from colour_embed.io.faults import Faults, fault_at
 from colour_embed.io.tables import number, open_table, table_records
@@ -399,11 +399,11 @@ def _form(path: str | os.PathLike, form: str | None) -> str:
 
 @contextlib.contextmanager
 def _placing(path: str | os.PathLike) -> Iterator[Path]:
-    """As `run_folder.replacing_file`, with missing folders created and OSErrors as InputErrors."""
+    """As `placing.replacing_file`, with missing folders created and OSErrors as InputErrors."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with run_folder.replacing_file(path) as passing:
+        with placing.replacing_file(path) as passing:
             yield passing
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
@@ -411,9 +411,9 @@ def _placing(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _replacing(folder: str | os.PathLike, form: str) -> Iterator[Path]:
-    """As `run_folder.replacing`, with a marker by which the next export recognises the folder."""
+    """As `placing.replacing`, with a marker by which the next export recognises the folder."""
     experiment = f"export.{form}"
-    with run_folder.replacing(Path(folder), experiment) as partial:
+    with placing.replacing(Path(folder), experiment) as partial:
         run_folder.write_json(partial / run_folder.MARKER, {"experiment": experiment})
         yield partial
 

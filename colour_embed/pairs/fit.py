@@ -28,7 +28,7 @@ from colour_embed.engine.layouts import layout_of, members_last
 from colour_embed.engine.loss import cross_entropy
 from colour_embed.engine.optimizers import KERAS_ADAM, LAZY_ADAM, make_optimizer
 from colour_embed.engine.start import init_training, training_from
-from colour_embed.engine.state import member_keys
+from colour_embed.engine.state import KEY_KIND, member_keys
 from colour_embed.heads import HEADS
 from colour_embed.model import Params, embedding_vectors, logits
 from colour_embed.runs import Progress
@@ -200,7 +200,7 @@ def _start(program: _Program, seed, hyperparams):
     def one(restart):
         # Restart 0 has the initial values of a single training with this seed.
         own = jnp.where(restart == 0, *_key_data(keys.init, restart))
-        own_keys = keys._replace(init=jax.random.wrap_key_data(own))
+        own_keys = keys._replace(init=jax.random.wrap_key_data(own, impl=KEY_KIND))
         return init_training(program.config, program.items, own_keys, hyperparams)
 
     return keys, jax.vmap(one)(jnp.arange(program.restarts))

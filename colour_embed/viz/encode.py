@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colour_embed.config import InputError
-from colour_embed.io.run_folder import replacing_file
+from colour_embed.io.placing import replacing_file
 
 __all__ = ["FORMATS", "Format", "check_path", "encode", "poster_path", "write_png"]
 

@@ -26,7 +26,8 @@ import numpy as np
 from colour_embed.config import InputError
 from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
 from colour_embed.evaluate import geometry
-from colour_embed.io.run_folder import read_colours, reading, replacing_file
+from colour_embed.io.placing import replacing_file
+from colour_embed.io.run_folder import read_colours, reading
 
 __all__ = ["Run", "Training", "check_page", "page", "read_run", "write_page"]
 

@@ -25,7 +25,7 @@ from matplotlib.ticker import LogFormatter
 from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
-from colour_embed.io.run_folder import replacing_file
+from colour_embed.io.placing import replacing_file
 
 __all__ = [
     "DOUBLE_COLUMN",

@@ -25,7 +25,7 @@ from experiments.benchmark.harness import Setting
 from experiments.benchmark.kinds import FIGURES, KINDS, draw
 from experiments.benchmark.record import describe_machine, markdown
 
-_OUT = _cli.define_out("benchmark")
+_cli.define_out("benchmark")
 _ONLY = flags.DEFINE_list("only", None, "Parts to run, separated by commas; all by default.")
 _UPDATE = flags.DEFINE_bool("update", False, "Keep the parts in the folder that are not run now.")
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Number of timings of each entry.")
@@ -69,17 +69,17 @@ def main() -> None:
         flag.name: _python(flag, f"COLOUR_EMBED_{flag.name.upper()}")
         for flag in (_PYTHON_TF, _PYTHON_TORCH)
     }
-    out = Path(_OUT.value)
+    out = _cli.out_folder()
     earlier = _earlier_record(out) if _UPDATE.value else {}
 
     import jax
 
     from colour_embed import data
-    from colour_embed.io import run_folder
+    from colour_embed.io import machine, placing, run_folder
 
     jax.config.update("jax_platforms", "cpu")  # this process only; peers read their environment
     with (
-        run_folder.replacing(out, "benchmark") as folder,
+        placing.replacing(out, "benchmark") as folder,
         tempfile.TemporaryDirectory() as scratch,
         _cli.progress() as add,
     ):
@@ -87,7 +87,7 @@ def main() -> None:
             shutil.copytree(out, folder, dirs_exist_ok=True)
         colours = data.load_colours()
         data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
-        environment = run_folder.environment("cpu", data_hash)
+        environment = machine.environment("cpu", data_hash)
         asked = {flag.name: flag.value for flag, _ in _LEAST}
         # A missing peer is skipped in 2-D and in 3-D, but reported once.
         say = functools.cache(print)

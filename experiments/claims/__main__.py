@@ -15,7 +15,7 @@ from absl import flags
 from colour_embed.config import InputError
 from experiments import _cli
 
-_OUT = _cli.define_out("claims")
+_cli.define_out("claims")
 _ONLY = flags.DEFINE_list("only", None, "Studies to run, separated by commas; all by default.")
 _UPDATE = flags.DEFINE_bool("update", False, "Keep the studies in the folder that are not run now.")
 _TABLES = flags.DEFINE_bool(
@@ -38,7 +38,7 @@ def main() -> None:
     import jax
 
     from colour_embed import data
-    from colour_embed.io import run_folder
+    from colour_embed.io import machine, placing, run_folder
     from experiments.claims import drawing, report
     from experiments.claims.common import Setting
     from experiments.claims.studies import STUDIES
@@ -48,7 +48,7 @@ def main() -> None:
             raise InputError(
                 f"--only: no study is called {name!r}; give some of {', '.join(STUDIES)}"
             )
-    out = Path(_OUT.value)
+    out = _cli.out_folder()
     sizes = {"seeds": _SEEDS.value, "epochs": _EPOCHS.value, "pairs": _NUM_PAIRS.value}
     chosen = [name for name in STUDIES if not _ONLY.value or name in _ONLY.value]
     earlier = {}
@@ -62,11 +62,10 @@ def main() -> None:
     earlier = {name: earlier[name] for name in STUDIES if name in earlier and name not in chosen}
     for name in earlier:  # before `replacing`, so that an error names the user's folder
         claim(out, STUDIES[name], sizes)
-    _cli.use_compilation_cache()
-    _cli.use_cpu_devices()
-    with run_folder.replacing(out, "claims") as folder, _cli.progress() as add:
+    _cli.set_up_jax(cpu_devices=0)
+    with placing.replacing(out, "claims") as folder, _cli.progress() as add:
         setting = Setting(add=add, **sizes)
-        environment = run_folder.environment(
+        environment = machine.environment(
             jax.devices()[0].device_kind, data.data_hash(setting.colours, setting.tutorial_pairs)
         )
         if _TABLES.value:

@@ -8,14 +8,13 @@ metrics and its map, and README.md with the results and the sources.
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from absl import flags
 
 from colour_embed.config import InputError
 from experiments import _cli
 
-_OUT = _cli.define_out("examples")
+_cli.define_out("examples")
 _ONLY = flags.DEFINE_list(
     "only",
     None,
@@ -27,7 +26,7 @@ def main() -> None:
     # Imported here, so that --help and flag errors need no jax.
     import jax
 
-    from colour_embed.io import run_folder
+    from colour_embed.io import machine, placing, run_folder
     from experiments.examples import drawing, made
     from experiments.examples.studies import EXAMPLES
 
@@ -36,11 +35,11 @@ def main() -> None:
             raise InputError(
                 f"--only: no example is called {name!r}; give some of {', '.join(EXAMPLES)}"
             )
-    out = Path(_OUT.value)
+    out = _cli.out_folder()
     chosen = [name for name in EXAMPLES if not _ONLY.value or name in _ONLY.value]
-    run_folder.check_folder(out, "examples")
-    _cli.use_compilation_cache()
-    with run_folder.replacing(out, "examples") as folder, _cli.progress() as add:
+    placing.check_folder(out, "examples")
+    _cli.set_up_jax()
+    with placing.replacing(out, "examples") as folder, _cli.progress() as add:
         sentences = {}
         for name, example in EXAMPLES.items():
             if name in chosen:
@@ -53,7 +52,7 @@ def main() -> None:
         )
         device = jax.devices()[0].device_kind
         hashes = made.hashes(folder, sentences)
-        run_folder.write_json(folder / "env.json", run_folder.environment(device, hashes))
+        run_folder.write_json(folder / "env.json", machine.environment(device, hashes))
         (folder / "README.md").write_text(made.readme(sentences), encoding="utf-8")
     for name, sentence in sentences.items():
         print(f"{name}: {sentence}")

@@ -2,104 +2,13 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from colour_embed.config import InputError
 from colour_embed.data import Colours
-from colour_embed.io import run_folder
-
-
-def _write(folder, experiment="tutorial", **files):
-    with run_folder.replacing(folder, experiment) as partial:
-        run_folder.write_json(partial / "config.json", {"experiment": experiment})
-        for name, text in files.items():
-            (partial / name).write_text(text)
-
-
-def _listing(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_folder_is_made_with_its_parents_and_the_users_permissions(tmp_path):
-    _write(tmp_path / "a" / "b", note="1")
-    assert _listing(tmp_path / "a" / "b") == ["config.json", "note"]
-    assert _listing(tmp_path / "a") == ["b"]
-    umask = os.umask(0)
-    os.umask(umask)
-    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o777 & ~umask
-
-
-def test_the_same_experiment_replaces_its_folder(tmp_path):
-    _write(tmp_path / "out", old="1")
-    _write(tmp_path / "out", new="2")
-    assert _listing(tmp_path / "out") == ["config.json", "new"]
-    assert _listing(tmp_path) == ["out"]
-
-
-@pytest.mark.parametrize("owner", ["sweep", None])
-def test_another_folder_is_refused_and_kept(tmp_path, owner):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "thesis.tex").write_text("precious")
-    if owner:
-        (folder / "config.json").write_text(json.dumps({"experiment": owner}))
-    with pytest.raises(InputError, match=r"out: .*give --out a new or empty folder"):
-        _write(folder)
-    assert (folder / "thesis.tex").read_text() == "precious"
-
-
-def test_an_empty_folder_is_taken_and_a_file_refused(tmp_path):
-    (tmp_path / "empty").mkdir()
-    _write(tmp_path / "empty", note="1")
-    assert "note" in _listing(tmp_path / "empty")
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="is a file"):
-        _write(tmp_path / "file")
-
-
-def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
-    _write(tmp_path / "out", old="1")
-
-    def fail():
-        with run_folder.replacing(tmp_path / "out", "tutorial") as partial:
-            (partial / "half").write_text("...")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert _listing(tmp_path / "out") == ["config.json", "old"]
-    assert _listing(tmp_path) == ["out"]
-
-
-def test_a_killed_process_leaves_the_old_folder(tmp_path):
-    _write(tmp_path / "out", old="1")
-    program = (
-        "import pathlib, time; from colour_embed.io import run_folder\n"
-        f"with run_folder.replacing(pathlib.Path({str(tmp_path / 'out')!r}), 'tutorial') as out:\n"
-        "    (out / 'half').write_text('...'); print('writing', flush=True); time.sleep(60)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    with process:
-        assert process.stdout.readline() == b"writing\n"
-        process.send_signal(signal.SIGKILL)
-    assert _listing(tmp_path / "out") == ["config.json", "old"]
-    # What the killed process left is cleared by the next run, whose folder is whole again.
-    _write(tmp_path / "out", new="2")
-    assert _listing(tmp_path) == ["out"]
-
-
-def test_a_running_neighbours_partial_folder_is_left_alone(tmp_path):
-    with run_folder.replacing(tmp_path / "out", "tutorial") as partial:
-        _write(tmp_path / "out", other="1")
-        assert partial.is_dir()
-        run_folder.write_json(partial / "config.json", {"experiment": "tutorial"})
-    assert _listing(tmp_path / "out") == ["config.json"]
+from colour_embed.io import machine, run_folder
 
 
 def test_json_has_no_nan_and_embeddings_read_back(tmp_path):
@@ -183,7 +92,7 @@ def test_json_that_lacks_a_key_is_named(tmp_path):
 
 
 def test_the_environment_names_versions_and_no_path():
-    found = run_folder.environment("cpu", "abc")
+    found = machine.environment("cpu", "abc")
     assert found["packages"]["jax"]
     assert found["data_hash"] == "abc"
     assert "/" not in json.dumps(found)
