@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from colour_embed.heads import HEADS
 
+_LARGEST = (2 - 2**-23) * 2.0**127  # of float32, in which a training computes
+
 
 class InputError(ValueError):
     """Bad input. The message is one line: where it is, what is wrong, and a hint.
@@ -119,8 +121,8 @@ class Config:
             if name == "initial_kernel" and value is None:
                 continue
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not (number and math.isfinite(value)):
-                raise InputError(f"{name} is {value!r}: give a finite number")
+            if not (number and abs(value) <= _LARGEST):
+                raise InputError(f"{name} is {value!r}: give a finite number, as float32 holds it")
         for name in ("learning_rate", "epsilon", "initial_scale", "label_constant", "smoothing"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)!r}: give a number above 0")

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -49,6 +50,8 @@ CHUNK = 100
 
 _AXIS = "members"
 
+_TRIED_PAIRS, _LEAST_SIMILAR = 10_000, 1e-3  # by which the scale of the truth is checked
+
 
 def grid(
     config: Config,
@@ -75,15 +78,24 @@ def grid(
                 f"{name!r} cannot be swept in one program: give one of "
                 f"{', '.join(Hyperparams._fields)}"
             )
+    seeds, dims = _whole("seeds", seeds), _whole("dims", dims)
     for name, values in {"seeds": seeds, "dims": dims, **axes}.items():
         if len(values) == 0 or len(set(values)) < len(values):
             raise InputError(f"{name}: give at least one value, and none twice")
     return [
-        dataclasses.replace(
-            config, seed=int(seed), dim=int(dim), **dict(zip(axes, map(float, values)))
-        )
+        dataclasses.replace(config, seed=seed, dim=dim, **dict(zip(axes, map(float, values))))
         for dim, seed, *values in itertools.product(dims, seeds, *axes.values())
     ]
+
+
+def _whole(name: str, values: Sequence[int]) -> list[int]:
+    """Return integers of any integer type as Python's."""
+    try:
+        return [operator.index(value) for value in values]
+    except TypeError:
+        raise InputError(
+            f"{name} are {list(values)}: give whole numbers, such as 0 and 1"
+        ) from None
 
 
 def part_of(members: list[Config], part: tuple[int, int]) -> list[Config]:
@@ -142,8 +154,8 @@ def sweep(
         All members of this part; see `SweepResult`.
 
     Raises:
-        InputError: the grid is invalid, the pairs do not fit it, or it needs more memory than
-            allowed.
+        InputError: the grid is invalid, the pairs or the truth do not fit it, or it needs more
+            memory than allowed.
 
     Example:
         >>> import colour_embed as ce
@@ -170,8 +182,8 @@ def sweep(
         max_bytes=max_bytes,
     )
     draw_labels = _draws_labels(tuple(axes or ()), vary)
-    if draw_labels and truth is None:
-        raise InputError("labels cannot be drawn anew without the truth: give truth")
+    if draw_labels:
+        _check_truth(truth, items, pairs, max(member.label_constant for member in members))
     run = MemberRun(
         members,
         _programs(config, items, pairs, truth, members, draw_labels, vary, devices, plan),
@@ -221,6 +233,11 @@ def plan_sweep(
             raise InputError(f"vary {name!r}: give any of {', '.join(VARY)}")
     if not members:
         raise InputError("no member falls to this process: use fewer processes")
+    if not vary and len({member.seed for member in members}) > 1:
+        raise InputError(
+            "vary is empty, so members of different seeds would be copies of one another: give "
+            f"some of {', '.join(VARY)}, or one seed"
+        )
     return plan_memory(
         dataclasses.replace(config, dim=max(member.dim for member in members)),
         items,
@@ -244,6 +261,25 @@ def training_pairs(items: int, pairs: Pairs, member: Config, vary: Sequence[str]
         return pairs.index
     keys = member_keys(np.uint32(member.seed))
     return np.asarray(_drawn_ids(keys, len(pairs), items)).T
+
+
+def _check_truth(truth: np.ndarray | None, items: int, pairs: Pairs, constant: float) -> None:
+    """Check the coordinates that labels are drawn from."""
+    if truth is None:
+        raise InputError("labels cannot be drawn anew without the truth: give truth")
+    truth = np.asarray(truth)
+    if truth.ndim != 2 or len(truth) != items:
+        raise InputError(f"truth has the shape {truth.shape}: give a row for each of {items} items")
+    if not np.isfinite(truth).all():
+        raise InputError("truth has values that are NaN or infinite: give finite coordinates")
+    first, second = truth[pairs.index[:_TRIED_PAIRS].T]
+    diff = np.mean((first - second) ** 2, axis=1)
+    if (diff[diff > 0] < constant).mean() < _LEAST_SIMILAR:
+        raise InputError(
+            f"truth has values from {truth.min():g} to {truth.max():g}, by which nearly no pair "
+            f"would be similar: give coordinates whose squared distances compare with "
+            f"label_constant, {constant:g}, such as RGB in 0..1"
+        )
 
 
 def _draws_labels(swept: Sequence[str], vary: Sequence[str]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ COLUMNS = {
 SEEDS = 6
 """Seeds of each dimension in the figure of the members."""
 
+SETTINGS = 8
+"""The most values of the further axes that get figures of their own."""
+
 
 def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Path]:
     """Draw losses, quality, recovery and members of each program of a sweep.
@@ -66,9 +70,17 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
         raise InputError(f"{folder}: the sweep is not finished; run it again with --resume")
     colours = run_folder.read_colours(folder)
     pairs = data.tutorial_pairs(colours, about["pairs"])
-    best = best_loss(probability_similar(pair_distance(colours, pairs.index)), pairs.label)
-    base_rate = base_rate_loss(pairs.label)
-    runs, summary = (_read_table(folder / f"{name}.csv") for name in COLUMNS)
+    distance = pair_distance(colours, pairs.index)
+
+    def references(constant: float) -> tuple[float, float]:
+        """Return the best loss and the base-rate loss of the labels."""
+        probability = probability_similar(distance, constant)
+        if "label_constant" in about["axes"]:  # each member has labels of its own
+            return best_loss(probability), base_rate_loss(probability)
+        return best_loss(probability, pairs.label), base_rate_loss(pairs.label)
+
+    axes = list(about["axes"])
+    runs, summary = (_read_table(folder / f"{name}.csv", axes) for name in COLUMNS)
     programs, dims = about["programs"], sorted(set(about["dims"]))
     losses = run_folder.read_arrays(folder / "curves.npz", [f"{name}_loss" for name in programs])
     path, embeddings = folder / "embeddings.npz", None
@@ -81,36 +93,54 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
             f"{about['snapshots']} members in it, it may have been too large to commit"
         )
     drawn = []
-    for name, program in programs.items():
-        members, loss = _of_program(runs, program), losses[f"{name}_loss"]
+    settings = list(itertools.product(*about["axes"].values()))
+    if len(settings) > SETTINGS:
+        say(f"figures of the first {SETTINGS} of {len(settings)} settings; runs.csv holds all")
+    for (name, program), setting in itertools.product(programs.items(), settings[:SETTINGS]):
+        members, values = _of_program(runs, program), dict(zip(axes, setting))
+        chosen = _with_values(members, values)
+        constant = values.get("label_constant", program["label_constant"])
         figures = {
-            "losses": _plot_losses(members, loss, best, base_rate),
-            "recovery": _plot_recovery(members),
+            "losses": _plot_losses(
+                members[chosen], losses[f"{name}_loss"][chosen], *references(constant)
+            ),
+            "recovery": _plot_recovery(members[chosen]),
         }
-        if not about["axes"]:
-            floor = make_truth(colours.rgb, program["label_constant"]).floor
-            figures["quality"] = _plot_quality(_of_program(summary, program), floor)
+        rows = _of_program(summary, program)
+        floor = make_truth(colours.rgb, constant).floor
+        figures["quality"] = _plot_quality(rows[_with_values(rows, values)], floor)
         if embeddings is not None:
-            by_dim = {dim: embeddings[f"{name}_d{dim}"] for dim in dims}
-            figures["members"] = _plot_members(members, by_dim, colours.rgb)
-        suffix = f"_{name}" if len(programs) > 1 else ""
+            by_dim = {
+                dim: embeddings[f"{name}_d{dim}"][chosen[members["dim"] == dim]] for dim in dims
+            }
+            figures["members"] = _plot_members(members[chosen], by_dim, colours.rgb)
+        further = [f"{axis}_{value:g}" for axis, value in values.items()]
+        suffix = "".join(f"_{part}" for part in [*([name] if len(programs) > 1 else []), *further])
         for stem, figure in figures.items():
             if figure is not None:
                 drawn += save_figure(figure, out / f"{stem}{suffix}")
     return drawn
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a table of the run."""
+def _read_table(path: Path, axes: Sequence[str]) -> pd.DataFrame:
+    """Read the columns of a table of the run that the figures use."""
     import pandas as pd
 
     with run_folder.reading(path):
-        return pd.read_csv(path, usecols=COLUMNS[path.stem], dtype={"kernel_init": np.float32})
+        return pd.read_csv(
+            path, usecols=[*COLUMNS[path.stem], *axes], dtype={"kernel_init": np.float32}
+        )
 
 
 def _of_program(table: pd.DataFrame, program: Mapping[str, Any]) -> pd.DataFrame:
     """Select the rows of one compiled program."""
     return table[np.logical_and.reduce([table[key] == program[key] for key in PROGRAM])]
+
+
+def _with_values(table: pd.DataFrame, values: Mapping[str, float]) -> np.ndarray:
+    """Return which rows have these values of the further axes."""
+    chosen = [np.isclose(table[axis], value, rtol=1e-12) for axis, value in values.items()]
+    return np.logical_and.reduce([np.ones(len(table), bool), *chosen])
 
 
 def _plot_losses(

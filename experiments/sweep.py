@@ -34,6 +34,10 @@ PROGRAM = ("normalise", "batch_size")
 """Fields of the config that can be swept beside head and the hyperparameters."""
 
 _FINGERPRINT, _DONE = "fingerprint.json", "done.json"
+_FIELDS = ("config", "data", "grid")
+
+_SHUTDOWN_SECONDS = 30 * 24 * 3600
+"""A process that is done waits as long for process 0, which evaluates and draws alone."""
 
 _cli.define_out("sweep")
 _SEEDS = flags.DEFINE_string("seeds", "0:32", "Seeds: a range like 0:32, or a list like 0,1,5.")
@@ -71,10 +75,15 @@ _DEVICES = flags.DEFINE_integer(
     "devices", 0, "CPU devices to shard the members over; 0: one for each core."
 )
 _RESUME = flags.DEFINE_bool(
-    "resume", False, "Resume from the last checkpoint, or start over without one."
+    "resume",
+    False,
+    "Resume from the last checkpoint, or start over without one. A finished grid can be extended: "
+    "members that are there are kept, further seeds, dims, heads and values are trained.",
 )
 _FORCE = flags.DEFINE_bool(
-    "force", False, "Resume even where config, data, versions or code have changed."
+    "force",
+    False,
+    "Resume even where versions, code, device or settings have changed; config.json lists them.",
 )
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 4, "Chunks between two checkpoints.")
 _DISTRIBUTED = flags.DEFINE_bool(
@@ -108,8 +117,9 @@ def main() -> None:
     seeds = _cli.whole_numbers("seeds", _SEEDS.value)
     dims = _cli.whole_numbers("dims", _DIMS.value)
     axes, programs = _axes_and_programs()
-    if _CHECKPOINT_EVERY.value < 1:
-        raise InputError(f"checkpoint_every is {_CHECKPOINT_EVERY.value}: give at least 1")
+    for flag, least in ((_CHECKPOINT_EVERY, 1), (_SNAPSHOTS, 0), (_DEVICES, 0)):
+        if flag.value < least:
+            raise InputError(f"{flag.name} is {flag.value}: give at least {least}")
     if _ANIMATE.value and (_SNAPSHOTS.value < 1 or axes):
         raise InputError(
             "--animate shows snapshots by seed and dim: give --snapshots, and leave out --sweep"
@@ -131,7 +141,7 @@ def main() -> None:
         "pairs": len(grid.pairs),
         "seeds": seeds,
         "dims": dims,
-        "axes": axes,
+        "axes": dict(sorted(axes.items())),
         "vary": sorted(_VARY.value),
         "snapshots": _SNAPSHOTS.value,
         "programs": {name: dataclasses.asdict(config) for name, config in programs.items()},
@@ -140,25 +150,30 @@ def main() -> None:
     placing.check_folder(out, "sweep")
     work = out / "checkpoint" / f"process-{part[0]}"
     with checkpoint.running_lock(work):
+        current = checkpoint.fingerprint(json.dumps(_shared(about)), data_hash)
+        grown = {**current, "grid": _axes_of(about)}
+        if _RESUME.value and _is_finished(out, about, work, grown):
+            print(f"{out}: finished already, with these members; further --seeds extend it")
+            return
         if not (out / run_folder.MARKER).exists():
             run_folder.write_json(out / run_folder.MARKER, {**about, "finished": False})
         environment = machine.environment(jax.devices()[0].device_kind, data_hash)
-        current = checkpoint.fingerprint(json.dumps(about), data_hash)
-        others = _open(work, current)
+        others, forced = _open(work, grown)
         with _cli.progress() as add:
             found = {
                 name: _train(work, others, config, plans[name], grid, name, add)
                 for name, config in programs.items()
             }
-        run_folder.write_json(work / _DONE, {"fingerprint": current, "processes": part[1]})
+        run_folder.write_json(work / _DONE, {"fingerprint": grown, "processes": part[1]})
         seconds = {"training": time.perf_counter() - began}
         if part[0] > 0:
             return
         if part[1] > 1:
-            found = _gathered(out, current, programs, grid)
+            found = _gathered(out, grown, programs, grid)
         runs, summary = _tables(found, grid)
         with placing.replacing(out, "sweep") as folder:
-            run_folder.write_json(folder / run_folder.MARKER, {**about, "finished": True})
+            about |= {"finished": True, **({"forced": forced} if forced else {})}
+            run_folder.write_json(folder / run_folder.MARKER, about)
             if flags.FLAGS.colours not in data.BUILT_IN:
                 run_folder.write_colours(folder, grid.colours)
             runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
@@ -169,7 +184,13 @@ def main() -> None:
                 _animate(folder, grid.colours, found)
             seconds["whole"] = time.perf_counter() - began
             run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
+            checkpoint.link_all(out / "checkpoint", folder / "checkpoint")
     _print_summary(out, summary, seconds, len(runs))
+    if (runs["diverged"] > 0).any():
+        _cli.warn(
+            f"{(runs['diverged'] > 0).sum()} of {len(runs)} members became NaN or infinite; the "
+            "column diverged of runs.csv holds the epoch. A smaller --learning_rate may help."
+        )
 
 
 # --------------------------------------------------------------------------------------------------
@@ -181,6 +202,11 @@ def _axes_and_programs() -> tuple[dict[str, list[float]], dict[str, Config]]:
     axes, static = {}, {"head": _HEADS.value}
     for text in _SWEEP.value:
         name, _, values = text.partition("=")
+        if name in axes or name in static:
+            hint = "--heads" if name == "head" else "one --sweep"
+            raise InputError(f"--sweep gives {name} twice: give all its values in {hint}")
+        if name in flags.FLAGS and flags.FLAGS[name].present:
+            raise InputError(f"--{name} and --sweep={text}: give one of the two")
         if name in PROGRAM:
             static[name] = [_static_value(name, value) for value in values.split(",")]
             continue
@@ -191,6 +217,9 @@ def _axes_and_programs() -> tuple[dict[str, list[float]], dict[str, Config]]:
             axes[name] = [float(value) for value in values.split(",")]
         except ValueError:
             raise InputError(f"sweep is {text!r}: give it like learning_rate=1e-3,3e-3") from None
+    for name, values in static.items():
+        if not values or len(set(values)) < len(values):
+            raise InputError(f"{name}: give at least one value, and none twice")
     shared = {"dim": 2, **_CONFIG()}
     programs = {}
     for values in itertools.product(*static.values()):
@@ -218,8 +247,13 @@ def _start_jax() -> tuple[int, int]:
     if not _DISTRIBUTED.value:
         return 0, 1
     try:
-        jax.distributed.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-    except (ValueError, RuntimeError) as error:
+        jax.distributed.initialize(
+            _COORDINATOR.value,
+            _PROCESSES.value,
+            _PROCESS.value,
+            shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
+        )
+    except (ValueError, RuntimeError, IndexError) as error:
         raise InputError(
             f"distributed: {error}; outside Slurm, Open MPI and TPU pods give --coordinator, "
             "--processes and --process"
@@ -255,39 +289,76 @@ def _plan(config: Config, grid: Grid) -> MemoryPlan:
 # Training, part by part
 
 
-def _open(work: Path, current: dict[str, Any]) -> list[Path]:
+def _shared(about: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of config.json that all members share: all but the grid."""
+    shared = {key: value for key, value in about.items() if key not in ("seeds", "dims")}
+    return {**shared, "axes": list(about["axes"]), "snapshots": bool(about["snapshots"])}
+
+
+def _axes_of(about: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of each axis of the grid."""
+    names = {name: list(about[name]) for name in ("seeds", "dims", "programs")}
+    return {**names, **about["axes"]}
+
+
+def _is_finished(out: Path, about: dict[str, Any], work: Path, current: dict[str, Any]) -> bool:
+    """Return whether the folder holds the results of this very run."""
+    from colour_embed.engine import checkpoint
+    from colour_embed.io import run_folder
+
+    marker, path = out / run_folder.MARKER, work / _FINGERPRINT
+    if not marker.exists():
+        return False
+    saved = run_folder.read_json(marker)
+    saved.pop("forced", None)
+    if saved != json.loads(json.dumps({**about, "finished": True})):
+        return False
+    return not path.exists() or not checkpoint.changes(run_folder.read_json(path, _FIELDS), current)
+
+
+def _open(work: Path, current: dict[str, Any]) -> tuple[list[Path], list[str]]:
     """Prepare the folder of checkpoints: check that it belongs to this run, or empty it.
 
     Returns:
-        Folders of other processes of this run, whose finished members are reused.
+        Folders of other processes of this run, whose finished members are reused; and the
+        differences that were accepted by --force, now or earlier.
     """
     from colour_embed.engine import checkpoint
     from colour_embed.io import run_folder
 
-    path = work / _FINGERPRINT
+    path, forced = work / _FINGERPRINT, []
     if _RESUME.value and path.exists():
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        checkpoint.check_same(saved, current, _FORCE.value)
-        if checkpoint.compare(saved, current):
-            _cli.warn("resuming with differences: " + "; ".join(checkpoint.compare(saved, current)))
+        saved = run_folder.read_json(path, _FIELDS)
+        differences = checkpoint.changes(saved, current)
+        if differences and not _FORCE.value:
+            raise InputError(
+                f"since the checkpoint there are changes ({'; '.join(differences)}): start over "
+                "without --resume, or give --force to go on none the less"
+            )
+        if differences:
+            _cli.warn("resuming with differences: " + "; ".join(differences))
+        forced = [*saved.get("forced", []), *differences]
     else:
         for remains in work.iterdir():
             if remains.is_dir():
                 shutil.rmtree(remains)
     (work / _DONE).unlink(missing_ok=True)
-    run_folder.write_json(path, current)
+    run_folder.write_json(path, {**current, "forced": forced})
     if not _RESUME.value:
-        return []
+        return [], forced
     others = (folder.parent for folder in work.parent.glob(f"process-*/{_FINGERPRINT}"))
-    return [folder for folder in others if folder != work and _belongs(folder, current)]
+    return [folder for folder in others if folder != work and _belongs(folder, current)], forced
 
 
 def _belongs(folder: Path, current: dict[str, Any]) -> bool:
     """Whether a process's folder has the fingerprint of this run."""
     from colour_embed.engine import checkpoint
+    from colour_embed.io import run_folder
 
-    saved = json.loads((folder / _FINGERPRINT).read_text(encoding="utf-8"))
-    return not checkpoint.compare(saved, current)
+    try:
+        return not checkpoint.changes(run_folder.read_json(folder / _FINGERPRINT, _FIELDS), current)
+    except InputError:
+        return False
 
 
 def _train(
@@ -428,7 +499,9 @@ def _print_summary(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("head", "dim", "recovered", "held-out loss", "excess KL", "Spearman")
+    groups = summary.columns[1 : summary.columns.get_loc("members")]  # after dim
+    shown = [name for name in groups if name == "head" or summary[name].nunique() > 1]
+    table = Table(*shown, "dim", "recovered", "held-out loss", "excess KL", "Spearman")
     for row in summary.to_dict("records"):
 
         def interval(name, row=row):
@@ -436,7 +509,10 @@ def _print_summary(
             return f"{middle:.4f} [{low:.4f}, {high:.4f}]"
 
         table.add_row(
-            row["head"],
+            *(
+                f"{row[name]:g}" if isinstance(row[name], float) else str(row[name])
+                for name in shown
+            ),
             f"{row['dim']}{' *' if row['selected'] else ''}",
             f"{row['recovered_members']}/{row['members']}",
             interval("heldout_loss"),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -436,3 +437,33 @@ def test_members_take_every_optimiser(optimizer):
     fitted = train.fit(dataclasses.replace(config, seed=0, dim=2), ITEMS, PAIRS)
     for result in (found, base):
         _assert_same_member(result.member(seed=0, dim=2), fitted)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"truth": RGB[:100]}, r"truth has the shape \(100, 3\): give a row for each of 646"),
+        ({"truth": RGB[:, 0]}, r"truth has the shape \(646,\)"),
+        ({"truth": 255 * RGB}, "values from 0 to 255, by which nearly no pair would be similar"),
+        ({"truth": np.where(RGB.max() == RGB, np.nan, RGB)}, "NaN or infinite"),
+        ({"seeds": [0.0, 0.5]}, r"seeds are \[0.0, 0.5\]: give whole numbers"),
+        ({"dims": [2.0]}, r"dims are \[2.0\]"),
+        ({"vary": []}, "vary is empty, so members of different seeds would be copies"),
+    ],
+)
+def test_what_no_member_could_be_trained_from_is_refused(changed, said):
+    given = {"seeds": [0, 1], "dims": [2], "truth": RGB, "vary": ["labels"], **changed}
+    with pytest.raises(InputError, match=said):
+        sweeps.sweep(CONFIG, ITEMS, PAIRS, given.pop("seeds"), given.pop("dims"), **given)
+
+
+@pytest.mark.parametrize("kind", ["rbg", "unsafe_rbg"])
+def test_the_kind_of_key_is_not_taken_from_the_environment(small, kind):
+    with jax.default_prng_impl(kind):
+        again = sweeps.sweep(CONFIG, ITEMS, PAIRS, [3], [2])
+    _assert_same_member(again.member(seed=3, dim=2), small.member(seed=3, dim=2))
+
+
+def test_a_seed_of_any_integer_type(small):
+    again = sweeps.sweep(CONFIG, ITEMS, PAIRS, np.array([3], np.uint8), np.array([2]))
+    _assert_same_member(again.member(seed=3, dim=2), small.member(seed=3, dim=2))

@@ -1,7 +1,7 @@
 """Checkpoints of a sweep, from which it resumes bit for bit.
 
 `Checkpoints` stores the finished members and the training state of the others. `fingerprint` and
-`check_same` compare a checkpoint with the current run. `running_lock` allows one run per folder.
+`compare` compare a checkpoint with the current run. `running_lock` allows one run per folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import platform
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -208,23 +209,47 @@ def _shown(value: Any) -> str:
     return text[:12] if is_hash else text
 
 
-def check_same(saved: Mapping[str, Any], current: Mapping[str, Any], force: bool = False) -> None:
-    """Raise an InputError if a checkpoint is of another run.
+def changes(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Return what a run has changed since its checkpoint and could still resume with.
 
     Args:
-        saved: The fingerprint stored with the checkpoint.
-        current: The fingerprint of the current run.
-        force: Accept differences; `compare` lists them.
+        saved: The fingerprint stored with the checkpoint, with its "grid": a list of values for
+            each axis, among them "programs", whose configs stand under "programs" in "config".
+        current: That of the run, whose grid may have further values.
 
     Raises:
-        InputError: they differ and `force` is False; the message lists every difference.
+        InputError: the grid leaves out members of the checkpoint, or the config or the data that
+            all members share differ.
     """
-    differences = compare(saved, current)
-    if differences and not force:
+    for axis, values in saved["grid"].items():
+        missing = [str(value) for value in values if value not in current["grid"].get(axis, ())]
+        if missing:
+            raise InputError(
+                f"the checkpoint holds {axis} {', '.join(missing)}, which this grid leaves out: "
+                "give them too, start over without --resume, or give another --out"
+            )
+    programs = {name: current["config"]["programs"][name] for name in saved["config"]["programs"]}
+    now = {**current, "config": {**current["config"], "programs": programs}}
+    changed = [compare(*({key: one[key]} for one in (saved, now))) for key in ("config", "data")]
+    if any(changed):
         raise InputError(
-            f"the checkpoint is of another run ({'; '.join(differences)}): start over without "
-            "--resume, or give --force to go on none the less"
+            f"the checkpoint is of another run ({'; '.join(itertools.chain(*changed))}): start "
+            "over without --resume, or give another --out"
         )
+    apart = ("config", "data", "grid", "forced")
+    return compare(*({k: v for k, v in one.items() if k not in apart} for one in (saved, now)))
+
+
+def link_all(folder: Path, target: Path) -> None:
+    """Copy a folder of checkpoints without their bytes, as links where the disk has them."""
+
+    def link(source: str, destination: str) -> None:
+        try:
+            os.link(source, destination)
+        except OSError:
+            shutil.copy2(source, destination)
+
+    shutil.copytree(folder, target, copy_function=link, ignore=shutil.ignore_patterns(LOCK))
 
 
 # --------------------------------------------------------------------------------------------------

@@ -99,7 +99,8 @@ def make_optimizer(config: Config, hyperparams: Hyperparams) -> optax.GradientTr
         )
     make = getattr(optax, config.optimizer, None)
     if not callable(make):
-        near = difflib.get_close_matches(config.optimizer, [KERAS_ADAM, LAZY_ADAM, *dir(optax)], 1)
+        known = (name for name in dir(optax) if callable(getattr(optax, name)))
+        near = difflib.get_close_matches(config.optimizer, [KERAS_ADAM, LAZY_ADAM, *known], 1)
         hint = f"did you mean {near[0]!r}?" if near else "give keras_adam or one of optax's"
         raise InputError(f"optimizer {config.optimizer!r} is not known: {hint}")
     try:
@@ -111,4 +112,12 @@ def make_optimizer(config: Config, hyperparams: Hyperparams) -> optax.GradientTr
         ) from None
     if not isinstance(optimizer, optax.GradientTransformation):
         raise InputError(f"optimizer {config.optimizer!r} is no optimiser: name one of optax's")
+    try:
+        params = {"x": jnp.zeros(1)}
+        jax.eval_shape(lambda: optimizer.update(params, optimizer.init(params), params))
+    except TypeError:
+        raise InputError(
+            f"optimizer {config.optimizer!r} needs more than the gradient, such as the loss as a "
+            "function: name one of optax's that takes the gradient alone"
+        ) from None
     return optimizer

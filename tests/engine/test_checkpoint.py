@@ -23,7 +23,7 @@ from colour_embed.engine import checkpoint
 from colour_embed.engine.checkpoint import (
     Checkpoints,
     Saved,
-    check_same,
+    changes,
     compare,
     fingerprint,
     running_lock,
@@ -424,7 +424,6 @@ def test_a_fingerprint_is_the_same_again_and_survives_json():
     text = Config(optimizer="sgd", optimizer_options=(("momentum", 0.9),)).to_json()
     current = fingerprint(text, "0" * 64)
     assert compare(json.loads(json.dumps(current)), fingerprint(text, "0" * 64)) == []
-    check_same(json.loads(json.dumps(current)), current)
     assert all(current[name] for name in (*checkpoint.PACKAGES, "code", "python", "device"))
 
 
@@ -466,16 +465,39 @@ def test_differences_are_named():
     ]
 
 
-def test_another_run_is_refused_in_one_line_unless_forced():
-    saved, current = {"jax": "1", "data": "x", "python": "3.11"}, {"jax": "2", "data": "y"}
-    with pytest.raises(InputError) as error:
-        check_same(saved, current)
-    assert str(error.value) == (
-        "the checkpoint is of another run (jax: 1 then, 2 now; data: x then, y now; python: 3.11 "
-        "then, absent now): start over without --resume, or give --force to go on none the less"
-    )
-    check_same(saved, current, force=True)
-    check_same(saved, dict(reversed(saved.items())))
+def _saved(**changed):
+    program = {"epochs": 500}
+    return {
+        "config": {"vary": ["init"], "programs": {"free": program, "dot": program}},
+        "data": "x",
+        "grid": {"seeds": [0, 1], "dims": [2], "programs": ["free", "dot"], "beta1": [0.5]},
+        "jax": "1",
+        **changed,
+    }
+
+
+def test_a_grid_may_grow_and_versions_may_be_forced():
+    assert changes(_saved(), _saved()) == []
+    grown = {"seeds": [3, 1, 0], "dims": [2, 3], "programs": ["free", "dot"], "beta1": [0.5, 0.9]}
+    assert changes(_saved(forced=["numpy"]), _saved(grid=grown, jax="2")) == ["jax: 1 then, 2 now"]
+    fewer = _saved(grid={**grown, "programs": ["free"]})
+    fewer["config"]["programs"] = {"free": {"epochs": 500}}
+    assert changes(fewer, _saved(grid=grown)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"grid": {**_saved()["grid"], "seeds": [1, 2]}}, "holds seeds 0, which this grid leaves"),
+        ({"grid": {**_saved()["grid"], "beta1": []}}, "holds beta1 0.5, which"),
+        ({"data": "y"}, r"of another run \(data: x then, y now\)"),
+        ({"config": {**_saved()["config"], "vary": []}}, r'vary: \["init"\] then, \[\] now'),
+    ],
+)
+def test_another_run_is_refused_in_one_line(changed, said):
+    with pytest.raises(InputError, match=said) as error:
+        changes(_saved(), _saved(**changed))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.permutations([True, 1, 1.0, "1"], 2)))

@@ -47,7 +47,15 @@ def test_the_run_folder(finished):
         for name in ("losses", "quality", "recovery", "members")
         for suffix in ("pdf", "png")
     ]
-    tables = ["config.json", "env.json", "runs.csv", "summary.csv", "curves.npz", "embeddings.npz"]
+    tables = [
+        "checkpoint",
+        "config.json",
+        "env.json",
+        "runs.csv",
+        "summary.csv",
+        "curves.npz",
+        "embeddings.npz",
+    ]
     assert sorted(path.name for path in out.iterdir()) == sorted([*figures, *tables])
     assert "18 runs in" in done.stdout
     assert "MB on each device" in done.stdout
@@ -129,12 +137,61 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
         assert "another run" in refused.stderr
         assert refused.stderr.count("\n") == 1
         process.send_signal(signal.SIGKILL)
-    refused = _run(out, "--resume", "--learning_rate=0.01", status=2)
-    assert "learning_rate: 0.001 then, 0.01 now" in refused.stderr
-    assert "--force" in refused.stderr
-    forced = _run(out, "--resume", "--learning_rate=0.01", "--force")
-    assert "resuming with differences" in forced.stderr
-    assert (out / "runs.csv").exists()
+    # Results of other members are never taken over, forced or not.
+    for arguments, said in (
+        (["--learning_rate=0.01"], "learning_rate: 0.001 then, 0.01 now"),
+        (["--seeds=6:12"], "holds seeds 0, 1, 2, 3, 4, 5, which this grid leaves out"),
+        (["--dims=1,2"], "holds dims 3"),
+    ):
+        for force in ([], ["--force"]):
+            assert said in _run(out, "--resume", *arguments, *force, status=2).stderr
+    path = out / "checkpoint" / "process-0" / "fingerprint.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "jax": "0.1"}))
+    assert "--force" in _run(out, "--resume", status=2).stderr
+    forced = _run(out, "--resume", "--force")
+    assert "resuming with differences: jax: 0.1 then" in forced.stderr
+    assert json.loads((out / "config.json").read_text())["forced"][0].startswith("jax: 0.1 then")
+
+
+def test_a_finished_grid_is_extended(finished, tmp_path):
+    out, small = tmp_path / "out", ["--epochs=4", "--num_pairs=2000"]
+    first = _run(out, *small, "--seeds=0:2", "--dims=2,3")
+    before = (out / "runs.csv").read_bytes()
+    again = _run(out, *small, "--seeds=0:2", "--dims=2,3", "--resume")
+    assert "finished already" in again.stdout
+    assert (out / "runs.csv").read_bytes() == before
+    assert "4 runs in" in first.stdout
+    # The checkpoints of the members that are there are damaged where they would be trained anew.
+    kept = list((out / "checkpoint").rglob("finished_*.npz"))
+    grown = _run(out, *small, "--seeds=0:4", "--dims=2,3", "--heads=free,dot", "--resume")
+    assert "16 runs in" in grown.stdout
+    assert all(path.exists() for path in kept)
+    runs = pd.read_csv(out / "runs.csv")
+    _run(tmp_path / "fresh", *small, "--seeds=0:4", "--dims=2,3", "--heads=free,dot")
+    fresh = pd.read_csv(tmp_path / "fresh" / "runs.csv")
+    for name in runs.columns:
+        if runs[name].dtype.kind == "f":
+            np.testing.assert_allclose(runs[name], fresh[name], atol=1e-4, err_msg=name)
+        else:
+            assert runs[name].equals(fresh[name])
+
+
+def test_sigterm_saves_the_state(tmp_path):
+    out = tmp_path / "out"
+    command = _command(out, "--checkpoint_every=1000", "--epochs=100000")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        lines = iter(process.stderr.readline, b"")
+        assert b"members" in next(line for line in lines if b"%" in line)  # a log, without a bar
+        process.terminate()
+        assert process.wait() == 130
+    assert list((out / "checkpoint").rglob("state_*.npz"))
+
+
+def test_members_that_diverge_are_warned_of(tmp_path):
+    out = tmp_path / "out"
+    small = ["--seeds=0:2", "--dims=2", "--epochs=3", "--num_pairs=2000"]
+    done = _run(out, *small, "--optimizer=sgd", "--learning_rate=1e38")
+    assert "2 of 2 members became NaN or infinite" in done.stderr
 
 
 def test_two_processes_make_the_same_tables_and_one_may_die(finished, tmp_path):
@@ -187,17 +244,23 @@ def test_two_processes_make_the_same_tables_and_one_may_die(finished, tmp_path):
 
 def test_heads_and_axes_in_one_command(tmp_path):
     out = tmp_path / "out"
-    _run(
+    done = _run(
         out, "--seeds=0:3", "--dims=2", "--heads=free,negative", "--sweep=learning_rate=0.001,0.003"
     )
+    assert "0.003" in done.stdout  # the rows of the table can be told apart
     runs = pd.read_csv(out / "runs.csv")
     assert len(runs) == 12
     assert set(runs["head"]) == {"free", "negative"}
     assert set(runs["learning_rate"]) == {0.001, 0.003}
     assert (runs.loc[runs["head"] == "negative", "kernel"] < 0).all()
     assert len(pd.read_csv(out / "summary.csv")) == 4
-    assert (out / "members_negative.png").exists()
-    assert not list(out.glob("quality*"))  # which of the rates' qualities would it be?
+    names = [
+        f"_{head}_learning_rate_{rate}" for head in ("free", "negative") for rate in (0.001, 0.003)
+    ]
+    for stem in ("members", "recovery"):
+        assert sorted(path.stem for path in out.glob(f"{stem}*.png")) == sorted(
+            stem + n for n in names
+        )
     about = json.loads((out / "config.json").read_text())
     assert about["axes"] == {"learning_rate": [0.001, 0.003]}
 
@@ -215,6 +278,20 @@ def test_heads_and_axes_in_one_command(tmp_path):
         (["--sweep=speed=1,2"], "'speed' cannot be swept"),
         (["--max_memory=0.000001"], "allow more"),
         (["--checkpoint_every=0"], "checkpoint_every is 0"),
+        (["--snapshots=-1"], "snapshots is -1"),
+        (["--heads="], "head: give at least one value"),
+        (["--heads=free,free"], "none twice"),
+        (["--max_memory=nan"], "max_memory is nan"),
+        (["--optimizer=lbfgs"], "lbfgs"),
+        (["--optimizer=contrib"], "contrib"),
+        (["--sweep=initial_kernel=1e39"], "initial_kernel is 1e+39"),
+        (["--sweep=beta1=0.5", "--sweep=beta1=0.9"], "gives beta1 twice"),
+        (["--sweep=beta1=0.5", "--beta1=0.9"], "give one of the two"),
+        (["--vary="], "vary is empty"),
+        (
+            ["--distributed", "--coordinator=localhost", "--processes=1", "--process=0"],
+            "distributed",
+        ),
         (["--distributed", "--processes=2"], "distributed"),
     ],
 )
