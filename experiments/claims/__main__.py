@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from colour_embed.config import InputError
 from experiments import _cli
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _cli.define_out("claims")
 _ONLY = flags.DEFINE_list("only", None, "Studies to run, separated by commas; all by default.")
 _UPDATE = flags.DEFINE_bool("update", False, "Keep the studies in the folder that are not run now.")
+_RESUME = flags.DEFINE_bool("resume", False, "Run only the studies that the folder lacks.")
 _TABLES = flags.DEFINE_bool(
     "from_tables",
     False,
@@ -39,7 +46,6 @@ def main() -> None:
 
     from colour_embed import data
     from colour_embed.io import machine, placing, run_folder
-    from experiments.claims import drawing, report
     from experiments.claims.common import Setting
     from experiments.claims.studies import STUDIES
 
@@ -51,45 +57,81 @@ def main() -> None:
     out = _cli.out_folder()
     sizes = {"seeds": _SEEDS.value, "epochs": _EPOCHS.value, "pairs": _NUM_PAIRS.value}
     chosen = [name for name in STUDIES if not _ONLY.value or name in _ONLY.value]
-    earlier = {}
+    spent = {}
     if _TABLES.value:
-        sizes, earlier = _earlier(out)
+        sizes, spent = _earlier(out)
         chosen = []
-    elif _UPDATE.value:
-        earlier_sizes, earlier = _earlier(out)
+    elif _UPDATE.value or (_RESUME.value and (out / "config.json").exists()):
+        earlier_sizes, spent = _earlier(out)
         if earlier_sizes != sizes:
-            raise InputError(f"--update: {out} was made with {earlier_sizes}: give the same sizes")
-    earlier = {name: earlier[name] for name in STUDIES if name in earlier and name not in chosen}
-    for name in earlier:  # before `replacing`, so that an error names the user's folder
+            flag = "update" if _UPDATE.value else "resume"
+            raise InputError(f"--{flag}: {out} was made with {earlier_sizes}: give the same sizes")
+    if _RESUME.value:
+        chosen = [name for name in chosen if name not in spent]
+    spent = {name: spent[name] for name in STUDIES if name in spent and name not in chosen}
+    for name in spent:  # before any work, so that an error names the user's folder
         claim(out, STUDIES[name], sizes)
+    placing.check_folder(out, "claims")
     _cli.set_up_jax(cpu_devices=0)
-    with placing.replacing(out, "claims") as folder, _cli.progress() as add:
+    with _cli.progress() as add:
         setting = Setting(add=add, **sizes)
         environment = machine.environment(
             jax.devices()[0].device_kind, data.data_hash(setting.colours, setting.tutorial_pairs)
         )
-        if _TABLES.value:
+        if not chosen:
             environment = run_folder.read_json(out / "env.json", ("packages", "commit"))
-        for name in earlier:
-            for path in out.glob(f"{name}_*.csv"):
-                shutil.copy(path, folder)
-        spent = dict(earlier)
-        for name in chosen:
+            claims, said = _write(out, sizes, spent, environment, redrawn=list(spent))
+        for name in chosen:  # each is written once it is finished
             began = time.perf_counter()
-            drawing.write_tables(folder, STUDIES[name], STUDIES[name].run(setting))
-            spent[name] = {
-                "seconds": time.perf_counter() - began,
-                "commit": environment["commit"],
-                "dirty": environment["dirty"],
-            }
-        spent = {name: spent[name] for name in STUDIES if name in spent}
+            try:
+                tables = STUDIES[name].run(setting)
+            except KeyboardInterrupt:
+                if not spent:
+                    raise
+                raise _cli.Unfinished(
+                    f"interrupted; the finished studies ({', '.join(spent)}) are saved, and "
+                    "--resume runs the others"
+                ) from None
+            entry = {key: environment[key] for key in ("commit", "dirty")}
+            spent[name] = {"seconds": time.perf_counter() - began, **entry}
+            claims, said = _write(out, sizes, spent, environment, {name: tables}, [name])
+    for entry in claims:
+        print(f"{entry['name']}, {entry['verdict']}: {entry['answer']}")
+    print(said)
+
+
+def _write(
+    out: Path,
+    sizes: dict,
+    spent: dict,
+    environment: dict,
+    tables: Mapping[str, Mapping[str, pd.DataFrame]] = MappingProxyType({}),
+    redrawn: Sequence[str] = (),
+) -> tuple[list[dict], str]:
+    """Replace the folder by one of these studies, of which those without new tables are kept.
+
+    Returns:
+        The entries of claims.json, and a line on the work.
+    """
+    from colour_embed.io import placing, run_folder
+    from experiments.claims import drawing, report
+    from experiments.claims.studies import STUDIES
+
+    spent = {name: spent[name] for name in STUDIES if name in spent}
+    with placing.replacing(out, "claims") as folder:
+        for name in spent:
+            if name in tables:
+                drawing.write_tables(folder, STUDIES[name], tables[name])
+                continue
+            for path in [*out.glob(f"{name}_*.csv"), *out.glob(f"{name}.p*")]:
+                shutil.copy(path, folder)
         claims = [claim(folder, STUDIES[name], sizes) for name in spent]
         run_folder.write_json(folder / "claims.json", claims)
         run_folder.write_json(
             folder / "config.json", {"experiment": "claims", "studies": spent, **sizes}
         )
         run_folder.write_json(folder / "env.json", environment)
-        drawing.draw(folder, folder)
+        drawing.draw(folder, folder, redrawn)
         about = {
             **sizes,
             "seconds": sum(one["seconds"] for one in spent.values()),
@@ -98,14 +140,9 @@ def main() -> None:
             "device": environment["device"],
             "jax": environment["packages"]["jax"],
         }
-        text = report.markdown(claims, about)
-        (folder / "report.md").write_text(text, encoding="utf-8")
-    for entry in claims:
-        print(f"{entry['name']}, {entry['verdict']}: {entry['answer']}")
-    print(
-        f"{about['members']} trainings in {about['seconds']:.0f} s; results in {out}, "
-        "see report.md there"
-    )
+        (folder / "report.md").write_text(report.markdown(claims, about), encoding="utf-8")
+    said = f"{about['members']} trainings in {about['seconds']:.0f} s; results in {out}"
+    return claims, f"{said}, see report.md there"
 
 
 def claim(folder: Path, study, sizes: dict) -> dict:

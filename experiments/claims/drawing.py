@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -69,14 +70,16 @@ def studies_of(folder: Path) -> list[Study]:
         raise InputError(f"{path}: cannot be read ({error}); run the claims again") from None
 
 
-def draw(folder: Path, out: Path) -> list[Path]:
-    """Draw all figures of a folder of claims into the folder `out`; returns their paths.
+def draw(folder: Path, out: Path, names: Sequence[str] | None = None) -> list[Path]:
+    """Draw the figures of these studies, by default of all, into `out`; returns their paths.
 
     Raises:
         InputError: a table is missing or damaged.
     """
     paths = []
     for study in studies_of(folder):
+        if names is not None and study.name not in names:
+            continue
         tables = read_tables(folder, study)
         with run_folder.reading(folder / table_name(study, "*")):
             figure = study.draw(tables)

@@ -4,8 +4,10 @@ import dataclasses
 import json
 import math
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -824,6 +826,26 @@ def test_an_update_keeps_the_other_studies(finished, copy):
     assert studies[0]["emergence"] == studies[1]["emergence"]
     assert studies[0]["plane"]["seconds"] != studies[1]["plane"]["seconds"]
     assert "26 trainings in" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_the_finished_studies(finished, tmp_path, number):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "experiments.claims", f"--out={out}", *RUN]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (out / "claims.json").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        said = process.stderr.read()
+    assert process.returncode == 1, said
+    assert "the finished studies (plane) are saved, and --resume runs the others" in said
+    assert [entry["name"] for entry in json.loads((out / "claims.json").read_text())] == ["plane"]
+    before = (out / "plane.png").read_bytes()
+    _run(out, *RUN, "--resume")
+    assert set(_bytes(out)) == set(_bytes(finished[0]))
+    assert (out / "claims.json").read_bytes() == (finished[0] / "claims.json").read_bytes()
+    assert (out / "plane.png").read_bytes() == before
 
 
 def test_an_update_of_other_sizes_is_refused(copy):
