@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import inspect
 import json
 import os
@@ -200,13 +201,11 @@ def start(main: Callable[[], None], description: str) -> None:
     except Unfinished as error:
         print(error, file=sys.stderr)
         sys.exit(1)
-    except RuntimeError as error:
-        if "initialize backend" not in str(error):
-            raise
-        fail(f"{error}; set JAX_PLATFORMS to a platform that is there, or leave it unset")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "; free some of it, or give another --out" if full else ""
+        fail(f"{where}{error.strerror or error}{hint}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
@@ -247,13 +246,17 @@ _SETTINGS = {
 """JAX settings that programs fix: the environment would change results with the same config."""
 
 
-def set_up_jax(cpu_devices: int | None = None) -> None:
-    """Fix the settings that results depend on, and cache compiled programs.
+def set_up_jax(cpu_devices: int | None = None, join: Callable[[], Any] = lambda: None) -> None:
+    """Fix the settings that results depend on, cache compiled programs, and start the devices.
 
     The cache is in JAX_COMPILATION_CACHE_DIR or the user's cache folder.
 
     Args:
         cpu_devices: CPU devices to shard members over; 0: one per core of the job.
+        join: Called before the devices start, to join the other processes of a job.
+
+    Raises:
+        InputError: the platform that JAX_PLATFORMS names is not there.
     """
     import jax
 
@@ -269,6 +272,18 @@ def set_up_jax(cpu_devices: int | None = None) -> None:
     set_already = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if cpu_devices is not None and not set_already:
         jax.config.update("jax_num_cpu_devices", cpu_devices or machine.cores())
+    join()
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        platforms = jax.config.jax_platforms
+        if not platforms:
+            raise
+        reason = f" ({error})" if str(error) else ""
+        raise InputError(
+            f"JAX_PLATFORMS is {platforms!r}, and JAX finds no such device{reason}: set it to cpu "
+            "or leave it unset"
+        ) from None
 
 
 def _processor() -> str:

@@ -243,21 +243,24 @@ def _start_jax() -> tuple[int, int]:
     """Set up devices and processes; returns the index and the number of processes."""
     import jax
 
-    _cli.set_up_jax(_DEVICES.value)
+    def join() -> None:
+        try:
+            jax.distributed.initialize(
+                _COORDINATOR.value,
+                _PROCESSES.value,
+                _PROCESS.value,
+                shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
+            )
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise InputError(
+                f"distributed: {error}; outside Slurm, Open MPI and TPU pods give --coordinator, "
+                "--processes and --process"
+            ) from None
+
     if not _DISTRIBUTED.value:
+        _cli.set_up_jax(_DEVICES.value)
         return 0, 1
-    try:
-        jax.distributed.initialize(
-            _COORDINATOR.value,
-            _PROCESSES.value,
-            _PROCESS.value,
-            shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
-        )
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise InputError(
-            f"distributed: {error}; outside Slurm, Open MPI and TPU pods give --coordinator, "
-            "--processes and --process"
-        ) from None
+    _cli.set_up_jax(_DEVICES.value, join)
     return jax.process_index(), jax.process_count()
 
 
