@@ -33,11 +33,9 @@ if TYPE_CHECKING:
 PROGRAM = ("normalise", "batch_size")
 """Fields of the config that can be swept beside head and the hyperparameters."""
 
-_FINGERPRINT, _DONE = "fingerprint.json", "done.json"
+_FINGERPRINT, _DONE, _WRITTEN = "fingerprint.json", "done.json", "written.json"
 _FIELDS = ("config", "data", "grid")
 
-_SHUTDOWN_SECONDS = 30 * 24 * 3600
-"""A process that is done waits as long for process 0, which evaluates and draws alone."""
 
 _cli.define_out("sweep")
 _SEEDS = flags.DEFINE_string("seeds", "0:32", "Seeds: a range like 0:32, or a list like 0,1,5.")
@@ -164,9 +162,13 @@ def main() -> None:
                 name: _train(work, others, config, plans[name], grid, name, add)
                 for name, config in programs.items()
             }
-        run_folder.write_json(work / _DONE, {"fingerprint": grown, "processes": part[1]})
+        done = {"fingerprint": grown, "processes": part[1]}
+        run_folder.write_json(work / _DONE, done)
         seconds = {"training": time.perf_counter() - began}
         if part[0] > 0:
+            # JAX ends a job 300 s after the first of its processes has left.
+            while not _says(out / "checkpoint" / "process-0" / _WRITTEN, done):
+                time.sleep(0.2)
             return
         if part[1] > 1:
             found = _gathered(out, grown, programs, grid)
@@ -185,6 +187,7 @@ def main() -> None:
             seconds["whole"] = time.perf_counter() - began
             run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
             checkpoint.link_all(out / "checkpoint", folder / "checkpoint")
+        run_folder.write_json(out / "checkpoint" / work.name / _WRITTEN, done)
     _print_summary(out, summary, seconds, len(runs))
     if (runs["diverged"] > 0).any():
         _cli.warn(
@@ -245,12 +248,7 @@ def _start_jax() -> tuple[int, int]:
 
     def join() -> None:
         try:
-            jax.distributed.initialize(
-                _COORDINATOR.value,
-                _PROCESSES.value,
-                _PROCESS.value,
-                shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
-            )
+            jax.distributed.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         except (ValueError, RuntimeError, IndexError) as error:
             raise InputError(
                 f"distributed: {error}; outside Slurm, Open MPI and TPU pods give --coordinator, "
@@ -345,7 +343,8 @@ def _open(work: Path, current: dict[str, Any]) -> tuple[list[Path], list[str]]:
         for remains in work.iterdir():
             if remains.is_dir():
                 shutil.rmtree(remains)
-    (work / _DONE).unlink(missing_ok=True)
+    for name in (_DONE, _WRITTEN):
+        (work / name).unlink(missing_ok=True)
     run_folder.write_json(path, {**current, "forced": forced})
     if not _RESUME.value:
         return [], forced
@@ -426,7 +425,7 @@ def _gathered(
 
     work = [out / "checkpoint" / f"process-{process}" for process in range(grid.part[1])]
     expected, printed = {"fingerprint": current, "processes": grid.part[1]}, None
-    while missing := [folder.name for folder in work if not _is_done(folder, expected)]:
+    while missing := [folder.name for folder in work if not _says(folder / _DONE, expected)]:
         if missing != printed:
             print(f"waiting for {', '.join(missing)}")
             printed = missing
@@ -439,9 +438,9 @@ def _gathered(
     }
 
 
-def _is_done(folder: Path, expected: dict[str, Any]) -> bool:
+def _says(path: Path, expected: dict[str, Any]) -> bool:
     try:
-        return json.loads((folder / _DONE).read_text(encoding="utf-8")) == expected
+        return json.loads(path.read_text(encoding="utf-8")) == expected
     except (OSError, ValueError):
         return False
 
