@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import inspect
+import io
 import json
 import os
 import platform
@@ -181,6 +182,9 @@ def start(main: Callable[[], None], description: str) -> None:
     SIGTERM, by which job schedulers end a job, is taken as Ctrl-C.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not show every name
+            stream.reconfigure(errors="backslashreplace")
     try:
         rest = flags.FLAGS(sys.argv)[1:]
         for name in flags.FLAGS:  # a shell does not expand the ~ of --out=~/runs

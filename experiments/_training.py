@@ -254,7 +254,12 @@ def split(plan: Plan, table: PairTable) -> Parts:
     drawn = 0
     if plan.positives_only:
         negative, negative_weight = sampling.draw_negatives(
-            index, weight, len(table.items), ratio=plan.negatives, seed=seed
+            index,
+            weight,
+            len(table.items),
+            ratio=plan.negatives,
+            seed=seed,
+            two_sided=table.two_sided,
         )
         drawn = len(negative)
         index = np.concatenate([index, negative])

@@ -20,8 +20,8 @@ _cli.define_out("train")
 _PAIRS = flags.DEFINE_string(
     "pairs",
     None,
-    "The pairs: CSV, TSV, gzip of these, or Parquet, with two columns of item names and one "
-    "of labels from 0 (dissimilar) to 1 (similar).",
+    "The pairs: CSV, TSV or other text, gzip of these, or Parquet, with two columns of item names "
+    "and one of labels from 0 (dissimilar) to 1 (similar).",
 )
 _ITEMS = flags.DEFINE_string(
     "items",
@@ -41,6 +41,38 @@ _POSITIVES_ONLY = flags.DEFINE_bool(
     "Every row is a similar pair, with an optional count or weight. Dissimilar pairs are sampled "
     "by the items' frequency to the power of 0.75.",
 )
+_TWO_SIDED = flags.DEFINE_bool(
+    "two_sided",
+    False,
+    "The two columns hold two kinds of items, such as users and films. The items are then called "
+    "by their column, such as user:7 and film:7.",
+)
+_LABEL_SCALE = flags.DEFINE_string(
+    "label_scale",
+    None,
+    "The labels that stand for 0 and 1, such as -1,1 or 1,5; for distances 10,0. Those between are "
+    "mapped linearly.",
+)
+_SEPARATOR = flags.DEFINE_enum(
+    "separator",
+    "auto",
+    ["auto", "comma", "tab", "semicolon", "pipe", "space"],
+    "What the columns of a text are separated by; space is any run of spaces and tabs.",
+)
+_HEADER = flags.DEFINE_enum(
+    "header",
+    "auto",
+    ["auto", "yes", "no"],
+    "Whether the pairs have a header. Without one the columns are called 1, 2, 3 and so on.",
+)
+_QUOTING = flags.DEFINE_enum(
+    "quoting",
+    "auto",
+    ["auto", "csv", "none"],
+    "csv: cells may be in double quotes. none: a quotation mark is a character. auto: as csv, and "
+    "quotes that seem to hold whole lines are refused.",
+)
+_COMMENT = flags.DEFINE_string("comment", None, "What the lines to skip begin with, such as #.")
 _NEGATIVES = flags.DEFINE_float(
     "negatives", 1.0, "With --positives_only: dissimilar pairs for each distinct similar one."
 )
@@ -127,11 +159,19 @@ def _read(add, max_bytes: int):
         item=_ITEM.value,
         ids=_IDS.value,
         positives_only=_POSITIVES_ONLY.value,
+        two_sided=_TWO_SIDED.value,
+        label_scale=_LABEL_SCALE.value,
+        separator=_SEPARATOR.value,
+        header=_HEADER.value,
+        quoting=_QUOTING.value,
+        comment=_COMMENT.value,
         max_bytes=max_bytes,
         report=show,
     )
     if report is not None:  # the number of rows was an estimate
         report(expected, f"{len(table):,} pairs")
+    for note in table.notes:
+        print(f"note: {note}")
     return table
 
 
@@ -142,6 +182,9 @@ def _about(table) -> dict[str, Any]:
         "items": None if _ITEMS.value is None else Path(_ITEMS.value).name,
         "columns": table.column_names,
         "ids": _IDS.value,
+        "two_sided": table.two_sided,
+        "label_scale": _LABEL_SCALE.value,
+        "notes": table.notes,
     }
 
 

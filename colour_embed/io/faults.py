@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -39,6 +40,15 @@ def fault_at(
 def quoted(cell: str, longest: int = 40) -> str:
     """Return a cell in quotes for a message, truncated and with control characters escaped."""
     return repr(cell if len(cell) <= longest else cell[: longest - 1] + "…")
+
+
+def quoted_apart(cell: str, other: str) -> tuple[str, str]:
+    """Return two cells in quotes, with other than ASCII characters escaped if they look alike."""
+    plain = [unicodedata.normalize("NFKC", one) for one in (cell, other)]
+    seen = ["".join(c for c in one if c.isprintable() or c.isspace()) for one in plain]
+    if seen[0] != seen[1] and quoted(cell) != quoted(other):
+        return quoted(cell), quoted(other)
+    return ascii(cell[:40]), ascii(other[:40])
 
 
 class _Fault(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import decimal
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,7 @@ PIECE_ROWS = 1 << 19
 
 _RECORD_ROWS = 1 << 14  # that the exact reader converts at a time
 _SAMPLE_ROWS = 10_000
+_PRECISION = {16: 11, 32: 24, 64: 53}  # bits of a float: those of its significand
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
 
 
@@ -66,24 +67,61 @@ def _batches(
         yield found
 
 
-def parquet_rows(table: TableFile, places: Sequence[int]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row, cells) of every record, with cells as the text that a text table would hold."""
+def parquet_rows(
+    table: TableFile, places: Sequence[int], names: Collection[int] = ()
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (row, cells) of every record, with cells as the text that a text table would hold.
+
+    In the columns at `names`, whole numbers are written alike, whether they are floats or integers.
+    """
     with _opened(table.file) as parquet:
         row = itertools.count(2)
         for columns in _batches(parquet, table, places, _RECORD_ROWS):
-            texts = [
-                [_cell(value, table, place) for value in column.to_pylist()]
+            values = [
+                _ids(column) if place in names else column.to_pylist()
                 for column, place in zip(columns, places)
             ]
-            for cells in zip(*texts):
-                yield next(row), list(cells)
+            for record in zip(*values):
+                here = next(row)
+                yield here, [_cell(one, table, here, at) for one, at in zip(record, places)]
 
 
-def _cell(value: object, table: TableFile, place: int) -> str:
+class _Rounded(float):
+    """A float that stands for several whole numbers."""
+
+
+def _ids(column: pa.Array) -> list[object]:
+    """Return the values of a column of names, whole floats and decimals as integers."""
+    most = _exact_below(column)
+
+    def as_id(value: object) -> object:
+        if isinstance(value, float) and value.is_integer():
+            return int(value) if abs(value) < most else _Rounded(value)
+        if isinstance(value, decimal.Decimal) and value == value.to_integral_value():
+            return int(value)
+        return value
+
+    return list(map(as_id, column.to_pylist()))
+
+
+def _exact_below(column: pa.Array) -> int:
+    """Return the number below which floats of the column's type hold every whole number."""
+    from pyarrow import types
+
+    return 2 ** _PRECISION[column.type.bit_width if types.is_floating(column.type) else 64]
+
+
+def _cell(value: object, table: TableFile, row: int, place: int) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(int(value))
+    if isinstance(value, _Rounded):
+        problem = (
+            f"{float(value)!r} is so large that floats skip whole numbers, so ids may be rounded; "
+            "give them as text or integers"
+        )
+        raise fault_at(table.file, problem, row, table.header[place])
     if not isinstance(value, (str, int, float, decimal.Decimal)):
         problem = f"holds values of the kind {type(value).__name__}; save it as text or numbers"
         raise fault_at(table.file, problem, None, table.header[place])
@@ -96,6 +134,15 @@ def parquet_sample(table: TableFile, places: Sequence[int]) -> tuple[list[list[s
         count = parquet.metadata.num_rows
     rows = itertools.islice(parquet_rows(table, places), _SAMPLE_ROWS)
     return [cells for _, cells in rows], count
+
+
+def parquet_cells(table: TableFile, place: int, count: int) -> list[str]:
+    """Return the first cells of a column as names; of a kind that is no name, [""]."""
+    try:
+        rows = itertools.islice(parquet_rows(table, [place], [place]), count)
+        return [cells[0] for _, cells in rows]
+    except InputError:
+        return [""]
 
 
 def parquet_frame(table: TableFile, columns: Sequence[str]) -> pd.DataFrame:
@@ -126,8 +173,14 @@ def parquet_pieces(
 
 
 def _as_dictionary(column: pa.Array) -> pa.DictionaryArray:
+    import pyarrow as pa
     from pyarrow import types
 
+    if types.is_floating(column.type) and not column.null_count:
+        values = column.to_numpy(zero_copy_only=False).astype(np.float64)
+        if not (np.abs(values) < _exact_below(column)).all() or (values % 1).any():
+            raise NotPlain
+        column = pa.array(values.astype(np.int64))
     if types.is_integer(column.type):
         column = column.cast("string")
     if types.is_string(column.type) or types.is_large_string(column.type):

@@ -1,4 +1,4 @@
-"""Readers of user tables: CSV, TSV, gzip of these, and Parquet, of any size.
+"""Readers of user tables: CSV, TSV and other text, gzip of these, and Parquet, of any size.
 
 `open_table` reads the header. There are two readers for the records:
 
@@ -11,11 +11,15 @@ Large tables are read with the fast reader first; if it raises, with the exact r
 The format of a file:
     The suffix determines it: .csv, .tsv or .tab, .parquet or .pq; .csv.gz and so on. For another
     suffix the content does: Parquet and gzip by their first bytes; text is TSV if its first line
-    holds more tabs than commas. Text is UTF-8, with or without a byte order mark. Cells may be in
+    holds more tabs than commas. A first line such as "sep=;", which Excel writes, names the
+    separator and is skipped. Text is UTF-8, with or without a byte order mark. Cells may be in
     double quotes, which are doubled within. Lines end in LF, CRLF or CR; empty lines are skipped.
+    A caller with a `TextFormat` may set the separator, header, quoting and comments.
+    Other formats are refused by their name: other compressions, JSON, HTML, Excel and so on.
 
-Rows are numbered as in a spreadsheet: the header is row 1, and a record with line breaks in a
-quoted cell is one row. The first record of a Parquet file is row 2.
+Rows are numbered as in a spreadsheet: the first line is row 1, and a record with line breaks in a
+quoted cell is one row. The first record of a Parquet file is row 2. In columns of names, Parquet's
+whole floats are written as integers; floats so large that they are rounded are refused.
 """
 
 from __future__ import annotations
@@ -23,10 +27,12 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,8 +40,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from colour_embed.config import InputError
-from colour_embed.io.faults import Faults, fault_at, quoted
+from colour_embed.io.faults import Faults, fault_at, quoted, quoted_apart
 from colour_embed.io.parquet_tables import (
+    parquet_cells,
     parquet_frame,
     parquet_header,
     parquet_pieces,
@@ -43,6 +50,10 @@ from colour_embed.io.parquet_tables import (
     parquet_sample,
 )
 from colour_embed.io.text_tables import (
+    SEPARATOR_LINE,
+    SEPARATORS,
+    TextFormat,
+    swallows_lines,
     text_header,
     text_pieces,
     text_rows,
@@ -58,6 +69,26 @@ PARQUET = None
 """The separator of a Parquet table."""
 
 _SUFFIXES = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": PARQUET, ".pq": PARQUET}
+_SEPARATOR_WORDS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "'|'", " ": "space"}
+COMMENT = re.compile(r"\s*(#+|%+|//)")
+"""What a line that is a comment begins with."""
+
+_BINARY = {
+    rb"BZh[1-9](1AY&SY|\x17rE8P\x90)": "is compressed with bzip2; unpack it, or use gzip",
+    rb"\xfd7zXZ\0": "is compressed with xz; unpack it, or use gzip",
+    rb"\x28\xb5\x2f\xfd": "is compressed with zstd; unpack it, or use gzip",
+    rb"\x04\x22\x4d\x18": "is compressed with lz4; unpack it, or use gzip",
+    rb"7z\xbc\xaf\x27\x1c": "is a 7z archive; unpack it",
+    rb"\xd0\xcf\x11\xe0": "is an Excel workbook (.xls); save it as CSV in UTF-8",
+    rb"ARROW1\0": "is Arrow (Feather); save it as Parquet or CSV",
+    rb"\x89HDF\r\n": "is HDF5; save it as Parquet or CSV",
+    rb"SQLite format 3\0": "is an SQLite database; save its table as CSV",
+}
+_TEXTS = {
+    r'\{\s*("|$)|\[\s*([\[{"]|$)': "is JSON; save it as CSV, with a header and a row per entry",
+    r"(?i)<(!doctype|html|\?xml|!--)": "is HTML or XML, not a table; save the table as CSV",
+    r"version https://git-lfs": "is a pointer of Git LFS, not the file; fetch it with git lfs pull",
+}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,20})?([eE][+-]?\d{1,2})?", re.ASCII)
 
@@ -68,20 +99,24 @@ class TableFile:
 
     Attributes:
         file: The path as the user gave it.
-        separator: "," or a tab, or `PARQUET`.
+        separator: "," or a tab or another character, or `PARQUET`.
         compressed: Whether the text is compressed with gzip.
-        header: The column names, verbatim.
+        header: The column names, verbatim; 1, 2, 3 and so on for a text without a header.
+        header_row: The row of the header; None for a text without one.
         start: The byte offset of the records in the text; None if only the exact reader can
             determine it.
         stamp: Size, modification time and inode when the file was opened.
+        text: The options of a text table; None if the caller has none.
     """
 
     file: str
     separator: str | None
     compressed: bool
     header: list[str]
+    header_row: int | None
     start: int | None
     stamp: tuple[int, int, int]
+    text: TextFormat | None
 
     def place(self, column: str) -> int:
         """Return the position of a column, ignoring case and surrounding spaces.
@@ -92,23 +127,30 @@ class TableFile:
         keys = [column_key(cell) for cell in self.header]
         key = column_key(column)
         if keys.count(key) > 1:
-            raise fault_at(self.file, "the column stands there twice; leave one of them", 1, column)
+            problem = "the column stands there twice; leave one of them"
+            raise fault_at(self.file, problem, self.header_row, column)
         if key not in keys:
             near = difflib.get_close_matches(key, keys, 1)
             columns = ", ".join(quoted(cell) for cell in self.header[:8])
             more = ", …" if len(self.header) > 8 else ""
             hint = f"give one of {columns}{more}"
             if near:
-                hint = f"did you mean {quoted(self.header[keys.index(near[0])])}?"
-            raise fault_at(self.file, f"there is no such column; {hint}", 1, column)
+                _, found = quoted_apart(column, self.header[keys.index(near[0])])
+                hint = f"did you mean {found}?"
+            problem = f"there is no such column; {hint}"
+            raise fault_at(self.file, problem, self.header_row, column)
         return keys.index(key)
 
 
 class Piece(NamedTuple):
-    """A block of rows: name columns as pyarrow dictionary arrays, number columns as float64."""
+    """A block of rows: name columns as pyarrow dictionary arrays, number columns as float64.
+
+    `booleans` is whether some numbers were written as true or false.
+    """
 
     names: list[pa.DictionaryArray]
     numbers: list[np.ndarray]
+    booleans: bool = False
 
 
 class Sample(NamedTuple):
@@ -138,6 +180,7 @@ def open_table(
     *,
     instead: Sequence[str] = (),
     expected: str = "give a table with a header and a row per entry",
+    text: TextFormat | None = None,
 ) -> TableFile:
     """Return the format and the header of a table file.
 
@@ -145,6 +188,8 @@ def open_table(
         path: The file.
         instead: Names that the caller accepts in place of a path, for the hint of a missing file.
         expected: The hint for an empty file.
+        text: The options of a text table, which messages name as flags; None if the caller has
+            none.
 
     Raises:
         InputError: the file is missing, unreadable, empty, of an unknown format or not of the
@@ -155,6 +200,8 @@ def open_table(
         status = os.stat(file)
     except FileNotFoundError:
         hint = _hint_for_missing(Path(file), instead)
+        if os.path.islink(file):
+            raise fault_at(file, "is a link to a file that is not there; mend the link") from None
         raise fault_at(file, f"there is no such file; {hint}") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         hint = "check the path and its permissions"
@@ -165,14 +212,14 @@ def open_table(
         raise fault_at(file, "is no regular file, so it can't be read twice; save it as a file")
     header = []
     if status.st_size:
-        separator, compressed = _kind(file)
+        separator, compressed = _kind(file, text)
         if separator is PARQUET:
-            header, start = parquet_header(file), 0
+            header, row, start = parquet_header(file), 1, 0
         else:
-            header, start = text_header(file, separator, compressed)
+            header, row, start = text_header(file, separator, compressed, text)
     if not header:
         raise fault_at(file, f"is empty; {expected}")
-    return TableFile(file, separator, compressed, header, start, _stamp(status))
+    return TableFile(file, separator, compressed, header, row, start, _stamp(status), text)
 
 
 def _hint_for_missing(path: Path, instead: Sequence[str]) -> str:
@@ -180,10 +227,10 @@ def _hint_for_missing(path: Path, instead: Sequence[str]) -> str:
         entries = [*os.listdir(path.parent), *instead]
     except (OSError, ValueError):
         entries = instead
-    by_key = {entry.casefold(): entry for entry in entries}
+    by_key = {entry.casefold(): entry for entry in entries if entry != path.name}
     near = difflib.get_close_matches(path.name.casefold(), by_key, 1, cutoff=0.8)
     if near:
-        return f"did you mean {quoted(by_key[near[0]])}?"
+        return f"did you mean {quoted_apart(path.name, by_key[near[0]])[1]}?"
     return "check its path" + (f", or give one of {', '.join(instead)}" if instead else "")
 
 
@@ -218,7 +265,7 @@ def unchanged(table: TableFile) -> Iterator[None]:
     check()
 
 
-def _kind(file: str) -> tuple[str | None, bool]:
+def _kind(file: str, text: TextFormat | None) -> tuple[str | None, bool]:
     """Return the separator or `PARQUET`, and whether the file is compressed."""
     path = Path(file)
     suffix = path.suffix.lower()
@@ -226,45 +273,95 @@ def _kind(file: str) -> tuple[str | None, bool]:
     if named_compressed:
         suffix = Path(path.stem).suffix.lower()
     known = suffix in _SUFFIXES
-    text = known and _SUFFIXES[suffix] is not PARQUET
 
     with text_stream(file, False) as stream:
-        magic = stream.read(4)
+        magic = stream.read(16)
     compressed = magic[:2] == b"\x1f\x8b"
-    if magic == b"PK\3\4":
-        raise fault_at(file, "is a zip archive, as spreadsheets are; save it as CSV in UTF-8")
+    if magic[:4] == b"PK\3\4":
+        raise fault_at(file, _zip_problem(file))
     if known and compressed and not named_compressed:
         raise fault_at(file, f"is compressed with gzip; call it {quoted(path.name + '.gz')}")
     if named_compressed and not compressed:
+        _refuse_binary(file, magic)
         raise fault_at(file, "is not compressed with gzip; leave .gz out of its name")
-    if text and magic == b"PAR1":
-        raise fault_at(file, "is Parquet; let its name end in .parquet")
-    if compressed and known and not text:
-        raise fault_at(file, "is Parquet within gzip; unpack it, as Parquet is compressed itself")
+    if compressed:
+        with text_stream(file, True) as stream:
+            magic = stream.read(16)
+        if magic[:2] == b"\x1f\x8b":
+            raise fault_at(file, "is compressed with gzip twice; unpack it once")
+        if magic[:4] == b"PAR1" or (known and _SUFFIXES[suffix] is PARQUET):
+            problem = "is Parquet within gzip; unpack it, as Parquet is compressed itself"
+            raise fault_at(file, problem)
+    _refuse_binary(file, magic)
+    if known and _SUFFIXES[suffix] is PARQUET:
+        return PARQUET, False
+    if magic[:4] == b"PAR1":
+        if known:
+            raise fault_at(file, "is Parquet; let its name end in .parquet")
+        return PARQUET, False
+    line = _first_line(file, compressed, text)
+    for beginning, problem in _TEXTS.items():
+        if re.match(beginning, line.lstrip()):
+            raise fault_at(file, problem)
+    if text is not None and text.separator != "auto":
+        return SEPARATORS[text.separator], compressed
+    named = SEPARATOR_LINE.fullmatch(line)
+    if named:
+        return named[1], compressed
     if known:
         return _SUFFIXES[suffix], compressed
-    if magic == b"PAR1":
-        return PARQUET, False
+    return "\t" if line.count("\t") > line.count(",") else ",", compressed
+
+
+def _refuse_binary(file: str, magic: bytes) -> None:
+    for beginning, problem in _BINARY.items():
+        if re.match(beginning, magic):
+            raise fault_at(file, problem)
+
+
+def _zip_problem(file: str) -> str:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        names = []
+    if any(name.startswith("xl/") for name in names):
+        return "is an Excel workbook (.xlsx); save it as CSV in UTF-8"
+    return "is a zip archive; unpack it, or if it is a spreadsheet, save it as CSV in UTF-8"
+
+
+def _first_line(file: str, compressed: bool, text: TextFormat | None) -> str:
+    """Return the first line that is not blank and no comment, without its end."""
     with text_stream(file, compressed) as stream:
-        line = stream.readline(1 << 16)
-    return "\t" if line.count(b"\t") > line.count(b",") else ",", compressed
+        for raw in iter(lambda: stream.readline(1 << 16), b""):
+            line = raw.decode("utf-8", "replace").removeprefix("\ufeff")
+            comment = text is not None and text.comment is not None
+            if line.strip() and not (comment and line.startswith(text.comment)):
+                return line.rstrip("\r\n")
+    return ""
 
 
 # Reading
 
 
 def table_records(
-    table: TableFile, places: Sequence[int], faults: Faults, *, fill_short: bool = False
+    table: TableFile,
+    places: Sequence[int],
+    faults: Faults,
+    *,
+    names: Collection[int] = (),
+    fill_short: bool = False,
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield (row, cells) of every record, with the cells of some columns as text.
 
     Empty lines are skipped but counted. A record whose number of cells differs from the header's is
-    added to `faults` instead.
+    added to `faults` instead; so is one with a cell that seems to hold whole lines of the file.
 
     Args:
         table: The file.
         places: The positions of the columns.
         faults: Collects faults; its first fault is raised if the rest of the file is unreadable.
+        names: Those of the positions that hold names.
         fill_short: Pad short records with empty cells.
 
     Raises:
@@ -272,37 +369,76 @@ def table_records(
     """
     try:
         if table.separator is PARQUET:
-            yield from parquet_rows(table, places)
+            yield from parquet_rows(table, places, names)
             return
         width = len(table.header)
-        separator = "tab" if table.separator == "\t" else "comma"
+        auto = table.text is not None and table.text.quoting == "auto"
         for row, cells in text_rows(table):
             count, blank = len(cells), len(cells) < 2 and not "".join(cells).strip()
             if fill_short and not blank:
                 cells += [""] * (width - count)
-            if len(cells) == width:
+            if auto and swallows_lines(cells, table.separator):
+                problem = (
+                    "a cell in quotes seems to hold whole lines of the file; give --quoting=none "
+                    "where a quotation mark is a character, or --quoting=csv where it is right"
+                )
+                faults.add(problem, row, None)
+            elif len(cells) == width:
                 yield row, [cells[place] for place in places]
             elif not blank:
                 problem = f"{count} cell{'s' if count > 1 else ''}, but the header has {width}"
-                hint = f"put names that hold a {separator} in quotes"
                 column = table.header[min(count, width - 1)].strip() or None
-                faults.add(f"{problem}; {hint}", row, column)
+                faults.add(f"{problem}; {_ragged_hint(table, cells)}", row, column)
     except InputError:
         faults.raise_first()
         raise
 
 
-def table_pieces(table: TableFile, names: Sequence[int], numbers: Sequence[int]) -> Iterator[Piece]:
+def _ragged_hint(table: TableFile, cells: list[str]) -> str:
+    comment = COMMENT.match(cells[0]) if cells else None
+    if table.text is not None and comment and table.text.comment is None:
+        return f"give --comment='{comment[1]}' if it is a comment"
+    separator = _SEPARATOR_WORDS.get(table.separator, quoted(table.separator))
+    if table.text is not None and table.text.quoting == "none":
+        return f"names hold no {separator} with --quoting=none"
+    hint = f"put names that hold a {separator} in quotes"
+    if table.text is not None and any("\n" in cell for cell in cells):
+        hint += ", or give --quoting=none where a quotation mark is a character"
+    return hint
+
+
+def first_cells(table: TableFile, place: int, count: int = 1000) -> list[str]:
+    """Return the first cells of a column, as names.
+
+    Raises:
+        InputError: these rows are damaged.
+    """
+    if table.separator is PARQUET:
+        return parquet_cells(table, place, count)
+    records = table_records(table, [place], Faults(table.file))
+    return [cells[0] for _, cells in itertools.islice(records, count)]
+
+
+def table_pieces(
+    table: TableFile,
+    names: Sequence[int],
+    numbers: Sequence[int],
+    booleans: Sequence[int] = (),
+) -> Iterator[Piece]:
     """Yield the table in large blocks of rows: some columns as names, others as numbers.
 
-    Names are the cells verbatim, "" included; numbers may be NaN or infinite.
+    Names are the cells verbatim, "" included; numbers may be NaN or infinite. In a text, true and
+    false are numbers in the columns at `booleans`.
 
     Raises:
         NotPlain: the table has a fault, or `table_records` might read it differently.
         InputError: the file is unreadable.
     """
-    read = parquet_pieces if table.separator is PARQUET else text_pieces
-    for piece in read(table, names, numbers):
+    if table.separator is PARQUET:
+        pieces = parquet_pieces(table, names, numbers)
+    else:
+        pieces = text_pieces(table, names, numbers, booleans)
+    for piece in pieces:
         yield Piece(*piece)
 
 

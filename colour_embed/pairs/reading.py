@@ -1,25 +1,38 @@
 """Reader of items and labelled pairs, with validation of the whole table.
 
-A table of pairs is CSV, TSV, gzip of these, or Parquet (see `io.tables`), with a row per pair: two
-columns with the items, and one with their similarity from 0 to 1.
+A table of pairs is CSV, TSV or other text, gzip of these, or Parquet (see `io.tables`), with a row
+per pair: two columns with the items, and one with their similarity from 0 to 1.
 
 Columns are chosen by the arguments, else by their names, else by their position:
     the two items   first and second, item1 and item2, a and b, source and target, left and right,
                     name_x and name_y, i and j; else the first two columns without another role
+                    that may hold items, which columns of decimals do not
     the label       label, similar, y, target_label, positive
     the weight      weight, w; and count, for positives only
     an item's name  name, item, label, title, id; else the first column
+    row numbers     A column that is called like one (index, id, row, Unnamed: 0 and so on) and
+                    counts by one is passed over. One that only seems to number the rows is refused:
+                    the two columns of items must then be named.
+    no header       Columns are called 1, 2, 3 and so on; the first that is not of items is the
+                    label. A header that may be a comment, that holds a number, or of which a cell
+                    is an item too, is refused unless a column has one of the names above.
 
 Allowed cells:
     names           any text of at most 1,000 characters that is not blank, verbatim: surrounding
-                    spaces are part of it, and NA, null and None are names
+                    spaces are part of it, and NA, null and None are names. In Parquet, whole
+                    numbers are named alike whether they are floats or integers.
     ids             0-based row numbers of the items file; without one, of items named by their
                     number, at most a million plus ten times the number of pairs
-    labels          numbers from 0 to 1; 1 if only positives are given
+    labels          numbers from 0 to 1, or to within 1e-6 of these, as float32 rounds; true and
+                    false in any capitals; with a label scale, numbers between its ends, which are
+                    mapped linearly; 1 if only positives are given
     weights         finite numbers, 0 or more, not all 0
     counts          finite numbers above 0, by which the pair's weight is multiplied
 
-Five conditions add a line to `PairTable.warnings`:
+What was chosen or taken for something else adds a line to `PairTable.notes`: the columns, row
+numbers, labels that are true and false, beyond 0 and 1, or on a scale, and two kinds of items.
+
+These conditions add a line to `PairTable.warnings`:
     equal labels          kept; a constant prediction then minimises the loss
     self-pairs            dropped; the distance of an item to itself is 0 for any label
     contradictions        the same pair, in either order, with different labels: kept; the model
@@ -27,26 +40,32 @@ Five conditions add a line to `PairTable.warnings`:
     separate groups       connected components of the items: kept; the position of a component
                           relative to the others is arbitrary
     isolated items        items without a pair: kept; their positions are arbitrary
+    look-alikes           names that differ only by capitals, spaces or Unicode form, or spell one
+                          number: kept as different items
+    two kinds             columns such as user and item that share numbers as names: one kind of
+                          items, unless the items are two-sided
+    the header            column names such as a and b that are items too, without a label column
 
-Any other fault is an `InputError`: one line with the file, rows, column, fault and hint.
+Any other fault is an `InputError`: one line with the file, rows, column, fault and hint. Hints name
+options as flags of `experiments.train`: --header=no is `header="no"` here.
 """
 
 from __future__ import annotations
 
 import array
-import difflib
+import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from colour_embed.config import InputError
 from colour_embed.io.faults import Faults, NotPlain, fault_at, quoted
 from colour_embed.io.tables import (
+    PARQUET,
     TableFile,
-    column_key,
     number,
     open_table,
     sample_table,
@@ -54,14 +73,28 @@ from colour_embed.io.tables import (
     table_records,
     unchanged,
 )
-from colour_embed.io.text_tables import PIECE_BYTES
+from colour_embed.io.text_tables import PIECE_BYTES, TextFormat
+from colour_embed.pairs.columns import (
+    LARGEST,
+    NO_LABEL,
+    Columns,
+    choose_columns,
+    kinds_differ,
+    read_scale,
+)
 from colour_embed.pairs.sampling import (
     contradictions,
     draw_negatives,
     group_sizes,
     split_held_out,
 )
-from colour_embed.pairs.vocabulary import NAME_BYTES, Book, check_memory, read_items
+from colour_embed.pairs.vocabulary import (
+    NAME_BYTES,
+    Book,
+    check_memory,
+    look_alikes,
+    read_items,
+)
 from colour_embed.runs import Progress
 
 if TYPE_CHECKING:
@@ -76,22 +109,8 @@ __all__ = [
     "estimate_bytes",
 ]
 
-PAIR_COLUMNS = (
-    ("first", "second"),
-    ("item1", "item2"),
-    ("item_1", "item_2"),
-    ("a", "b"),
-    ("source", "target"),
-    ("left", "right"),
-    ("name_x", "name_y"),
-    ("i", "j"),
-)
-LABEL_COLUMNS = ("label", "similar", "y", "target_label", "positive")
-WEIGHT_COLUMNS = ("weight", "w")
-COUNT_COLUMNS = ("count",)
-
 _CHUNK = 1 << 16  # rows per array in the exact reader
-_LARGEST = float(np.finfo(np.float32).max)
+_BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +126,8 @@ class PairTable:
         extra: The further columns of the items file, a row per item; None without any.
         column_names: The names of the columns that were read, by "first", "second", "label",
             "weight" and "count". A count column without a weight column is listed as both.
+        notes: A line for each choice listed in this module's docstring, the columns first.
+        two_sided: Whether the two columns hold two kinds of items, of which no item is both.
     """
 
     items: list[str]
@@ -116,6 +137,8 @@ class PairTable:
     warnings: list[str]
     extra: pd.DataFrame | None
     column_names: dict[str, str]
+    notes: list[str]
+    two_sided: bool
 
     def __len__(self) -> int:
         """Return the number of pairs, N."""
@@ -133,17 +156,23 @@ def read_pairs(
     item: str | None = None,
     ids: bool = False,
     positives_only: bool = False,
+    two_sided: bool = False,
+    label_scale: str | Sequence[float] | None = None,
+    separator: str = "auto",
+    header: str = "auto",
+    quoting: str = "auto",
+    comment: str | None = None,
     max_bytes: int | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> PairTable:
-    """Read labelled pairs and their items from tables.
+    """Read labelled pairs and their items from tables, by the rules in this module's docstring.
 
     Memory is that of the arrays and the names, not of the text: ten million pairs take at most
     about 400 MB and 10 s.
 
     Args:
         path: A table of pairs.
-        items: A table of items; without it the items are taken from the pairs.
+        items: A table of items with a header; without it the items are taken from the pairs.
         first: The column of first items.
         second: The column of second items.
         label: The column of labels.
@@ -151,6 +180,18 @@ def read_pairs(
         item: The column of the items file with the names.
         ids: Whether the pairs hold 0-based row numbers in place of names.
         positives_only: Whether every row is a similar pair; `draw_negatives` draws dissimilar ones.
+        two_sided: Whether the two columns hold two kinds of items, such as users and films. An item
+            is then called by its column: "user:7" and "film:7", in the items file too.
+        label_scale: The labels that stand for 0 and 1: (-1, 1) or "-1,1" or "1:5"; for distances
+            the large one comes first, such as (10, 0). Labels outside are refused.
+        separator: "comma", "tab", "semicolon", "pipe", or "space" for runs of spaces and tabs.
+            "auto": by the file's suffix, else by its first line. The items file has its own, unless
+            that finds one column.
+        header: "yes" or "no". "auto": there is one, and one that may be a pair is refused.
+        quoting: "csv": cells may be in double quotes. "none": quotation marks are characters.
+            "auto": as "csv", and quotes that seem to hold whole lines are refused. As for comment,
+            this holds for the items file too.
+        comment: Lines that begin with this text are skipped, such as "#".
         max_bytes: The most memory to use; checked before and during reading.
         report: Called after each block of rows.
 
@@ -161,17 +202,12 @@ def read_pairs(
         InputError: a file has a fault, the arguments contradict each other, or reading takes more
             than `max_bytes`.
     """
-    if positives_only and label is not None:
-        raise InputError(
-            f"label is {quoted(label)}, but positives_only takes every row as similar: give one of "
-            "the two"
-        )
-    table = open_table(path)
+    text = TextFormat(separator, header, quoting, comment)
+    asked = {"first": first, "second": second, "label": label, "weight": weight}
+    kind = {"ids": ids, "positives_only": positives_only, "two_sided": two_sided}
+    table, columns = _open_pairs(path, text, label_scale=label_scale, **kind, **asked)
     with unchanged(table):
-        columns = _choose_columns(
-            table, positives_only, first=first, second=second, label=label, weight=weight
-        )
-        book, extra = read_items(items, item, ids, max_bytes)
+        book, extra = read_items(items, item, ids, max_bytes, text)
         expected = 0
         if max_bytes is not None or report is not None:
             expected, needed = _estimate(table, columns, book)
@@ -185,8 +221,50 @@ def read_pairs(
             _gather_records(gathered, book)
         index, labels, weights = gathered.arrays()
         names = book.finished_names(table, gathered.rows)
-    warnings = _warnings(names, index, labels, gathered, positives_only)
-    return PairTable(names, index, labels, weights, warnings, extra, columns.names(table))
+    warnings = _header_warnings(table, columns, book)
+    warnings += _warnings(names, index, labels, gathered, positives_only)
+    if items is not None or not ids:
+        warnings += _name_warnings(table, columns, names, index)
+    notes = [*columns.notes, *gathered.notes()]
+    if items is not None:
+        source = f"{os.path.basename(book.file)}, column {quoted(book.column)}"
+        notes.append(f"names of items from {source}")
+    column_names = columns.names(table)
+    return PairTable(names, index, labels, weights, warnings, extra, column_names, notes, two_sided)
+
+
+def _open_pairs(
+    path: str | os.PathLike,
+    text: TextFormat,
+    *,
+    ids: bool = False,
+    positives_only: bool = False,
+    two_sided: bool = False,
+    label_scale: str | Sequence[float] | None = None,
+    **asked: str | None,
+) -> tuple[TableFile, Columns]:
+    """Return the table and its columns; the arguments are those of `read_pairs`."""
+    label = asked.get("label")
+    if positives_only and label is not None:
+        raise InputError(
+            f"label is {quoted(label)}, but positives_only takes every row as similar: give one of "
+            "the two"
+        )
+    scale = read_scale(label_scale)
+    if positives_only and scale:
+        raise InputError("label_scale is of labels, and positives_only has none: give one of them")
+    if two_sided and ids:
+        raise InputError("ids are row numbers of one kind of items: give ids or two_sided")
+    table = open_table(path, text=text)
+    if table.separator is PARQUET and replace(text, header="auto") != TextFormat():
+        problem = "is Parquet; leave out separator, quoting and comment, which are of text"
+        raise fault_at(table.file, problem)
+    if table.separator is PARQUET and text.header == "no":
+        raise fault_at(table.file, "is Parquet, which names its columns; leave --header=no out")
+    columns = choose_columns(
+        table, positives_only=positives_only, scale=scale, two_sided=two_sided, **asked
+    )
+    return table, columns
 
 
 def estimate_bytes(
@@ -195,8 +273,11 @@ def estimate_bytes(
     items: str | os.PathLike | None = None,
     item: str | None = None,
     ids: bool = False,
-    positives_only: bool = False,
-    **columns: str | None,
+    separator: str = "auto",
+    header: str = "auto",
+    quoting: str = "auto",
+    comment: str | None = None,
+    **others: Any,
 ) -> int:
     """Return an estimate of the bytes that `read_pairs` takes, from the first rows and file size.
 
@@ -205,108 +286,19 @@ def estimate_bytes(
         items: As for `read_pairs`; the items file is read.
         item: As for `read_pairs`.
         ids: As for `read_pairs`.
-        positives_only: As for `read_pairs`.
-        columns: Any of first, second, label and weight.
+        separator: As for `read_pairs`.
+        header: As for `read_pairs`.
+        quoting: As for `read_pairs`.
+        comment: As for `read_pairs`.
+        others: Any of first, second, label, weight, positives_only, two_sided and label_scale.
 
     Raises:
         InputError: a table is unreadable or lacks a column.
     """
-    table = open_table(path)
-    chosen = _choose_columns(table, positives_only, **columns)
-    book, _ = read_items(items, item, ids, None)
-    return _estimate(table, chosen, book)[1]
-
-
-# Columns
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The positions of the columns that are read, and the valid range of their numbers."""
-
-    first: int
-    second: int
-    label: int | None
-    weight: int | None
-    count: int | None
-    positives_only: bool
-
-    def numbers(self) -> dict[str, int]:
-        """Return the positions of the number columns."""
-        places = {"label": self.label, "weight": self.weight, "count": self.count}
-        return {role: place for role, place in places.items() if place is not None}
-
-    def names(self, table: TableFile) -> dict[str, str]:
-        """Return `PairTable.column_names`."""
-        places = {"first": self.first, "second": self.second, **self.numbers()}
-        if self.positives_only:
-            places.pop("label", None)
-        if "count" in places:
-            places.setdefault("weight", places["count"])
-        return {role: table.header[place] for role, place in places.items()}
-
-    def rule(self, role: str) -> tuple[Callable, str]:
-        """Return a predicate of a number or array, and the fault of numbers that fail it."""
-        if role == "label" and self.positives_only:
-            problem = "is not 1, but positives_only takes every row as similar; leave one out"
-            return (lambda value: value == 1), problem
-        if role == "label":
-            problem = "is no label; give numbers from 0 (dissimilar) to 1 (similar)"
-            return (lambda value: (value >= 0) & (value <= 1)), problem
-        if role == "weight":
-            problem = "is no weight; give finite numbers of 0 or more"
-            return (lambda value: (value >= 0) & (value <= _LARGEST)), problem
-        problem = "is no count; give finite numbers above 0"
-        return (lambda value: (value > 0) & (value <= _LARGEST)), problem
-
-
-def _choose_columns(
-    table: TableFile,
-    positives_only: bool,
-    first: str | None = None,
-    second: str | None = None,
-    label: str | None = None,
-    weight: str | None = None,
-) -> _Columns:
-    asked = {"first": first, "second": second, "label": label, "weight": weight}
-    taken = {role: table.place(column) for role, column in asked.items() if column is not None}
-    for role, place in taken.items():
-        others = [other for other in taken if taken[other] == place and other != role]
-        if others:
-            problem = f"the column can't be both {role} and {others[0]}; give two columns"
-            raise fault_at(table.file, problem, 1, table.header[place])
-    keys = [column_key(cell) for cell in table.header]
-
-    def take(role: str, names: Sequence[str]) -> None:
-        free = [n for n in names if n in keys and keys.index(n) not in taken.values()]
-        if role not in taken and free:
-            taken[role] = table.place(free[0])
-
-    for pair in PAIR_COLUMNS:
-        needed = [name for role, name in zip(("first", "second"), pair) if role not in taken]
-        if all(name in keys and keys.index(name) not in taken.values() for name in needed):
-            for role, name in zip(("first", "second"), pair):
-                take(role, [name])
-    # Without labels, "y" may be the column of second items.
-    take("label", [name for name in LABEL_COLUMNS if not positives_only or name != "y"])
-    take("weight", WEIGHT_COLUMNS)
-    if positives_only:
-        take("count", COUNT_COLUMNS)
-    for role in ("first", "second"):
-        # A column without a name is the index that pandas writes.
-        take(role, [key for key in keys if key])
-        if role not in taken:
-            problem = "has too few columns; a table of pairs has two that name items, and a label"
-            raise fault_at(table.file, problem, 1)
-    if "label" not in taken and not positives_only:
-        free = [key for place, key in enumerate(keys) if place not in taken.values()]
-        near = [name for key in free for name in difflib.get_close_matches(key, LABEL_COLUMNS, 1)]
-        hint = f"did you mean {quoted(near[0])}? " if near else ""
-        hint += "name it, or give positives_only where every row is a similar pair"
-        looked_for = ", ".join(LABEL_COLUMNS)
-        raise fault_at(table.file, f"no column holds labels ({looked_for}); {hint}", 1)
-    places = [taken.get(role) for role in ("first", "second", "label", "weight", "count")]
-    return _Columns(*places, positives_only)
+    text = TextFormat(separator, header, quoting, comment)
+    table, columns = _open_pairs(path, text, ids=ids, **others)
+    book, _ = read_items(items, item, ids, None, text)
+    return _estimate(table, columns, book)[1]
 
 
 # Pairs
@@ -318,13 +310,14 @@ class _Gathered:
     def __init__(
         self,
         table: TableFile,
-        columns: _Columns,
+        columns: Columns,
         max_bytes: int | None,
         report: Callable[[Progress], None] | None,
         expected: int,
     ):
         self.table, self.columns = table, columns
-        self.rows = self.self_pairs = 0
+        self.rows = self.self_pairs = self.rounded = 0
+        self.booleans = False
         self._max_bytes, self._report, self._expected = max_bytes, report, expected
         self._parts: dict[str, list[np.ndarray]] = {"index": []}
 
@@ -340,10 +333,10 @@ class _Gathered:
                 raise NotPlain
         parts = {"index": index}
         if "label" in numbers and not self.columns.positives_only:
-            parts["label"] = numbers["label"].astype(np.float32)
+            parts["label"] = self._labels(numbers["label"]).astype(np.float32)
         if "weight" in numbers or "count" in numbers:
             weight = numbers.get("weight", 1.0) * numbers.get("count", 1.0)
-            if not (weight <= _LARGEST).all():
+            if not (weight <= LARGEST).all():
                 raise NotPlain
             parts["weight"] = weight.astype(np.float32)
         kept = index[:, 0] != index[:, 1]
@@ -355,6 +348,26 @@ class _Gathered:
         if self._report is not None:
             self._report(Progress(self.rows, max(self.rows, self._expected)))
 
+    def _labels(self, values: np.ndarray) -> np.ndarray:
+        """Return labels within 0..1; those that rounding put beyond are counted."""
+        if self.columns.scale:
+            low, high = self.columns.scale
+            values = (values - low) / (high - low)
+        if values.size and (values.min() < 0 or values.max() > 1):
+            self.rounded += int(np.count_nonzero((values < 0) | (values > 1)))
+            values = values.clip(0, 1)
+        return values
+
+    def notes(self) -> list[str]:
+        """Return a line on labels that are true and false, and on those beyond 0 and 1."""
+        lines = []
+        if self.booleans:
+            lines.append("labels that are true and false are taken as 1 and 0")
+        if self.rounded:
+            count = _counted(self.rounded, "label")
+            lines.append(f"{count} below 0 or above 1 by rounding: taken as 0 or 1")
+        return lines
+
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return index, label and weight of all pairs, and free the gathered parts.
 
@@ -362,7 +375,8 @@ class _Gathered:
             InputError: there are no pairs, or all weights are 0.
         """
         if not self.rows:
-            raise fault_at(self.table.file, "has a header and no pairs; give a row per pair", 1)
+            problem = "has a header and no pairs; give a row per pair"
+            raise fault_at(self.table.file, problem, self.table.header_row)
         if self.rows == self.self_pairs:
             problem = "every pair is of an item with itself; give pairs of different items"
             raise fault_at(self.table.file, problem)
@@ -380,16 +394,18 @@ def _gather_pieces(gathered: _Gathered, book: Book) -> None:
     """Read the pairs with the fast reader, or raise NotPlain."""
     columns = gathered.columns
     roles = columns.numbers()
-    for piece in table_pieces(
-        gathered.table, [columns.first, columns.second], list(roles.values())
-    ):
-        index = _ids_of_names(piece.names, book)
+    places = [columns.first, columns.second]
+    for piece in table_pieces(gathered.table, places, list(roles.values()), columns.booleans()):
+        index = _ids_of_names(piece.names, columns.prefixes, book)
+        gathered.booleans |= piece.booleans
         gathered.add(index, dict(zip(roles, piece.numbers)), book)
     if not gathered.rows:
         raise NotPlain
 
 
-def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
+def _ids_of_names(
+    names: list[pa.DictionaryArray], prefixes: tuple[str, str], book: Book
+) -> np.ndarray:
     """Return ids, int32 [n, 2]; unknown names are added to the book in the order of the rows."""
     codes = [column.indices.to_numpy(zero_copy_only=False) for column in names]
     # A Parquet dictionary may hold names that no row uses.
@@ -398,6 +414,10 @@ def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
         for code, column in zip(codes, names)
     ]
     cells = [column.dictionary.take(places).to_pylist() for column, places in zip(names, used)]
+    cells = [
+        [_named(prefix, cell) for cell in side] if prefix else side
+        for prefix, side in zip(prefixes, cells)
+    ]
     if any(cell not in book.ids for side in cells for cell in side):
         found = []
         for side in (0, 1):
@@ -419,13 +439,23 @@ def _ids_of_names(names: list[pa.DictionaryArray], book: Book) -> np.ndarray:
     return index
 
 
+def _named(prefix: str, cell: str) -> str:
+    """Return the name of an item of one of two kinds; a blank cell stays one."""
+    return prefix + cell if cell.strip() else cell
+
+
 def _gather_records(gathered: _Gathered, book: Book) -> None:
     """Read the pairs with the exact reader, or raise their first fault."""
     table, columns = gathered.table, gathered.columns
     roles = columns.numbers()
     rules = {role: columns.rule(role) for role in roles}
     named = [table.header[place] for place in (columns.first, columns.second)]
-    faults = Faults(table.file, {book.unknown: book.nearest})
+    low, high, text = math.inf, -math.inf, False
+
+    def label_hint(_: str) -> str:
+        return columns.label_hint(*((math.nan, math.nan) if text else (low, high)))
+
+    faults = Faults(table.file, {book.unknown: book.nearest, NO_LABEL: label_hint})
     index = array.array("i")
     numbers = {role: array.array("d") for role in roles}
 
@@ -436,8 +466,9 @@ def _gather_records(gathered: _Gathered, book: Book) -> None:
             del column[:]
 
     places = [columns.first, columns.second, *roles.values()]
-    for row, cells in table_records(table, places, faults):
-        for column, cell in zip(named, cells):
+    for row, cells in table_records(table, places, faults, names=places[:2]):
+        for column, prefix, cell in zip(named, columns.prefixes, cells):
+            cell = _named(prefix, cell) if prefix else cell
             problem = None if cell in book.ids else book.problem(cell)
             if problem:
                 faults.add(problem, row, column, cell)
@@ -446,10 +477,16 @@ def _gather_records(gathered: _Gathered, book: Book) -> None:
         product = 1.0
         for (role, (allowed, problem)), cell in zip(rules.items(), cells[2:]):
             value = number(cell)
+            if role == "label":
+                if value != value and columns.booleans():
+                    value = _BOOLEANS.get(cell.strip().lower(), value)
+                    gathered.booleans |= value == value
+                text |= value != value
+                low, high = min(low, value), max(high, value)
             numbers[role].append(value)
             if role != "label":
                 product *= value
-                if product > _LARGEST and value <= _LARGEST:
+                if product > LARGEST and value <= LARGEST:
                     too_large = "times its weight is too large; give smaller counts"
                     faults.add(too_large, row, table.header[roles[role]], cell)
             if not allowed(value):
@@ -470,7 +507,7 @@ _PIECE_COPIES = 12
 """Memory of a block of text, its parts and its columns, as a multiple of the block size."""
 
 
-def _estimate(table: TableFile, columns: _Columns, book: Book) -> tuple[int, int]:
+def _estimate(table: TableFile, columns: Columns, book: Book) -> tuple[int, int]:
     """Return estimates of the rows of a table and of the bytes that reading them takes."""
     sample = sample_table(table, [columns.first, columns.second])
     cells = [cell for pair in sample.rows for cell in pair]
@@ -501,6 +538,53 @@ def _expected_distinct(distinct: int, drawn: int, total: int) -> float:
 
 
 # Warnings
+
+
+def _header_warnings(table: TableFile, columns: Columns, book: Book) -> list[str]:
+    """Return a warning on column names that are items too.
+
+    Raises:
+        InputError: nothing else tells that the header is one.
+    """
+    if columns.recognised == "others" or table.text.header != "auto":
+        return []
+    for place in (columns.first, columns.second):
+        cell = table.header[place]
+        if any(_named(prefix, cell) in book.ids for prefix in columns.prefixes):
+            hint = "give --header=no if the row is a pair, or --header=yes if it is the header"
+            if columns.recognised:
+                return [f"the column name {quoted(cell)} is an item too: {hint}"]
+            problem = f"the name of the column is an item too; {hint}"
+            raise fault_at(table.file, problem, table.header_row, cell)
+    return []
+
+
+def _name_warnings(
+    table: TableFile, columns: Columns, names: list[str], index: np.ndarray
+) -> list[str]:
+    """Return warnings on names that look alike, and on two kinds of items with the same names."""
+    one, other = columns.prefixes
+    if one:
+        sides = [
+            [n.removeprefix(side) for n in names if n.startswith(side)] for side in (one, other)
+        ]
+        return [line for side in sides for line in look_alikes(side)]
+    warnings = look_alikes(names)
+    heads = [table.header[place] for place in (columns.first, columns.second)]
+    if table.header_row is None or not kinds_differ(*heads):
+        return warnings
+    on_side = np.zeros((2, len(names)), bool)
+    for side in (0, 1):
+        on_side[side, index[:, side]] = True
+    shared = np.flatnonzero(on_side.all(axis=0))
+    numbers = [names[place] for place in shared if names[place].isdigit()]
+    if numbers:
+        warnings.append(
+            f"columns {quoted(heads[0])} and {quoted(heads[1])} share {len(numbers):,} numbers as "
+            f"names, such as {quoted(numbers[0])}: taken as one kind of items; give --two_sided if "
+            "they are two"
+        )
+    return warnings
 
 
 def _warnings(

@@ -162,6 +162,7 @@ def draw_negatives(
     ratio: float = 1.0,
     power: float = 0.75,
     seed: int = 0,
+    two_sided: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw dissimilar pairs for a table of similar pairs (negative sampling).
 
@@ -170,6 +171,9 @@ def draw_negatives(
     remaining pair (i, j) thus has a probability proportional to `f(i)^power f(j)^power`. Pairs are
     drawn with replacement. Items of frequency 0 are never drawn.
 
+    With `two_sided` the first item is drawn from those of the first column, the second from those
+    of the second column.
+
     Args:
         index: integers [N, 2], the positives; may hold repeats. Self-pairs are ignored.
         weight: float [N], 0 or more and not all 0.
@@ -177,14 +181,15 @@ def draw_negatives(
         ratio: negatives per distinct positive, 0 or more.
         power: 1 draws items by frequency, 0 draws them uniformly.
         seed: seed of the draws.
+        two_sided: whether the two columns hold two kinds of items, such as users and films.
 
     Returns:
         index int32 [round(ratio * distinct positives), 2], and weight float32 of the same length:
         each negative has the mean weight of a distinct positive.
 
     Raises:
-        InputError: an argument is out of range, there are no positives, or fewer pairs remain than
-            are to be drawn.
+        InputError: an argument is out of range, there are no positives, fewer pairs remain than
+            are to be drawn, or an item of two-sided pairs is in both columns.
 
     References:
         Mikolov et al. (2013), Distributed representations of words and phrases, section 2.2.
@@ -198,24 +203,30 @@ def draw_negatives(
     known = _distinct(pair_keys(index[index[:, 0] != index[:, 1]]))
     if not known.size:
         raise InputError("there are no similar pairs of different items to draw negatives for")
-    frequency = sum(np.bincount(index[:, side], weight, count) for side in (0, 1))
+    frequency = np.stack([np.bincount(index[:, side], weight, count) for side in (0, 1)])
+    if not two_sided:
+        frequency = frequency.sum(axis=0, keepdims=True)
+    elif np.bincount(index[:, 0], minlength=count)[index[:, 1]].any():
+        raise InputError("an item is in both columns: leave two_sided out, or name the sides apart")
     most = frequency.max()
     if not (most > 0 and math.isfinite(most)):
         raise InputError("the weights must be finite, 0 or more, and not all 0")
     chance = np.where(frequency > 0, (frequency / most) ** power, 0.0)
 
     wanted = round(ratio * known.size)
-    may = chance > 0
-    drawable = int(np.count_nonzero(may))
+    may = (chance > 0).any(axis=0)
     known_drawable = np.count_nonzero(may[known >> np.uint64(32)] & may[_second(known)])
-    left = drawable * (drawable - 1) // 2 - known_drawable
+    sizes = np.count_nonzero(chance > 0, axis=1).tolist()
+    pairs = sizes[0] * sizes[1] if two_sided else sizes[0] * (sizes[0] - 1) // 2
+    left = pairs - int(known_drawable)
     if wanted > left:
         raise InputError(
-            f"{wanted:,} dissimilar pairs are to be drawn, but of {drawable:,} items only {left:,} "
-            "pairs are not known to be similar; lower the ratio, or give dissimilar pairs yourself"
+            f"{wanted:,} dissimilar pairs are to be drawn, but of {sum(sizes):,} items only "
+            f"{left:,} pairs are not known to be similar; lower the ratio, or give dissimilar "
+            "pairs yourself"
         )
     generator = np.random.default_rng([seed, _NEGATIVE_TAG])
-    draw = _draw_from_list if drawable <= LISTED_ITEMS else _draw_and_reject
+    draw = _draw_from_list if sum(sizes) <= LISTED_ITEMS else _draw_and_reject
     drawn = draw(chance, known, wanted, generator)
     each = np.sum(weight, dtype=np.float64) / known.size
     return drawn, np.full(wanted, each, np.float32)
@@ -237,13 +248,22 @@ def _second(keys: np.ndarray) -> np.ndarray:
 def _draw_from_list(
     chance: np.ndarray, known: np.ndarray, wanted: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Draw from the list of all pairs of items of positive frequency that are not positives."""
-    ids = np.flatnonzero(chance).astype(np.int32)
-    pairs = np.stack([ids[side] for side in np.triu_indices(len(ids), k=1)], axis=1)
+    """Draw from the list of all pairs of items of positive frequency that are not positives.
+
+    chance [1, items] is of both items, [2, items] of the first and the second.
+    """
+    ids = [np.flatnonzero(one).astype(np.int32) for one in chance]
+    if len(ids) == 1:
+        places = np.triu_indices(len(ids[0]), k=1)
+    else:
+        places = np.divmod(np.arange(len(ids[0]) * len(ids[1])), len(ids[1]))
+    pairs = np.stack([ids[0][places[0]], ids[-1][places[1]]], axis=1)
     pairs = pairs[~_among(pair_keys(pairs), known)]
     if not wanted:
         return pairs[:0]
-    taken = _drawer(chance[pairs[:, 0]] * chance[pairs[:, 1]], generator)(wanted)
+    taken = _drawer(chance[0, pairs[:, 0]] * chance[-1, pairs[:, 1]], generator)(wanted)
+    if len(ids) == 2:
+        return pairs[taken]
     flipped = generator.random(wanted) < 0.5
     return np.where(flipped[:, None], pairs[taken, ::-1], pairs[taken])
 
@@ -251,7 +271,7 @@ def _draw_from_list(
 def _draw_and_reject(
     chance: np.ndarray, known: np.ndarray, wanted: int, generator: np.random.Generator
 ) -> np.ndarray:
-    draw = _drawer(chance, generator)
+    draws_of = [_drawer(one, generator) for one in chance]
     drawn = np.empty((wanted, 2), np.int32)
     done = draws = 0
     while done < wanted:
@@ -261,7 +281,7 @@ def _draw_and_reject(
                 "frequent items are known to be similar; lower the ratio or the power"
             )
         size = min(PIECE, wanted - done + (wanted - done) // 8 + 64)
-        pairs = np.stack([draw(size), draw(size)], axis=1)
+        pairs = np.stack([draws_of[0](size), draws_of[-1](size)], axis=1)
         draws += size
         pairs = pairs[pairs[:, 0] != pairs[:, 1]]
         pairs = pairs[~_among(pair_keys(pairs), known)][: wanted - done]

@@ -1,16 +1,17 @@
-"""The items of pairs: the mapping from cells to items, the items file, and their memory."""
+"""The items of pairs: the mapping from cells to items, the items file, and look-alike names."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from colour_embed.config import InputError
-from colour_embed.io.faults import Faults, fault_at, quoted
+from colour_embed.io.faults import Faults, fault_at, quoted, quoted_apart
 from colour_embed.io.tables import (
     PARQUET,
     TableFile,
@@ -21,6 +22,7 @@ from colour_embed.io.tables import (
     table_records,
     unchanged,
 )
+from colour_embed.io.text_tables import TextFormat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +36,14 @@ NAME_BYTES = 180
 """Bytes per item apart from the characters of its name: a string, in a list and a dictionary."""
 
 _SEARCHED_NAMES = 20_000  # names that are compared with an unknown name
+_NUMBER = re.compile(r"([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d{1,9}))?", re.ASCII)
+_ODD = re.compile(  # a line with spaces to leave out, or with a number to spell anew
+    r"(?m)[\0-\x09\x0b-\x1f\x85\u1680\u2028\u2029]|^ | $|  "
+    r"|^(?!(?:0|[1-9][0-9]*)$)[+-]?\.?[0-9][0-9.e+-]*$"
+)
+_UNSEEN = re.compile(  # format characters, such as zero-width spaces, and variants
+    "[\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+)
 _WHOLE = re.compile(r"(\d{1,18})(\.0*)?", re.ASCII)
 
 _BLANK = "is no name; give every row the names it needs"
@@ -50,6 +60,7 @@ class Book:
         file: The items file; None where the pairs define the items.
         names: The item names; without an items file, those read from the pairs so far.
         by_number: Whether cells hold row numbers.
+        column: The column of the items file with the names.
         ids: The item id of every valid cell that was looked up.
         characters: The total length of the names that were read from the pairs.
     """
@@ -57,6 +68,7 @@ class Book:
     file: str | None
     names: list[str]
     by_number: bool
+    column: str = ""
     ids: dict[str, int] = field(default_factory=dict)
     characters: int = 0
 
@@ -66,7 +78,8 @@ class Book:
 
     def fresh(self) -> Book:
         """Return this mapping as it was before any pair was read."""
-        return Book(self.file, self.names if self.file is not None else [], self.by_number)
+        names = self.names if self.file is not None else []
+        return Book(self.file, names, self.by_number, self.column)
 
     def problem(self, cell: str) -> str | None:
         """Return the fault of a cell that is not in `ids`; None if it is valid."""
@@ -97,12 +110,14 @@ class Book:
 
     def nearest(self, cell: str) -> str:
         """Return the hint for an unknown name: the most similar name, if any."""
+        if cell == self.column:
+            return "it stands there as the header; put a header above it, such as name"
         folded = cell.strip().casefold()
         near = [name for name in self.names if name.strip().casefold() == folded]
         if not near:
             alike = [name for name in self.names if abs(len(name) - len(cell)) < 3 + len(cell) // 4]
             near = difflib.get_close_matches(cell[:100], alike[:_SEARCHED_NAMES], 1)
-        return f"did you mean {quoted(near[0])}?" if near else "add it there"
+        return f"did you mean {quoted_apart(cell, near[0])[1]}?" if near else "add it there"
 
     def finished_names(self, table: TableFile, rows: int) -> list[str]:
         """Return the names of all items, after all pairs were read."""
@@ -131,7 +146,11 @@ def _name_problem(name: str) -> str | None:
 
 
 def read_items(
-    path: str | os.PathLike | None, item: str | None, ids: bool, max_bytes: int | None
+    path: str | os.PathLike | None,
+    item: str | None,
+    ids: bool,
+    max_bytes: int | None,
+    text: TextFormat,
 ) -> tuple[Book, pd.DataFrame | None]:
     """Read the items file, if there is one.
 
@@ -140,6 +159,8 @@ def read_items(
         item: The column of the item names.
         ids: Whether the pairs hold row numbers of the items file.
         max_bytes: See `check_memory`.
+        text: The options of the pairs' file. Quoting and comments are those of the items file too,
+            which has a header; its separator is its own, unless it then has one column.
 
     Returns:
         The mapping from cells to items, and the further columns, a row per item.
@@ -151,7 +172,7 @@ def read_items(
         if item is not None:
             raise InputError(f"item is {quoted(item)}, a column of the items file: give items too")
         return Book(None, [], ids), None
-    table = open_table(path)
+    table = _open_items(path, text)
     with unchanged(table):
         named = [place for place, column in enumerate(table.header) if column.strip()]
         for place in named:
@@ -166,11 +187,25 @@ def read_items(
         # Further Parquet columns are read later, with their types.
         places = [name_place] if table.separator is PARQUET else [name_place, *others]
         columns = _item_columns(table, places)
+        book = Book(table.file, columns[0], ids, table.header[name_place])
         if not others:
-            return Book(table.file, columns[0], ids), None
+            return book, None
         rest = columns[1:] or [[] for _ in others]
         texts = dict(zip((table.header[place] for place in others), rest))
-        return Book(table.file, columns[0], ids), further_columns(table, texts)
+        return book, further_columns(table, texts)
+
+
+def _open_items(path: str | os.PathLike, text: TextFormat) -> TableFile:
+    own = replace(text, separator="auto", header="yes")
+    if text.separator == "auto":
+        return open_table(path, text=own)
+    try:
+        table = open_table(path, text=own)
+    except InputError:  # perhaps one column, with another separator in its header
+        table = None
+    if table is None or len(table.header) == 1:
+        return open_table(path, text=replace(own, separator=text.separator))
+    return table
 
 
 def _item_columns(table: TableFile, places: Sequence[int]) -> list[list[str]]:
@@ -178,7 +213,7 @@ def _item_columns(table: TableFile, places: Sequence[int]) -> list[list[str]]:
     columns = [[] for _ in places]
     faults, seen = Faults(table.file), set()
     name_column = table.header[places[0]]
-    for row, cells in table_records(table, places, faults):
+    for row, cells in table_records(table, places, faults, names=places[:1]):
         problem = _name_problem(cells[0]) or (_TWICE if cells[0] in seen else None)
         if problem:
             faults.add(problem, row, name_column, cells[0])
@@ -189,6 +224,89 @@ def _item_columns(table: TableFile, places: Sequence[int]) -> list[list[str]]:
     if not columns[0]:
         raise fault_at(table.file, "has a header and no items; give a row per item", 1)
     return columns
+
+
+# Names that look alike
+
+
+def look_alikes(names: Sequence[str]) -> list[str]:
+    """Return warnings on names that are probably one item; each has a count and an example.
+
+    They differ only by capitals, by spaces, by their Unicode form (NFKC) or characters that are not
+    shown; or they are spellings of one number: 2, 2.0, 2e0 and 02. A million names take about a
+    second.
+
+    Args:
+        names: different texts.
+
+    Example:
+        >>> look_alikes(["Bank", "bank", "shore"])
+        ["2 names differ only by capitals, spaces or Unicode form, such as 'Bank' and 'bank': they \
+are different items; spell them alike if they are one"]
+    """
+    keys = _look_keys(names)
+    if len(set(keys)) == len(keys):
+        return []
+    groups: dict[str, list[str]] = {}
+    for key, name in zip(keys, names):
+        groups.setdefault(key, []).append(name)
+    found = {"are spellings of the same numbers": [], "": []}
+    for key, group in groups.items():
+        if len(group) > 1:
+            kind = "are spellings of the same numbers" if _is_number(key) else ""
+            found[kind].append(group)
+    lines = []
+    for kind, alike in found.items():
+        if alike:
+            count = sum(map(len, alike))
+            example = " and ".join(quoted_apart(*alike[0][:2]))
+            what = kind or "differ only by capitals, spaces or Unicode form"
+            lines.append(
+                f"{count:,} names {what}, such as {example}: they are different items; spell them "
+                "alike if they are one"
+            )
+    return lines
+
+
+def _look_keys(names: Sequence[str]) -> list[str]:
+    """Return a key for each name, which names that look alike have in common."""
+    whole = "\n".join(names)  # one text, as its methods are many times faster than those of names
+    if whole.count("\n") >= len(names):
+        whole = "\n".join(name.replace("\n", " ") for name in names)
+    if whole.isascii():
+        whole = whole.lower()
+    else:
+        whole = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", whole).casefold())
+        whole = _UNSEEN.sub("", whole)
+    keys = whole.split("\n") if names else []
+    if not _ODD.search(whole):
+        return keys
+    return [_plain_number(" ".join(key.split())) for key in keys]
+
+
+def _plain_number(key: str) -> str:
+    """Return a number without exponent, leading and trailing zeros; other text as it is."""
+    if not key[-1:].isdigit() and key[-1:] != ".":
+        return key
+    whole = key[:-2] if key.endswith(".0") else key
+    if whole.isascii() and whole.isdigit() and (whole[0] != "0" or whole == "0"):
+        return whole
+    match = _NUMBER.fullmatch(key)
+    if not match or not (match[2] or match[3]):
+        return key
+    sign, whole, part, exponent = match.groups()
+    digits = (whole + part).lstrip("0")
+    short = digits.rstrip("0")
+    if not short:
+        return "0"
+    shift = int(exponent or 0) - len(part) + len(digits) - len(short)
+    sign = "-" if sign == "-" else ""
+    return f"{sign}{short}{'0' * shift}" if 0 <= shift < 400 else f"{sign}{short}e{shift}"
+
+
+def _is_number(key: str) -> bool:
+    match = _NUMBER.fullmatch(key)
+    return bool(match and (match[2] or match[3]))
 
 
 # Memory

@@ -115,6 +115,11 @@ def valid_cases() -> list[Case]:
     weighted += [[r[0], "x", *r[1:]] for r in rows(plain, 30, soft, lambda number: 1 + number)]
     counted = [["source", "target", "count"], *rows(plain, 9, lambda number: number + 1)]
     numbered = [["i", "j", "y"], *rows(list(range(len(plain))), 20, label)]
+    spelled = [["a", "b", "label"], *([*r[:2], str(r[2] > 0)] for r in numbered[1:])]
+    rated = [["a", "b", "label"], *rows(plain, 12, lambda number: 1 + number % 5)]
+    floats = [["user", "film", "label"], *([float(i), j, y] for i, j, y in numbered[1:])]
+    indexed = [["index", "tree", "other", "label"]]
+    indexed += [[k, *r] for k, r in enumerate(rows(plain, 9, label))]
     items = [["name", "size", "kind"], *([name, k, f"k{k}"] for k, name in enumerate(plain))]
     rgb = [["name", "r", "g", "b"], *([name, 30 * k, k, 255] for k, name in enumerate(hostile))]
     digits = [["name", "hex"], *([name, f"#{k}0ff0{k}"] for k, name in enumerate(hostile))]
@@ -133,7 +138,7 @@ def valid_cases() -> list[Case]:
     def columns(rows):
         return ".parquet", as_parquet(rows, row_group_size=7)
 
-    only, ids = {"positives_only": True}, {"ids": True}
+    only, ids, bare = {"positives_only": True}, {"ids": True}, {"header": "no"}
     return [
         *(Case({"pairs": kind(table)}, {}) for kind in (text, tabs, zipped, columns)),
         Case({"pairs": text(weighted), "items": text(items)}, {}),
@@ -144,6 +149,14 @@ def valid_cases() -> list[Case]:
         Case({"pairs": text(numbered), "items": text(items)}, ids),
         Case({"pairs": text(numbered)}, ids),
         Case({"pairs": columns(numbered), "items": text(items)}, ids),
+        Case({"pairs": text(spelled)}, {}),
+        Case({"pairs": text(rated)}, {"label_scale": (1, 5)}),
+        Case({"pairs": text(counted)}, {**only, "two_sided": True}),
+        Case({"pairs": columns(floats)}, {"two_sided": True}),
+        Case({"pairs": (".txt", as_text(numbered[1:], " "))}, {"separator": "space", **bare}),
+        Case({"pairs": (".tsv", b"# note\n" + as_text(table, "\t"))}, {"comment": "#"}),
+        Case({"pairs": (".tsv", as_text(weighted, "\t"))}, {"quoting": "none"}),
+        Case({"pairs": (".csv", b"sep=;\n" + as_text(indexed, ";"))}, {}),
         *(Case({"colours": text(rows)}, {}) for rows in (rgb, digits, download)),
         *(Case({"colours": kind(rgb)}, {}) for kind in (zipped, columns)),
     ]
@@ -156,9 +169,16 @@ TOKENS = [
     *(b"9" * 400, b"2147483648", b"1e999", b"-1", b"2", b"nan", b"inf", b"0x1", b"1_0", b"5.0"),
     *(b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xff\xfe", b"A" * 2000, b"yes", b"1,1"),
     *(c.encode() for c in ("é", "日本", "\u2028", "\u202e", "\x85", "\x1c", "\U0001f600", "١")),
+    *(b"True", b"FALSE", b"1.0000001", b"# ", b"sep=;", b'"a\t1\n"', b'"x,1\n'),
     *(b"=1+1", b"<script>", b"../../etc", b"NA", b"null", b"label", b"first", b"name", b"\x1f\x8b"),
 ]
 ODD_VALUES = [None, -1, 0, 2, 2**40, 0.5, 1.0, 5.0, -0.0, 1e39, 1e300, float("nan"), float("inf")]
+OPTIONS = {
+    "separator": ["comma", "tab", "semicolon", "space"],
+    "header": ["yes", "no"],
+    "quoting": ["csv", "none"],
+    "comment": ["#", "red", '"'],
+}
 SUFFIXES = [".csv", ".tsv", ".txt", ".parquet", ".csv.gz", ".gz", ""]
 ENCODINGS = ["utf-16", "utf-16-le", "latin-1", "utf-8-sig", "utf-7", "cp1252"]
 
@@ -173,8 +193,11 @@ def damaged(cases: list[Case], seed: int, number: int) -> Case:
         files[name] = _damage(*files[name], random)
     if "pairs" in files:
         if random.random() < 0.1:
-            flag = ("ids", "positives_only")[random.integers(2)]
+            flag = ("ids", "positives_only", "two_sided")[random.integers(3)]
             options[flag] = not options.get(flag, False)
+        if random.random() < 0.1:
+            name = ("separator", "header", "quoting", "comment")[random.integers(4)]
+            options[name] = OPTIONS[name][random.integers(len(OPTIONS[name]))]
         if random.random() < 0.3:
             options["max_bytes"] = 10 ** int(random.integers(3, 10))
     return Case(files, options)
@@ -320,6 +343,7 @@ def same(one: PairTable, other: PairTable) -> None:
     np.testing.assert_array_equal(one.weight, other.weight)
     assert one.warnings == other.warnings
     assert one.column_names == other.column_names
+    assert one.notes == other.notes
 
 
 def outcome(case: Case, folder: str) -> tuple[str, str]:
@@ -369,6 +393,8 @@ def _promises_of_pairs(table: PairTable, options: dict[str, Any]) -> dict[str, b
     return {
         "names are different texts that are not blank": len(set(names)) == len(names)
         and all(isinstance(n, str) and n.strip() and len(n) <= 1000 for n in names),
+        "two sides share no item": not table.two_sided or not set(index[:, 0]) & set(index[:, 1]),
+        "notes are lines": all(isinstance(n, str) and n.isprintable() for n in table.notes),
         "types": (index.dtype, label.dtype, weight.dtype) == (np.int32, np.float32, np.float32),
         "shapes": index.shape == (len(label), 2) and len(label) == len(weight) > 0,
         "ids are of items": index.min() >= 0 and index.max() < len(names),

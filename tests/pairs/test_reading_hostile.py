@@ -88,7 +88,6 @@ BAD_TABLES = {
     ),
     "label 2": (GOOD + "a,b,2\n", ["row 3, column 'label'", "'2' is no label", "1 (similar)"]),
     "label yes": (GOOD + "a,b,yes\n", ["row 3, column 'label'", "'yes' is no label"]),
-    "label true": (GOOD + "a,b,True\n", ["row 3, column 'label'", "'True' is no label"]),
     "label nan": (GOOD + "a,b,NaN\n", ["row 3, column 'label'", "'NaN' is no label"]),
     "label inf": (GOOD + "a,b,inf\n", ["row 3, column 'label'", "'inf' is no label"]),
     "label 1.0001": (GOOD + "a,b,1.0001\n", ["row 3, column 'label'", "'1.0001' is no label"]),
