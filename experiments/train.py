@@ -8,6 +8,7 @@ of the predictions, the number of isolated items, and nearest neighbours.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -242,8 +243,10 @@ def _print_report(metrics: dict[str, Any]) -> None:
 
 
 def shown(name: str, longest: int = 40) -> str:
-    """Escape the unprintable characters of a name, and shorten it to `longest` characters."""
+    """Escape what a name holds that can't be printed, and shorten it to `longest` characters."""
     plain = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in name)
+    encoding = sys.stdout.encoding or "utf-8"  # escaped here, so that tables are aligned
+    plain = plain.encode(encoding, "backslashreplace").decode(encoding)
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 

@@ -43,12 +43,15 @@ def quoted(cell: str, longest: int = 40) -> str:
 
 
 def quoted_apart(cell: str, other: str) -> tuple[str, str]:
-    """Return two cells in quotes, with other than ASCII characters escaped if they look alike."""
+    """Return two cells in quotes; where they look alike, escaped and from their difference on."""
     plain = [unicodedata.normalize("NFKC", one) for one in (cell, other)]
     seen = ["".join(c for c in one if c.isprintable() or c.isspace()) for one in plain]
     if seen[0] != seen[1] and quoted(cell) != quoted(other):
         return quoted(cell), quoted(other)
-    return ascii(cell[:40]), ascii(other[:40])
+    same = next((k for k, ends in enumerate(zip(cell, other)) if ends[0] != ends[1]), len(cell))
+    start = same - 10 if same > 30 else 0
+    before = "…" if start else ""
+    return tuple(before + ascii(one[start : start + 40]) for one in (cell, other))
 
 
 class _Fault(NamedTuple):

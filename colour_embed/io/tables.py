@@ -407,16 +407,17 @@ def _ragged_hint(table: TableFile, cells: list[str]) -> str:
     return hint
 
 
-def first_cells(table: TableFile, place: int, count: int = 1000) -> list[str]:
-    """Return the first cells of a column, as names.
+def first_cells(table: TableFile, places: Sequence[int], count: int = 1000) -> dict[int, list[str]]:
+    """Return the first cells of some columns, as names, by their position.
 
     Raises:
         InputError: these rows are damaged.
     """
     if table.separator is PARQUET:
-        return parquet_cells(table, place, count)
-    records = table_records(table, [place], Faults(table.file))
-    return [cells[0] for _, cells in itertools.islice(records, count)]
+        return {place: parquet_cells(table, place, count) for place in places}
+    records = itertools.islice(table_records(table, places, Faults(table.file)), count)
+    columns = list(zip(*(cells for _, cells in records))) or [()] * len(places)
+    return {place: list(cells) for place, cells in zip(places, columns)}
 
 
 def table_pieces(

@@ -45,9 +45,9 @@ LARGEST = float(2**128 - 2**104)
 
 _ROW_COLUMNS = re.compile(
     r"(index|idx|id|no|nr|num|number|n|#|pair|((row|pair|line|record|sample)[ _.-]?"
-    r"(names?|id|idx|index|no|nr|num(ber)?))|row|level_0|unnamed: ?\d+|\.\.\.1)\.?"
+    r"(names?|id|idx|index|no|nr|num(ber)?))|row|level_0|\.\.\.1)\.?"
 )
-_PANDAS_INDEX = re.compile(r"unnamed: ?\d+")
+_PANDAS_INDEX = re.compile(r"unnamed: ?0(\.\d+)*|__index_level_\d+__")
 _ENDS = (
     *(("first", "second"), ("left", "right"), ("source", "target"), ("src", "dst"), ("from", "to")),
     *(("one", "two"), ("head", "tail"), ("parent", "child"), ("item", "other"), ("this", "that")),
@@ -116,13 +116,16 @@ class Columns:
         problem = "is no count; give finite numbers above 0"
         return (lambda value: (value > 0) & (value <= LARGEST)), problem
 
-    def label_hint(self, low: float, high: float) -> str:
+    def label_hint(self, cell: str, low: float, high: float) -> str:
         """Return the hint for a faulty label.
 
         Args:
+            cell: The first faulty label.
             low: The lowest label; NaN if there is one that is no number.
             high: The highest label.
         """
+        if re.fullmatch(r"[+-]?\d+,\d+", cell.strip()):
+            return "write decimals with a point"
         if self.scale:
             ends = f"{self.scale[0]!r} (dissimilar) to {self.scale[1]!r} (similar)"
             return f"give numbers from {ends}, or another --label_scale"
@@ -131,7 +134,7 @@ class Columns:
             return hint
         likely = (-1.0, 1.0) if -1 <= low < 0 and high <= 1 else (low, high)
         one, other = (repr(end).removesuffix(".0") for end in likely)
-        hint += f", or those that stand for 0 and 1, such as --label_scale={one},{other}"
+        hint += f", or the labels that stand for 0 and 1, such as --label_scale={one},{other}"
         return hint if likely[0] < 0 else f"{hint} (for distances --label_scale={other},{one})"
 
 
@@ -269,11 +272,14 @@ def _next_item(table: TableFile, keys: list[str], taken: dict[str, int], notes: 
     wanted = 1 if "first" in taken or "second" in taken else 2
     # A column without a name is the index that pandas writes.
     free = [place for place, key in enumerate(keys) if key and place not in taken.values()]
+    for place in [place for place in free if _PANDAS_INDEX.fullmatch(keys[place])]:
+        _pass_over(table, place, notes)
+        free.remove(place)
     if len(free) < wanted:
         raise fault_at(table.file, _too_few(table), table.header_row)
     if len(free) == wanted:
         return free[0]
-    cells = {place: first_cells(table, place) for place in free}
+    cells = first_cells(table, free)
     able = [place for place in free if _may_be_items(cells[place])]
     if len(able) >= wanted:
         free = able
@@ -294,11 +300,15 @@ def _next_item(table: TableFile, keys: list[str], taken: dict[str, int], notes: 
             )
         if not judged:
             return place
-        line = f"column {quoted(table.header[place])} numbers the rows, and is not read"
-        if line not in notes:
-            notes.append(line)
+        _pass_over(table, place, notes)
         free = others
     return free[0]
+
+
+def _pass_over(table: TableFile, place: int, notes: list[str]) -> None:
+    line = f"column {quoted(table.header[place])} numbers the rows, and is not read"
+    if line not in notes:
+        notes.append(line)
 
 
 def _may_be_items(cells: list[str]) -> bool:
@@ -321,9 +331,10 @@ def _row_number(key: str, cells: list[str], leading: bool) -> str:
     whole = bool(values) and all(value % 1 == 0 for value in values)
     distinct = len(set(values if whole else cells)) == len(cells)
     counts = whole and all(after - before == 1 for before, after in itertools.pairwise(values))
-    if named and (counts or _PANDAS_INDEX.fullmatch(key)):
+    if named and counts:
         return "surely"
-    telling = counts or (leading and whole and distinct)
+    dense = whole and max(values) - min(values) < 4 * len(values)
+    telling = counts or (leading and dense and distinct)
     if (named and distinct) or (telling and len(cells) > 2):
         return "perhaps"
     return ""

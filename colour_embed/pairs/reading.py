@@ -452,8 +452,8 @@ def _gather_records(gathered: _Gathered, book: Book) -> None:
     named = [table.header[place] for place in (columns.first, columns.second)]
     low, high, text = math.inf, -math.inf, False
 
-    def label_hint(_: str) -> str:
-        return columns.label_hint(*((math.nan, math.nan) if text else (low, high)))
+    def label_hint(cell: str) -> str:
+        return columns.label_hint(cell, *((math.nan, math.nan) if text else (low, high)))
 
     faults = Faults(table.file, {book.unknown: book.nearest, NO_LABEL: label_hint})
     index = array.array("i")

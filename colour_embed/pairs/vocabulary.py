@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -45,6 +46,9 @@ _UNSEEN = re.compile(  # format characters, such as zero-width spaces, and varia
     "[\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
 _WHOLE = re.compile(r"(\d{1,18})(\.0*)?", re.ASCII)
+
+_DIFFER = "differ only by capitals, spaces or Unicode form"
+_SAME_NUMBER = "are spellings of the same numbers"
 
 _BLANK = "is no name; give every row the names it needs"
 _LONG = f"is longer than {LONGEST_NAME:,} characters, which is the limit of a name; shorten it"
@@ -247,23 +251,20 @@ are different items; spell them alike if they are one"]
     keys = _look_keys(names)
     if len(set(keys)) == len(keys):
         return []
-    groups: dict[str, list[str]] = {}
+    groups = {key: [] for key, count in Counter(keys).items() if count > 1}
     for key, name in zip(keys, names):
-        groups.setdefault(key, []).append(name)
-    found = {"are spellings of the same numbers": [], "": []}
+        if key in groups:
+            groups[key].append(name)
+    kinds = {_SAME_NUMBER: [], _DIFFER: []}
     for key, group in groups.items():
-        if len(group) > 1:
-            kind = "are spellings of the same numbers" if _is_number(key) else ""
-            found[kind].append(group)
+        kinds[_SAME_NUMBER if _is_number(key) else _DIFFER].append(group)
     lines = []
-    for kind, alike in found.items():
+    for what, alike in kinds.items():
         if alike:
-            count = sum(map(len, alike))
-            example = " and ".join(quoted_apart(*alike[0][:2]))
-            what = kind or "differ only by capitals, spaces or Unicode form"
+            one, other = quoted_apart(*alike[0][:2])
             lines.append(
-                f"{count:,} names {what}, such as {example}: they are different items; spell them "
-                "alike if they are one"
+                f"{sum(map(len, alike)):,} names {what}, such as {one} and {other}: they are "
+                "different items; spell them alike if they are one"
             )
     return lines
 
