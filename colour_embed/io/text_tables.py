@@ -275,11 +275,15 @@ def text_sample(table: TableFile, places: Sequence[int]) -> tuple[list[list[str]
 def swallows_lines(cells: Sequence[str], separator: str) -> bool:
     """Return whether a quoted cell of a record seems to hold whole lines of the file.
 
-    In a record that a quotation mark joins from several lines, each line has its separators.
+    In a record that a quotation mark joins from several lines, each line has its separators. Those
+    of prose are told from them by the space that follows.
     """
     breaks = sum(cell.count("\n") for cell in cells)
+    if not breaks or len(cells) < 2:
+        return False
     inside = sum(cell.count(separator) for cell in cells)
-    return breaks > 0 and len(cells) > 1 and inside == breaks * (len(cells) - 1)
+    prose = any(separator + " " in cell for cell in cells)
+    return inside == breaks * (len(cells) - 1) and not prose
 
 
 # The fast reader
@@ -350,11 +354,11 @@ def _check_lines(parsed: pa.Table, separator: str) -> None:
     """Raise NotPlain if `swallows_lines` holds for a record."""
     from pyarrow import compute
 
-    breaks, inside = (
+    breaks, inside, prose = (
         sum(compute.count_substring(column, found).to_numpy() for column in parsed.columns)
-        for found in ("\n", separator)
+        for found in ("\n", separator, separator + " ")
     )
-    if np.any((breaks > 0) & (inside == breaks * (parsed.num_columns - 1))):
+    if np.any((breaks > 0) & (inside == breaks * (parsed.num_columns - 1)) & (prose == 0)):
         raise NotPlain
 
 

@@ -132,6 +132,11 @@ def tables(tmp_path_factory):
         "by_number": _write(
             folder / "by_number.csv", ["a", "b", "y"], [(*pair, 1) for pair in [(0, 1), (1, 2)]]
         ),
+        "sides": _write(
+            folder / "sides.csv",
+            ["", "user", "film"],
+            [(k, k % 8, k % 6) for k in range(24) if k % 8 < 4 or k % 6 < 3],
+        ),
     }
 
 
@@ -162,6 +167,7 @@ def commands(tables, tmp_path_factory):
             *(f"--pairs={tables['by_number']}", "--ids", "--head=free", "--learning_rate=0.001"),
             *("--max_steps=50", "--restarts=1"),
         ],
+        "sides": [f"--pairs={tables['sides']}", "--positives_only", "--two_sided"],
     }
     return {name: [*FAST, *flags, f"--out={out / name}"] for name, flags in runs.items()}, out
 
@@ -337,11 +343,49 @@ def test_other_dims_and_options(runs):
     assert config["pairs"] == "pairs.csv"
 
 
+def test_what_was_taken_for_what_is_told(runs):
+    folder, _, out, err = runs["sides"]
+    notes = [
+        "items from columns 'user' and 'film', every row a similar pair",
+        "two kinds of items, called 'user:NAME' and 'film:NAME' by their columns",
+    ]
+    assert out.splitlines()[:2] == [f"note: {note}" for note in notes]
+    assert "of an item with itself" not in err
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["notes"], config["two_sided"]) == (notes, True)
+    items = exports.read_csv(folder / "embedding.csv").items
+    assert sorted(items) == [*(f"film:{k}" for k in range(6)), *(f"user:{k}" for k in range(8))]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_that_cannot_show_a_name(tmp_path, encoding):
+    pairs = _write(tmp_path / "p.csv", ["a", "b", "label"], [("かし", "é", 1), ("é", "モミ", 0)])
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "experiments.train", f"--pairs={pairs}"),
+            *("--max_steps=20", "--restarts=1", f"--out={tmp_path / 'out'}"),
+        ],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    out = done.stdout.decode(encoding)
+    assert r"\u304b\u3057" in out
+    assert ("é" in out) == (encoding == "latin-1")
+    table = out[out.index("Neighbours") :].splitlines()[1:-1]
+    assert len({len(line) for line in table}) == 1  # aligned, with what is escaped
+    assert exports.read_csv(tmp_path / "out" / "embedding.csv").items == ["かし", "é", "モミ"]
+
+
 # What is refused
 
 
 REFUSED = {
     "--dim=0": "dim is 0",
+    "--separator=;": "--separator=;: value should be one of",
+    "--label_scale=1": "label_scale is '1'",
     "--dim=41": "there are 40 items",
     "--dim=x": "dim",
     "--batch_size=0": "batch_size is 0",
@@ -487,5 +531,8 @@ def test_help_explains_every_flag():
         check=False,
     )
     assert done.returncode == 0
-    for flag in ("pairs", "items", "ids", "positives_only", "held_out", "export", "report_items"):
+    for flag in (
+        *("pairs", "items", "ids", "positives_only", "held_out", "export", "report_items"),
+        *("two_sided", "label_scale", "separator", "header", "quoting", "comment"),
+    ):
         assert f"--{flag}" in done.stdout

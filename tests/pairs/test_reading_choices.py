@@ -188,6 +188,8 @@ def test_quotation_marks(read):
     assert "--quoting=none" in read('a\tb\tlabel\n"x\ty\t1\n', "p.tsv")
     table = read('a,b,label\n"Grey, X\nline",y,1\n')
     assert table.items == ["Grey, X\nline", "y"]
+    assert read('a,b\n"Grey, X\nline",y\n', **ONLY).items == table.items
+    assert "--quoting=csv" in read('a,b\n"x,y\nz",y\n', **ONLY)
     table = read('a\tb\tlabel\n5"\t"\t1\n"', "p.tsv", quoting="none")
     assert "1 cell, but the header has 3; names hold no tab with --quoting=none" in table
 
