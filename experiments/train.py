@@ -1,8 +1,9 @@
 """Train an embedding of your own items from a table of labelled pairs.
 
 Writes embedding.csv (item, x0, x1, ...) and the formats of --export, metrics.json, and figures (PNG
-and PDF) of the map of the items, the losses of the restarts and the calibration. Prints the quality
-of the predictions, the number of isolated items, and nearest neighbours.
+and PDF) of the map of the items, the losses of the restarts and the calibration. Prints which
+columns were read and how, the quality of the predictions, the number of isolated items, and nearest
+neighbours.
 """
 
 from __future__ import annotations

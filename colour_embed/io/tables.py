@@ -78,11 +78,17 @@ _BINARY = {
     rb"\xfd7zXZ\0": "is compressed with xz; unpack it, or use gzip",
     rb"\x28\xb5\x2f\xfd": "is compressed with zstd; unpack it, or use gzip",
     rb"\x04\x22\x4d\x18": "is compressed with lz4; unpack it, or use gzip",
+    rb"\x1f\x9d": "is compressed with compress (.Z); unpack it, or use gzip",
     rb"7z\xbc\xaf\x27\x1c": "is a 7z archive; unpack it",
+    rb"(?s).{257}ustar": "is a tar archive; unpack it",
     rb"\xd0\xcf\x11\xe0": "is an Excel workbook (.xls); save it as CSV in UTF-8",
     rb"ARROW1\0": "is Arrow (Feather); save it as Parquet or CSV",
     rb"\x89HDF\r\n": "is HDF5; save it as Parquet or CSV",
     rb"SQLite format 3\0": "is an SQLite database; save its table as CSV",
+    rb"(RDX[23]\n)?X\n\0\0\0": "is a file of R objects; save it with write.csv",
+    rb"\x80[\2-\5]": "is a pickle of Python objects; save it as CSV or Parquet",
+    rb"\x93NUMPY": "is a NumPy array; save it as CSV or Parquet",
+    rb"%PDF-": "is a PDF; save its table as CSV",
 }
 _TEXTS = {
     r'\{\s*("|$)|\[\s*([\[{"]|$)': "is JSON; save it as CSV, with a header and a row per entry",
@@ -275,7 +281,7 @@ def _kind(file: str, text: TextFormat | None) -> tuple[str | None, bool]:
     known = suffix in _SUFFIXES
 
     with text_stream(file, False) as stream:
-        magic = stream.read(16)
+        magic = stream.read(512)
     compressed = magic[:2] == b"\x1f\x8b"
     if magic[:4] == b"PK\3\4":
         raise fault_at(file, _zip_problem(file))
@@ -286,7 +292,7 @@ def _kind(file: str, text: TextFormat | None) -> tuple[str | None, bool]:
         raise fault_at(file, "is not compressed with gzip; leave .gz out of its name")
     if compressed:
         with text_stream(file, True) as stream:
-            magic = stream.read(16)
+            magic = stream.read(512)
         if magic[:2] == b"\x1f\x8b":
             raise fault_at(file, "is compressed with gzip twice; unpack it once")
         if magic[:4] == b"PAR1" or (known and _SUFFIXES[suffix] is PARQUET):

@@ -68,7 +68,8 @@ class Columns:
         positives_only: Whether every row is a similar pair.
         scale: The labels that stand for 0 and 1.
         prefixes: What the names of each side begin with; both "" if there is one kind of item.
-        recognised: What tells that the header is one: "names" of items, "others", or neither.
+        recognised: What tells that the header is one: "names" if known names of the items alone
+            do, "others" if anything else does, "" if nothing does.
         notes: A line for each column that was chosen or passed over.
     """
 
@@ -186,35 +187,11 @@ def choose_columns(
             problem = f"the column can't be both {role} and {others[0]}; give two columns"
             raise fault_at(table.file, problem, table.header_row, table.header[place])
     keys = [column_key(cell) for cell in table.header]
-    chosen_by_user = bool(taken)
-
-    def take(role: str, names: Sequence[str]) -> None:
-        free = [n for n in names if n in keys and keys.index(n) not in taken.values()]
-        if role not in taken and free:
-            taken[role] = table.place(free[0])
-
-    for pair in PAIR_COLUMNS:
-        needed = [name for role, name in zip(("first", "second"), pair) if role not in taken]
-        if all(name in keys and keys.index(name) not in taken.values() for name in needed):
-            for role, name in zip(("first", "second"), pair):
-                take(role, [name])
-    by_name = "first" in taken and "second" in taken
-    items = [place for role, place in taken.items() if role in ("first", "second")]
-    # Without labels, "y" may be the column of second items.
-    take("label", [name for name in LABEL_COLUMNS if not positives_only or name != "y"])
-    take("weight", WEIGHT_COLUMNS)
-    if positives_only:
-        take("count", COUNT_COLUMNS)
-    recognised = "names" if by_name else ""
-    if chosen_by_user or set(taken.values()) - set(items):
-        recognised = "others"
-    if table.header_row is None or table.separator is PARQUET:
-        recognised = "others"
+    recognised = _take_by_name(table, keys, taken, positives_only)
     doubt = "" if recognised else _header_doubt(table)
-    if doubt and positives_only:
-        raise fault_at(table.file, doubt, table.header_row)
-    if doubt and "label" not in taken:
-        raise fault_at(table.file, f"{_NO_LABELS}; {doubt}", table.header_row)
+    if doubt:
+        problem = doubt if positives_only else f"{_NO_LABELS}; {doubt}"
+        raise fault_at(table.file, problem, table.header_row)
     notes = []
     for role in ("first", "second"):
         if role not in taken:
@@ -228,11 +205,7 @@ def choose_columns(
     notes.insert(0, _said(table, places, positives_only))
     prefixes = ("", "")
     if two_sided:
-        sides = [table.header[places[side]].strip() for side in ("first", "second")]
-        prefixes = (f"{sides[0]}:", f"{sides[1]}:")
-        if prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0]):
-            problem = "the names of the two columns can't be told apart; call one of them otherwise"
-            raise fault_at(table.file, problem, table.header_row)
+        prefixes = _prefixes(table, taken["first"], taken["second"])
         called = " and ".join(quoted(f"{prefix}NAME") for prefix in prefixes)
         notes.append(f"two kinds of items, called {called} by their columns")
     if scale is not None:
@@ -245,6 +218,42 @@ def choose_columns(
         recognised=recognised,
         notes=tuple(notes),
     )
+
+
+def _take_by_name(
+    table: TableFile, keys: list[str], taken: dict[str, int], positives_only: bool
+) -> str:
+    """Add the columns with known names to `taken`, and return `Columns.recognised`."""
+    asked = bool(taken)
+
+    def take(role: str, names: Sequence[str]) -> None:
+        free = [n for n in names if n in keys and keys.index(n) not in taken.values()]
+        if role not in taken and free:
+            taken[role] = table.place(free[0])
+
+    for pair in PAIR_COLUMNS:
+        needed = [name for role, name in zip(("first", "second"), pair) if role not in taken]
+        if all(name in keys and keys.index(name) not in taken.values() for name in needed):
+            for role, name in zip(("first", "second"), pair):
+                take(role, [name])
+    # Without labels, "y" may be the column of second items.
+    take("label", [name for name in LABEL_COLUMNS if not positives_only or name != "y"])
+    take("weight", WEIGHT_COLUMNS)
+    if positives_only:
+        take("count", COUNT_COLUMNS)
+    sure = table.header_row is None or table.separator is PARQUET
+    if sure or asked or taken.keys() & {"label", "weight", "count"}:
+        return "others"
+    return "names" if taken else ""
+
+
+def _prefixes(table: TableFile, first: int, second: int) -> tuple[str, str]:
+    """Return what the names of two kinds of items begin with."""
+    one, other = (f"{table.header[place].strip()}:" for place in (first, second))
+    if one.startswith(other) or other.startswith(one):
+        problem = "the names of the two columns can't be told apart; call one of them otherwise"
+        raise fault_at(table.file, problem, table.header_row)
+    return one, other
 
 
 def _said(table: TableFile, places: dict[str, int | None], positives_only: bool) -> str:
