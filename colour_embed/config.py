@@ -121,8 +121,10 @@ class Config:
             if name == "initial_kernel" and value is None:
                 continue
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not (number and abs(value) <= _LARGEST):
-                raise InputError(f"{name} is {value!r}: give a finite number, as float32 holds it")
+            if not (number and math.isfinite(value)):
+                raise InputError(f"{name} is {value!r}: give a finite number")
+            if abs(value) > _LARGEST:
+                raise InputError(f"{name} is {value!r}: give a number that float32 holds")
         for name in ("learning_rate", "epsilon", "initial_scale", "label_constant", "smoothing"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)!r}: give a number above 0")

@@ -89,6 +89,7 @@ def test_config_can_not_be_changed():
         ("initial_kernel", math.nan, "a finite number"),
         ("initial_kernel", "drawn", "a finite number"),
         ("initial_kernel", True, "a finite number"),
+        ("initial_kernel", 1e39, "a number that float32 holds"),
         ("initial_scale", math.nan, "a finite number"),
         ("beta1", 1.0, "a number in [0, 1)"),
         ("beta1", -0.1, "a number in [0, 1)"),

@@ -6,11 +6,10 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
-import scipy.spatial
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 from sklearn import manifold
 
 from colour_embed.data import load_colours
@@ -261,10 +260,7 @@ def test_neighbour_measures_are_scikit_learns_without_ties(items, neighbours):
     back = manifold.trustworthiness(embedding, truth, n_neighbors=neighbours)
     assert geometry.trustworthiness(embedding, truth, neighbours) == pytest.approx(forth, abs=1e-12)
     assert geometry.continuity(embedding, truth, neighbours) == pytest.approx(back, abs=1e-12)
-    nearest = [
-        np.argsort(scipy.spatial.distance_matrix(p, p), axis=1)[:, 1 : neighbours + 1]
-        for p in (truth, embedding)
-    ]
+    nearest = [np.argsort(cdist(p, p), axis=1)[:, 1 : neighbours + 1] for p in (truth, embedding)]
     shared = [len(set(a) & set(b)) / neighbours for a, b in zip(*nearest)]
     assert geometry.knn_overlap(embedding, truth, neighbours) == pytest.approx(np.mean(shared))
 
@@ -273,7 +269,7 @@ def _brute_neighbours(embedding, truth, k, draws=4000):
     """The three measures, averaged over random orders of what ties, and their standard errors."""
     generator = np.random.default_rng(0)
     items = len(truth)
-    squares = [scipy.spatial.distance_matrix(p, p).round(9) for p in (embedding, truth)]
+    squares = [cdist(p, p).round(9) for p in (embedding, truth)]
     rows = []
     for _ in range(draws):
         ranks = []
