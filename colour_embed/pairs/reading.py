@@ -74,6 +74,7 @@ from colour_embed.io.tables import (
     unchanged,
 )
 from colour_embed.io.text_tables import PIECE_BYTES, TextFormat
+from colour_embed.pairs.checks import counted, pair_warnings
 from colour_embed.pairs.columns import (
     LARGEST,
     NO_LABEL,
@@ -82,12 +83,7 @@ from colour_embed.pairs.columns import (
     kinds_differ,
     read_scale,
 )
-from colour_embed.pairs.sampling import (
-    contradictions,
-    draw_negatives,
-    group_sizes,
-    split_held_out,
-)
+from colour_embed.pairs.sampling import draw_negatives, split_held_out
 from colour_embed.pairs.vocabulary import (
     NAME_BYTES,
     Book,
@@ -222,7 +218,11 @@ def read_pairs(
         index, labels, weights = gathered.arrays()
         names = book.finished_names(table, gathered.rows)
     warnings = _header_warnings(table, columns, book)
-    warnings += _warnings(names, index, labels, gathered, positives_only)
+    warnings += pair_warnings(
+        *(names, index, labels, weights),
+        self_pairs=gathered.self_pairs,
+        positives_only=positives_only,
+    )
     if items is not None or not ids:
         warnings += _name_warnings(table, columns, names, index)
     notes = [*columns.notes, *gathered.notes()]
@@ -364,7 +364,7 @@ class _Gathered:
         if self.booleans:
             lines.append("labels that are true and false are taken as 1 and 0")
         if self.rounded:
-            count = _counted(self.rounded, "label")
+            count = counted(self.rounded, "label")
             lines.append(f"{count} below 0 or above 1 by rounding: taken as 0 or 1")
         return lines
 
@@ -585,50 +585,3 @@ def _name_warnings(
             "they are two"
         )
     return warnings
-
-
-def _warnings(
-    names: list[str],
-    index: np.ndarray,
-    label: np.ndarray,
-    gathered: _Gathered,
-    positives_only: bool,
-) -> list[str]:
-    warnings = []
-    if gathered.self_pairs:
-        warnings.append(
-            f"{_counted(gathered.self_pairs, 'pair')} of an item with itself: dropped, as the "
-            "distance of an item to itself is 0"
-        )
-    if not positives_only and label.min() == label.max():
-        value = f"{label[0]:g}"
-        hint = ""
-        if value == "1":
-            hint = "; where only similar pairs are known, positives_only draws dissimilar ones"
-        warnings.append(
-            f"all {_counted(len(label), 'label')} are {value}: kept, but there is nothing to tell "
-            f"apart{hint}"
-        )
-    against = contradictions(index, label)
-    if against.pairs:
-        example = " and ".join(quoted(names[item]) for item in against.example)
-        warnings.append(
-            f"{_counted(against.pairs, 'pair')} in {against.rows:,} rows with labels that differ, "
-            f"such as {example}: kept, and the model learns their mean"
-        )
-    sizes, isolated = group_sizes(index, len(names))
-    if len(sizes) > 1:
-        warnings.append(
-            f"{len(sizes):,} groups of items that no pairs connect, the largest of {sizes[0]:,} "
-            f"and the smallest of {sizes[-1]:,} items: kept, but the positions of the groups "
-            "relative to each other are arbitrary"
-        )
-    if isolated:
-        warnings.append(
-            f"{_counted(isolated, 'item')} in no pair: kept, but no pair determines the position"
-        )
-    return warnings
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -507,6 +507,26 @@ def test_importing_the_package_does_not_import_it():
     assert done.stdout.strip() == "False"
 
 
+def test_it_is_public_in_its_drawer_without_loading_jax():
+    program = (
+        "import sys, colour_embed.pairs as pairs\n"
+        "print({'jax', 'sklearn'} & sys.modules.keys() or 'light')\n"
+        "from colour_embed.pairs import PairEmbedding\n"
+        "print(PairEmbedding.__name__, set(pairs.__all__) <= set(dir(pairs)))\n"
+        "sys.modules['sklearn'] = None; del pairs.PairEmbedding\n"
+        "try: from colour_embed.pairs import PairEmbedding\n"
+        "except ValueError as error: print(error)\n"
+        "import colour_embed.pairs.nothing\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "light",
+        "PairEmbedding True",
+        "PairEmbedding needs sklearn, which is not installed: pip install 'colour_embed[pairs]'",
+    ]
+    assert "No module named 'colour_embed.pairs.nothing'" in done.stderr
+
+
 # What must not change anything
 
 

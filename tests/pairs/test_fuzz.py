@@ -34,7 +34,7 @@ def test_damage_is_the_same_for_the_same_number():
     assert len({repr(case) for case in different}) > 4
 
 
-def fault_in_the_reader(*_):
+def fault_in_the_reader(*_, **__):
     raise KeyError("a fault of the reader")
 
 
@@ -42,12 +42,12 @@ def fault_in_the_reader(*_):
     ("warn", "said"),
     [
         (fault_in_the_reader, "KeyError: \"'a fault of the reader'\""),
-        (lambda *_: ["two\nlines"], "does not hold: warnings are lines"),
-        (lambda *_: [str(time.perf_counter())], "AssertionError: ''"),  # the readers differ
+        (lambda *_, **__: ["two\nlines"], "does not hold: warnings are lines"),
+        (lambda *_, **__: [str(time.perf_counter())], "AssertionError: ''"),  # the readers differ
     ],
 )
 def test_what_must_not_be_is_found(tmp_path, monkeypatch, warn, said):
-    monkeypatch.setattr(reading, "_warnings", warn)
+    monkeypatch.setattr(reading, "pair_warnings", warn)
     assert fuzz.outcome(fuzz.valid_cases()[0], tmp_path) == ("failed", said)
 
 
