@@ -296,6 +296,7 @@ def make_step(
     hyperparams: Hyperparams,
     layout: Layout,
     optimizer: optax.GradientTransformation | None = None,
+    frozen: Array | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The step of a config, on states in a layout.
 
@@ -304,6 +305,7 @@ def make_step(
         hyperparams: May be traced.
         layout: Of the states that the step takes.
         optimizer: Used in place of the configured one.
+        frozen: For lazy Adam; see `lazy_step`.
     """
     is_lazy = optimizer is None and config.optimizer == LAZY_ADAM
     optimizer = optimizer or make_optimizer(config, hyperparams)
@@ -311,15 +313,27 @@ def make_step(
     def logits_fn(params, first, second):
         return logits(config, layout.params(params), first, second)
 
-    step = functools.partial(lazy_step, step=train_step) if is_lazy else train_step
+    step = train_step
+    if is_lazy:
+        step = functools.partial(lazy_step, step=train_step, frozen=frozen)
     return functools.partial(step, logits_fn=logits_fn, optimizer=optimizer)
 
 
 def run_epochs(
-    config, hyperparams, layout, training, keys, pairs, epochs, *, transform, optimizer=None
+    config,
+    hyperparams,
+    layout,
+    training,
+    keys,
+    pairs,
+    epochs,
+    *,
+    transform,
+    optimizer=None,
+    frozen=None,
 ):
     """Run `train_epochs` with the step of a config; the arguments are those of both."""
-    step = make_step(config, hyperparams, layout, optimizer)
+    step = make_step(config, hyperparams, layout, optimizer, frozen)
     size = config.batch_size
     return train_epochs(
         step, layout, training, keys, pairs, epochs, batch_size=size, transform=transform

@@ -13,6 +13,7 @@ from jaxtyping import Int32
 
 from colour_embed.config import InputError
 from colour_embed.data import Pairs
+from colour_embed.engine.driver import check_process
 from colour_embed.engine.shuffle import index_order
 from colour_embed.engine.state import Batch
 from colour_embed.model import AnyArray
@@ -131,8 +132,10 @@ def device_pairs(pairs: Pairs, items: int) -> DevicePairs:
 
     Raises:
         InputError: there are no pairs, an id is outside 0..items-1 (for which JAX reads another row
-            without an error), or weights are negative, not finite or all 0.
+            without an error), weights are negative, not finite or all 0, or the process was forked
+            after a training.
     """
+    check_process()
     if len(pairs.label) == 0:
         raise InputError("there are no pairs: give at least one")
     wrong = np.flatnonzero(((pairs.index < 0) | (pairs.index >= items)).any(axis=1))

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from colour_embed.config import InputError
 from colour_embed.runs import Progress
 
 State = TypeVar("State")
 Work = TypeVar("Work")
 Outcome = TypeVar("Outcome")
+
+
+_process: int | None = None  # the process in which a training first used JAX
+
+
+def check_process() -> None:
+    """Raise an InputError in a process that was forked after a training in its parent.
+
+    JAX's threads do not survive a fork, so that a computation there would wait for ever.
+    """
+    global _process
+    _process = os.getpid() if _process is None else _process
+    if _process != os.getpid():
+        raise InputError(
+            "this process was forked from one that has trained, where JAX would wait for ever: "
+            "start workers by spawn or forkserver (multiprocessing.get_context), or by joblib's "
+            "loky, or train in the workers only"
+        )
 
 
 def drive(

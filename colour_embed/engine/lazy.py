@@ -42,6 +42,7 @@ def lazy_step(
     step: Callable[..., tuple[TrainState, Metrics]],
     logits_fn: Callable[[Any, Array, Array], Array],
     optimizer: optax.GradientTransformation,
+    frozen: Array | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Take one step on the rows of the batch's items, at most 2 B for B pairs.
 
@@ -54,6 +55,7 @@ def lazy_step(
         step: `train.train_step`, taken on the rows.
         logits_fn: As for `step`.
         optimizer: Adam, applied to the gathered rows.
+        frozen: bool [items], rows that are not updated; the head is then frozen too.
 
     Returns:
         The next state, and the batch's metrics before the update.
@@ -66,13 +68,14 @@ def lazy_step(
     owner = place[ids]
     # Repeats get an id beyond the table: reads are clamped, writes dropped.
     rows = jnp.where(owner == here, ids, place.size)
+    written_rows = rows if frozen is None else jnp.where(frozen[ids], place.size, rows)
 
     def narrowed(tree):
         return {**tree, "embedding": {"embedding": _table(tree).at[rows].get(mode="clip")}}
 
     def widened(tree, few):
         few = jax.tree.map(jnp.reshape, few, shapes)
-        written = _table(tree).at[rows].set(_table(few), mode="drop")
+        written = _table(tree).at[written_rows].set(_table(few), mode="drop")
         return {**few, "embedding": {"embedding": written}}
 
     few = narrowed(state.params)
@@ -93,7 +96,10 @@ def lazy_step(
         widened(adam.mean, memory.mean),
         widened(adam.mean_square, memory.mean_square),
     )
-    return TrainState(widened(state.params, after.params), LazyState(adam, place)), metrics
+    params = widened(state.params, after.params)
+    if frozen is not None:
+        params = {**state.params, "embedding": params["embedding"]}
+    return TrainState(params, LazyState(adam, place)), metrics
 
 
 def _table(tree: dict[str, Any]) -> Any:

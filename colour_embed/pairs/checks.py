@@ -1,14 +1,26 @@
-"""The checks of pairs that the reader of tables and the estimator share. No jax."""
+"""The checks and warnings that the program `train` and the estimator share. No jax."""
 
 from __future__ import annotations
 
+import bisect
+import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import entr
 
+from colour_embed.data import Pairs
 from colour_embed.io.faults import quoted
 from colour_embed.pairs.sampling import contradictions, group_sizes
+
+if TYPE_CHECKING:
+    from colour_embed.pairs.fit import PairFit
+
+LABEL_ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""How far a label may lie outside 0..1, as float32 arithmetic leaves a cosine of 1; 5e-7."""
+
+_COMPARED = 250  # names before and after an unknown name, in two orders, that it is compared with
 
 
 def pair_warnings(
@@ -19,6 +31,7 @@ def pair_warnings(
     *,
     self_pairs: int = 0,
     positives_only: bool = False,
+    fixed: int = 0,
 ) -> list[str]:
     """Return a line for each condition of pairs that are kept or dropped, but may surprise.
 
@@ -32,6 +45,7 @@ def pair_warnings(
         weight: [N], 0 or more, not all 0.
         self_pairs: Number of pairs of an item with itself, which were dropped.
         positives_only: Whether every pair is known to be similar; equal labels are then expected.
+        fixed: Number of first items that have positions already; they count as connected.
 
     Example:
         >>> import numpy as np
@@ -51,7 +65,10 @@ def pair_warnings(
         value = str(label[0]).removesuffix(".0")
         hint = ""
         if value == "1":
-            hint = "; where only similar pairs are known, positives_only draws dissimilar ones"
+            hint = (
+                "; where only similar pairs are known, draw dissimilar ones, as positives_only of "
+                "train or draw_negatives does"
+            )
         warnings.append(
             f"all {counted(len(label), 'label')} are {value}: kept, but there is nothing to tell "
             f"apart{hint}"
@@ -63,6 +80,11 @@ def pair_warnings(
             f"{counted(against.pairs, 'pair')} in {against.rows:,} rows with labels that differ, "
             f"such as {example}: kept, and the model learns their mean"
         )
+    if fixed:
+        chain = np.stack(
+            [np.zeros(fixed, index.dtype), np.arange(fixed, dtype=index.dtype)], axis=1
+        )
+        index = np.concatenate([index, chain])
     sizes, isolated = group_sizes(index, len(items))
     if len(sizes) > 1:
         warnings.append(
@@ -75,6 +97,97 @@ def pair_warnings(
             f"{counted(isolated, 'item')} in no pair: kept, but no pair determines the position"
         )
     return warnings
+
+
+def convergence_warnings(fit: PairFit, max_steps: int, option: str = "") -> list[str]:
+    """Return a line if the training ended before the loss converged, and one if restarts diverged.
+
+    Args:
+        fit: The training.
+        max_steps: Its limit.
+        option: What precedes the name of an option: "--" for a program.
+    """
+    warnings = []
+    if fit.stopped == "steps":
+        warnings.append(
+            f"stopped at {option}max_steps={max_steps}, before the loss converged: more may help"
+        )
+    diverged = int(np.sum(~np.isfinite(fit.loss[-1:])))
+    if diverged:
+        kept = ", and the best before that is kept" if fit.stopped == "diverged" else ""
+        warnings.append(
+            f"{diverged} of {counted(fit.loss.shape[1], 'restart')} became NaN or infinite{kept}: "
+            f"a smaller {option}learning_rate may help"
+        )
+    return warnings
+
+
+def quality_warnings(fit: PairFit, judged: Pairs, option: str = "") -> list[str]:
+    """Return a line if the training is in the sign trap, and one if it predicts nothing.
+
+    Args:
+        fit: The training.
+        judged: The pairs of `PairFit.restart_loss`: held out, or without those the training pairs.
+        option: As for `convergence_warnings`.
+    """
+    warnings = []
+    if fit.trapped:
+        warnings.append(
+            f"sign trap: the weight of the head is {fit.kernel:+.2f}, so similar items are pushed "
+            f"apart; give {option}head=negative"
+        )
+    rate = base_rate(judged)
+    if not fit.restart_loss[fit.best] < entr(rate) + entr(1 - rate):
+        warnings.append(
+            "the loss is not below the base-rate loss, that of predicting the share of similar "
+            "pairs: check that the labels depend on the items"
+        )
+    return warnings
+
+
+def base_rate(pairs: Pairs) -> float:
+    """Return the weighted mean label."""
+    return float(np.average(pairs.label.astype(np.float64), weights=pairs.weight))
+
+
+def clipped_labels(label: np.ndarray) -> np.ndarray:
+    """Return labels with those within `LABEL_ROUNDING` outside 0..1 moved to 0 or 1.
+
+    Example:
+        >>> import numpy as np
+        >>> clipped_labels(np.array([-1e-8, 0.5, 1.0000001, 1.1])).tolist()
+        [0.0, 0.5, 1.0, 1.1]
+    """
+    near = (label >= -LABEL_ROUNDING) & (label <= 1 + LABEL_ROUNDING)
+    return np.where(near, np.clip(label, 0, 1), label)
+
+
+def nearest_name(name: str, names: Sequence[str]) -> str | None:
+    """Return the most similar of the names, or None; 0.2 s for 200,000 names.
+
+    Names that differ by capitals and surrounding spaces only come first. Of many names only those
+    of a similar length that share the longest beginnings or endings are compared.
+
+    Example:
+        >>> nearest_name("itm c", ["item b", "item c"])
+        'item c'
+    """
+    folded = name.strip().casefold()
+    same = next((one for one in names if one.strip().casefold() == folded), None)
+    if same is not None:
+        return same
+    near = [one for one in names if abs(len(one) - len(name)) < 3 + len(name) // 4]
+    if len(near) > 4 * _COMPARED:
+        ending = [one[::-1] for one in _beside(name[::-1], [one[::-1] for one in near])]
+        near = [*_beside(name, near), *ending]
+    return next(iter(difflib.get_close_matches(name[:100], near, 1)), None)
+
+
+def _beside(name: str, names: list[str]) -> list[str]:
+    """Return the names before and after `name` in sorted order: they share the longest prefixes."""
+    ordered = sorted(names)
+    place = bisect.bisect(ordered, name)
+    return ordered[max(0, place - _COMPARED) : place + _COMPARED]
 
 
 def counted(count: int, thing: str) -> str:

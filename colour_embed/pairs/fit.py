@@ -171,8 +171,8 @@ def fit_pairs(
     stopping = stopping or Stopping()
     if isinstance(restarts, bool) or not isinstance(restarts, int) or restarts < 1:
         raise InputError(f"restarts is {restarts!r}: give a whole number of at least 1")
-    if frozen is not None and (initial is None or config.optimizer == LAZY_ADAM):
-        raise InputError("frozen rows need the vectors they have, and no lazy optimiser")
+    if frozen is not None and initial is None:
+        raise InputError("frozen rows need the vectors they have: give initial")
     if frozen is not None and np.shape(frozen) != (items,):
         raise InputError(f"frozen has the shape {np.shape(frozen)}: give one bool for each item")
     run = _Run(config, items, pairs, held_out, restarts, stopping, initial, frozen)
@@ -221,7 +221,7 @@ def _train(program: _Program, training, keys, hyperparams, pairs, epochs, frozen
     """Train all restarts for these epochs; return the training and losses [restarts, epochs]."""
     config = program.config
     optimizer = None
-    if program.masked:
+    if program.masked and config.optimizer != LAZY_ADAM:
         optimizer = _masked(make_optimizer(config, hyperparams), frozen)
 
     def train(training, layout):
@@ -229,6 +229,7 @@ def _train(program: _Program, training, keys, hyperparams, pairs, epochs, frozen
             *(config, hyperparams, layout, training, keys, pairs, epochs),
             transform=lambda training, metrics: metrics.loss,
             optimizer=optimizer,
+            frozen=frozen,
         )
 
     if program.restarts > 1 and config.optimizer == KERAS_ADAM and optimizer is None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from colour_embed.config import InputError
+from colour_embed.data import Pairs
 
 HELD_OUT_FROM, HELD_OUT_SHARE = 1000, 0.1
 """The default held-out share, and the number of pairs from which on it applies."""
@@ -84,6 +85,66 @@ def split_held_out(index: np.ndarray, *, share: float = 0.1, seed: int = 0) -> n
         mixed = _mixed(pair_keys(index[piece]) ^ salt)
         held_out[piece] = (mixed >> np.uint64(11)) * 2.0**-53 < share
     return held_out
+
+
+def keep_items(held_out: np.ndarray, index: np.ndarray, items: int) -> np.ndarray:
+    """Return `held_out` without the pairs of an item that would have no pair to train on.
+
+    Args:
+        held_out: bool [N].
+        index: integers [N, 2].
+        items: number of items.
+
+    Example:
+        >>> import numpy as np
+        >>> index = np.array([[0, 1], [0, 2], [1, 2], [2, 3]])
+        >>> keep_items(np.array([True, False, False, True]), index, 4).tolist()
+        [True, False, False, False]
+    """
+    trained = np.zeros(items, bool)
+    trained[index[~held_out]] = True
+    return held_out & trained[index].all(axis=1)
+
+
+class Split(NamedTuple):
+    """The pairs to train on and those held out, without pairs of weight 0.
+
+    Attributes:
+        training: The pairs to train on.
+        held_out: The held-out pairs, or None.
+        rows: int [training pairs], the rows of the training pairs among all pairs.
+    """
+
+    training: Pairs
+    held_out: Pairs | None
+    rows: np.ndarray
+
+
+def split_pairs(pairs: Pairs, items: int, share: float | None = None, seed: int = 0) -> Split:
+    """Split pairs by `split_held_out`, where every item of a pair keeps a pair to train on.
+
+    Args:
+        pairs: the pairs, with weights.
+        items: number of items.
+        share: share of the distinct pairs to hold out; 0 for none. None for `HELD_OUT_SHARE` of
+            `HELD_OUT_FROM` pairs or more, and none of fewer.
+        seed: seed of the split.
+
+    Raises:
+        InputError: the share or the seed is out of range, or all weights are 0.
+    """
+    rows = np.flatnonzero(pairs.weight)
+    if not rows.size:
+        raise InputError("all weights are 0: give some pairs more")
+    if len(rows) < len(pairs):
+        pairs = pairs.take(rows)
+    if share is None:
+        share = HELD_OUT_SHARE if len(pairs) >= HELD_OUT_FROM else 0.0
+    apart = split_held_out(pairs.index, share=share, seed=seed)
+    apart = keep_items(apart, pairs.index, items)
+    if not apart.any():
+        return Split(pairs, None, rows)
+    return Split(pairs.take(~apart), pairs.take(apart), rows[~apart])
 
 
 def contradictions(index: np.ndarray, label: np.ndarray) -> Contradictions:

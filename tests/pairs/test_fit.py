@@ -312,7 +312,8 @@ def test_it_starts_from_given_parameters():
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "options"), [("keras_adam", {}), ("adamw", {"weight_decay": 0.1})]
+    ("optimizer", "options"),
+    [("keras_adam", {}), ("adamw", {"weight_decay": 0.1}), (LAZY_ADAM, {})],
 )
 def test_frozen_rows_and_the_head_stay_bit_for_bit(optimizer, options):
     config = dataclasses.replace(CONFIG, optimizer=optimizer, optimizer_options=options)
@@ -422,6 +423,13 @@ def test_where_every_step_names_every_item_lazy_is_plain():
     assert_same_training(run(lazy, restarts=3), run(restarts=3), 1e-4)
 
 
+def test_lazy_moves_free_rows_as_plain_does_beside_frozen_ones():
+    initial, frozen = start(), np.arange(ITEMS) % 3 > 0
+    lazy = dataclasses.replace(CONFIG, optimizer=LAZY_ADAM)
+    one, other = (run(config, initial=initial, frozen=frozen) for config in (lazy, CONFIG))
+    assert_same_training(one, other, 1e-4)
+
+
 def test_lazy_starts_again_when_the_rate_falls():
     lazy = dataclasses.replace(CONFIG, optimizer=LAZY_ADAM)
     stopping = Stopping(max_steps=HUGE, evaluate_every=1, tolerance=HUGE, patience=1, drops=1)
@@ -443,14 +451,6 @@ def test_lazy_starts_again_when_the_rate_falls():
         (
             {"frozen": np.zeros(3, bool), "initial": start()},
             r"frozen has the shape \(3,\): give one bool for each item",
-        ),
-        (
-            {
-                "frozen": np.zeros(ITEMS, bool),
-                "initial": start(),
-                "config": dataclasses.replace(CONFIG, optimizer=LAZY_ADAM),
-            },
-            "no lazy optimiser",
         ),
         ({"initial": start(items=3)}, r"shape \(3, 2\): give \(12, 2\)"),
         ({"initial": start()["embedding"]}, "give the embedding and the dense unit's kernel"),
