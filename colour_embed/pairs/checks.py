@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import entr
 
+from colour_embed.config import InputError
 from colour_embed.data import Pairs
 from colour_embed.io.faults import quoted
 from colour_embed.pairs.sampling import contradictions, group_sizes
@@ -21,6 +22,10 @@ LABEL_ROUNDING = 4 * float(np.finfo(np.float32).eps)
 """How far a label may lie outside 0..1, as float32 arithmetic leaves a cosine of 1; 5e-7."""
 
 _COMPARED = 250  # names before and after an unknown name, in two orders, that it is compared with
+
+
+class PairWarning(UserWarning):
+    """The category of the estimator's warnings of its pairs and of what it learnt of them."""
 
 
 def pair_warnings(
@@ -190,9 +195,26 @@ def _beside(name: str, names: list[str]) -> list[str]:
     return ordered[max(0, place - _COMPARED) : place + _COMPARED]
 
 
+def without_self_pairs(pairs: Pairs) -> Pairs:
+    """Return the pairs of two different items.
+
+    Raises:
+        InputError: there are none.
+    """
+    kept = pairs.index[:, 0] != pairs.index[:, 1]
+    if not kept.any():
+        raise InputError("every pair is of an item with itself; give pairs of different items")
+    return pairs if kept.all() else pairs.take(kept)
+
+
 def counted(count: int, thing: str) -> str:
     """Return a count and its thing, such as "1 pair" and "2 pairs"."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def digits(value: float) -> str:
+    """Return a number with all its digits, a whole one without a point."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def shown(item: Any) -> str:

@@ -6,18 +6,15 @@ Scikit-learn's estimator checks that do not apply to pairs are listed in `NOT_FO
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import difflib
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 from scipy.spatial.distance import cdist
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import TransformerTags, check_random_state
@@ -31,31 +28,45 @@ from sklearn.utils.validation import (
 
 from colour_embed.config import Config, InputError
 from colour_embed.data import Pairs
-from colour_embed.engine.optimizers import KERAS_ADAM, LAZY_ADAM
+from colour_embed.engine.driver import check_process
 from colour_embed.engine.state import member_keys
 from colour_embed.evaluate.geometry import nearest
 from colour_embed.evaluate.scores import cross_entropies, cross_entropy
 from colour_embed.heads import HEADS
 from colour_embed.model import Params, init_params
+from colour_embed.pairs.checks import (
+    PairWarning,
+    base_rate,
+    clipped_labels,
+    convergence_warnings,
+    digits,
+    pair_warnings,
+    quality_warnings,
+    without_self_pairs,
+)
 from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs
-from colour_embed.pairs.sampling import HELD_OUT_FROM, HELD_OUT_SHARE, split_held_out
+from colour_embed.pairs.ids import as_objects, find, item_values, items_in, rows_of
+from colour_embed.pairs.sampling import split_pairs
 from colour_embed.runs import Progress
 
 _CANDIDATES = 256  # positions of old items that are tried as the start of a new item
 _JITTER = 0.01  # of the old items' spread: equal vectors have equal gradients and stay equal
 _BLOCK = 2**16  # pairs per block, which bounds memory
+_LEAST_RATE = 1e-6  # of a class, so that log-odds are finite
 
 
 class PairEmbedding(ClassifierMixin, BaseEstimator):
     """Embedding of items whose distances predict the probability that a pair is labelled similar.
 
-    X is [N, 2], the two items of each pair. Integers of 0 or more are ids; any other hashable is a
-    name, such as a text. y is [N] in 0..1, the similarity; a fraction is a soft label. X and y may
-    be NumPy arrays, lists or pandas objects. Names that are neither texts nor numbers, such as
-    tuples, require a NumPy array of objects.
+    X is [N, 2], the two items of each pair. Whole numbers of 0 or more, up to 2^64 - 1, are ids;
+    any other hashable is a name, such as a text. Both may occur. An id is the same in every type
+    that holds it exactly; a bool, and a float from 2^53 on, is refused. y is [N] in 0..1, the
+    similarity; a fraction is a soft label. X and y may be NumPy arrays, lists or pandas objects.
+    Names that are neither texts nor numbers, such as tuples, require a NumPy array of objects.
 
-    The order of a pair's items is ignored. A pair of weight 0 is ignored. Pairs of an item that
-    would have only held-out pairs are used for training instead.
+    The order of a pair's items is ignored. A pair of weight 0 is ignored. Pairs of an item with
+    itself are dropped with a warning. Pairs of an item that would have only held-out pairs are used
+    for training instead. Names in the order of a table give the embedding of `experiments.train`.
 
     Args:
         dim: Dimension of the embedding; at most the number of items.
@@ -73,6 +84,9 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         init: Initial vectors, [items, dim] in the order of `items_`, or a mapping of items to
             vectors [dim]; other items are initialised at random. There is then one restart.
             Ignored by a warm start after the first fit.
+        handle_unknown: What is done with an item that was not in the fit. "error" raises. "ignore"
+            predicts `base_rate_` for its pairs; `score` leaves them out with a warning;
+            `transform` and `pair_distance` return NaN. `kneighbors` raises in both cases.
         warm_start: Continue each further fit from the current parameters. New items may be added;
             earlier items are kept. There is then one restart.
         random_state: An int, a RandomState, or None for a different result at every fit.
@@ -80,8 +94,10 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
 
     Attributes:
         embedding_: float32 [items, dim], a row per item; unit rows if normalised.
-        items_: [items], the items in the order of the rows: ids as sorted int64, names as objects
-            in order of first appearance. Items added later come last.
+        items_: [items], the items in the order of the rows: ids sorted, as int64, or as uint64
+            where one exceeds it; names, also beside ids, as objects in order of first appearance.
+            Items added later come last.
+        base_rate_: The weighted share of similar pairs in the fit.
         loss_curve_: float32 [L], the mean training loss between two evaluations, nats per pair.
         heldout_loss_curve_: float32 [L], the held-out loss at each evaluation; or None.
         loss_steps_: int [L], the number of steps before each evaluation.
@@ -118,6 +134,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         tolerance=1e-4,
         held_out="auto",
         init=None,
+        handle_unknown="error",
         warm_start=False,
         random_state=0,
         verbose=False,
@@ -133,6 +150,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         self.tolerance = tolerance
         self.held_out = held_out
         self.init = init
+        self.handle_unknown = handle_unknown
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -163,34 +181,37 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             InputError: pairs, labels, weights or parameters are invalid; the message has a hint.
 
         Warns:
-            ConvergenceWarning: max_steps was reached before a plateau, or the training diverged.
+            ConvergenceWarning: max_steps was reached before a plateau, or restarts diverged.
+            PairWarning: for each condition of `pair_warnings` and `quality_warnings`.
         """
+        check_process()
+        self._ignores_unknown()
         before = self._before() if self.warm_start else None
         values, labels, weights = self._read(X, y, sample_weight, reset=True)
         seed = _seed(self.random_state)
         config = self._config(seed)
-        items = _items_in(values, None if before is None else before.items)
+        items = items_in(values, None if before is None else before.items)
         if config.dim > len(items):
             raise InputError(f"dim is {config.dim} for {len(items)} items: give at most as many")
-        pairs = Pairs(_rows(items, values), labels, weights)
-        apart = self._held_out(pairs.index, len(items), seed)
-        training = pairs.take(~apart)
+        pairs = self._checked(items, Pairs(rows_of(items, values), labels, weights), before)
+        split = split_pairs(pairs, len(items), self._share(), seed)
+        _warn(split.warnings, PairWarning)
         if before is not None:
             before.check(config)
-            initial = before.extended(len(items), training, seed)
+            initial = before.extended(len(items), split.training, seed)
         else:
             initial = _initial(config, items, self.init)
         fit = fit_pairs(
             config,
             len(items),
-            training,
-            held_out=pairs.take(apart),
+            split.training,
+            held_out=split.held_out,
             restarts=_plain(self.restarts),
             stopping=self._stopping(),
             initial=initial,
             report=_print_progress if self.verbose else None,
         )
-        self._warn(fit)
+        self._warn(fit, split.held_out or split.training)
         self._place(fit.config, items, fit.params, fit.embedding)
         self.kernel_, self.bias_ = fit.kernel, fit.bias
         self.loss_curve_ = fit.loss[:, fit.best]
@@ -201,6 +222,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         self.n_iter_ = int(fit.step[-1]) if len(fit.step) else 0
         self.restart_losses_ = fit.restart_loss
         self.stopped_ = fit.stopped
+        self.base_rate_ = base_rate(pairs)
         self.classes_ = np.array([0, 1])
         return self
 
@@ -213,7 +235,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
 
         Each new item is initialised at the position of the old item that minimises the loss of its
         pairs with old items. Pairs of two old items are ignored. No pairs are held out. The loss
-        curves remain those of `fit`. The optimiser "lazy_adam" is replaced by "keras_adam".
+        curves remain those of `fit`.
 
         Args:
             pairs: [N, 2], ids or names, old and new.
@@ -227,18 +249,19 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             InputError: no pair has a new item, or as for `fit`.
         """
         check_is_fitted(self)
+        check_process()
         before = self._before()
         values, labels, weights = self._read(pairs, labels, sample_weight, reset=False)
-        items = _items_in(values, before.items)
+        items = items_in(values, before.items)
         old = len(before.items)
         if len(items) == old:
             raise InputError("no pair has a new item: give pairs of new items, or use warm_start")
-        index = _rows(items, values)
+        index = rows_of(items, values)
         moving = (index >= old).any(axis=1)
         further = Pairs(index, labels, weights).take(moving)
+        further = self._checked(items, further, before, one_label=True)
         seed = _seed(self.random_state)
-        optimizer = KERAS_ADAM if self.optimizer == LAZY_ADAM else self.optimizer
-        config = dataclasses.replace(self._config(seed), optimizer=optimizer)
+        config = self._config(seed)
         before.check(config)
         fit = fit_pairs(
             config,
@@ -249,7 +272,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             frozen=np.arange(len(items)) < old,
             report=_print_progress if self.verbose else None,
         )
-        self._warn(fit)
+        self._warn(fit, None)  # the head is that of before
         # The old rows are copied, so that they stay bit-identical.
         table = fit.params["embedding"]["embedding"][old:]
         params = {**before.params, "embedding": {"embedding": _joined(before.table, table)}}
@@ -261,15 +284,19 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         """Return the log-odds that pairs are similar, float64 [N].
 
         Args:
-            X: [N, 2], items of the fit.
+            X: [N, 2], items of the fit; for others see `handle_unknown`.
 
         Raises:
             InputError: an item is unknown; the message names the nearest known item.
         """
         index = self._known_pairs(X)
+        known = (index >= 0).all(axis=1)
         head = HEADS[self._fitted.head]
-        feature = self._feature(index, head.feature == "dot_product")
-        return head.logit(feature, self.kernel_, self.bias_, self._fitted.smoothing, np)
+        feature = self._feature(index[known], head.feature == "dot_product")
+        rate = np.clip(self.base_rate_, _LEAST_RATE, 1 - _LEAST_RATE)
+        logits = np.full(len(index), logit(rate))
+        logits[known] = head.logit(feature, self.kernel_, self.bias_, self._fitted.smoothing, np)
+        return logits
 
     def predict_proba(self, X):
         """Return the probabilities of the labels 0 and 1, float64 [N, 2]."""
@@ -287,12 +314,18 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         With the head "dot" the probability is a function of the distance only if the vectors are
         normalised.
         """
-        return np.sqrt(self._feature(self._known_pairs(pairs), dot=False))
+        index = self._known_pairs(pairs)
+        known = (index >= 0).all(axis=1)
+        distance = np.full(len(index), np.nan)
+        distance[known] = np.sqrt(self._feature(index[known], dot=False))
+        return distance
 
     def score(self, X, y, sample_weight=None):
         """Return the mean log-likelihood of labels in nats per pair; the maximum is 0.
 
         It is the negative training loss. Predicting 1/2 for every pair scores -log 2, or -0.69.
+        Where `handle_unknown` is "ignore", pairs with an item that was not in the fit are left out
+        with a warning; the score is NaN if no pair is left.
 
         Args:
             X: [N, 2], items of the fit.
@@ -303,8 +336,18 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         labels = _labels(y)
         weights = _weights(sample_weight, labels)
         check_consistent_length(X, labels)
+        known = (self._known_pairs(X) >= 0).all(axis=1)
         logits = self.decision_function(X)
-        return -cross_entropy(logits, labels, weights)
+        if not known.all():
+            warnings.warn(
+                f"{np.sum(~known):,} of {len(known):,} pairs have an item that was not in the fit: "
+                "the score is that of the other pairs",
+                PairWarning,
+                stacklevel=2,
+            )
+        if not weights[known].any():
+            return np.nan
+        return -cross_entropy(logits[known], labels[known], weights[known])
 
     def transform(self, items):
         """Return the vectors of items, float32 [..., dim].
@@ -313,10 +356,13 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             items: Ids or names [...], such as a list of them, or pairs [N, 2].
 
         Raises:
-            InputError: an item is unknown; the message names the nearest known item.
+            InputError: an item is unknown; the message names the nearest known item. With the
+                `handle_unknown` "ignore" its vector is NaN instead.
         """
         check_is_fitted(self)
-        return self.embedding_[self._known(_item_values(items))]
+        found = self._known(item_values(items))
+        vectors = self.embedding_[found]
+        return np.where((found < 0)[..., None], np.float32(np.nan), vectors)
 
     def kneighbors(self, items=None, n_neighbors=5, return_distance=True):
         """Return the nearest other items by Euclidean distance, nearest first.
@@ -340,7 +386,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         if items is None:
             rows = np.arange(len(self.items_))
         else:
-            rows = np.atleast_1d(self._known(_item_values(items)))
+            rows = np.atleast_1d(rows_of(self.items_, item_values(items)))
         if rows.ndim != 1:
             raise InputError(f"items have the shape {rows.shape}: give a list of them")
         places, distance = nearest(self.embedding_, rows, count)
@@ -370,17 +416,20 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return values[there], labels[there].astype(np.float32), weights[there].astype(np.float32)
 
     def _read_pairs(self, X, *, reset) -> np.ndarray:
-        """Return pairs as int64 or object [N, 2]; unknown items are allowed."""
+        """Return pairs [N, 2] as `item_values` does; unknown items are allowed."""
         if not hasattr(X, "dtype") and not hasattr(X, "columns"):
-            X = _as_objects(X)
+            X = as_objects(X)
+        is_frame = hasattr(X, "iloc")  # whose columns are converted one by one
         if np.ndim(X) != 2:
             raise InputError(
                 f"pairs have the shape {np.shape(X)}: give [N, 2], two items a pair. "
                 "Reshape your data if it has a single pair"
             )
         # Sets n_features_in_ and feature_names_in_, and rejects sparse and complex input.
-        checked = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
-        return self._two_columns(_item_values(checked))
+        checked = validate_data(
+            self, X, reset=reset, skip_check_array=is_frame, dtype=None, ensure_all_finite=False
+        )
+        return self._two_columns(item_values(checked))
 
     def _two_columns(self, values: np.ndarray) -> np.ndarray:
         count, columns = values.shape
@@ -392,7 +441,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         return values
 
     def _known(self, values: np.ndarray) -> np.ndarray:
-        return _rows(self.items_, values)
+        return (find if self._ignores_unknown() else rows_of)(self.items_, values)
 
     def _known_pairs(self, X) -> np.ndarray:
         check_is_fitted(self)
@@ -408,36 +457,40 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             found[start : start + _BLOCK] = part.sum(axis=1)
         return found
 
-    def _held_out(self, index: np.ndarray, items: int, seed: int) -> np.ndarray:
-        """Return which pairs are held out, bool [N]; every item keeps a training pair."""
-        share = self._share(len(index))
-        if share == 0:
-            return np.zeros(len(index), bool)
-        held_out = split_held_out(index, share=share, seed=seed)
-        trained = np.zeros(items, bool)
-        trained[index[~held_out]] = True
-        return held_out & trained[index].all(axis=1)
+    def _ignores_unknown(self) -> bool:
+        if self.handle_unknown not in ("error", "ignore"):
+            raise InputError(f'handle_unknown is {self.handle_unknown!r}: give "error" or "ignore"')
+        return self.handle_unknown == "ignore"
 
-    def _share(self, count: int) -> float:
+    def _checked(self, items, pairs, before, *, one_label=False) -> Pairs:
+        """Return the pairs without self-pairs, and warn of what may surprise."""
+        kept = without_self_pairs(pairs)
+        lines = pair_warnings(
+            *(items, kept.index, kept.label, kept.weight),
+            self_pairs=len(pairs) - len(kept),
+            positives_only=one_label,
+            fixed=0 if before is None else len(before.items),
+        )
+        _warn(lines, PairWarning)
+        return kept
+
+    def _share(self) -> float | None:
+        """Return the share of the pairs to hold out, as `split_pairs` takes it."""
         share = _plain(self.held_out)
         if share is False:
             return 0.0
         if isinstance(share, str) and share == "auto":
-            return HELD_OUT_SHARE if count >= HELD_OUT_FROM else 0.0
+            return None
         if isinstance(share, float) and 0 < share < 1:
             return share
         raise InputError(f'held_out is {share!r}: give "auto", False, or a share between 0 and 1')
 
-    def _warn(self, fit: PairFit) -> None:
+    def _warn(self, fit: PairFit, judged: Pairs | None) -> None:
         if fit.stopped == "diverged" and not np.isfinite(fit.restart_loss).any():
             raise InputError("the training diverged at once: give a lower learning_rate")
-        if fit.stopped in ("steps", "diverged"):
-            what = {
-                "steps": f"still gaining after max_steps={self.max_steps}: raise it",
-                "diverged": "every restart diverged, and the best before that is kept: "
-                "lower learning_rate",
-            }
-            warnings.warn(what[fit.stopped], ConvergenceWarning, stacklevel=3)
+        _warn(convergence_warnings(fit, self.max_steps), ConvergenceWarning)
+        if judged is not None:
+            _warn(quality_warnings(fit, judged), PairWarning)
 
     def _place(self, config, items, params, embedding) -> None:
         self._fitted, self._params = config, params
@@ -452,7 +505,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Before:
     """A fitted embedding to which items or pairs are added."""
 
@@ -521,6 +574,11 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _warn(lines: list[str], category: type[Warning]) -> None:
+    for line in lines:
+        warnings.warn(line, category, stacklevel=4)  # the caller of fit
+
+
 def _seed(random_state: Any) -> int:
     random_state = _plain(random_state)
     if isinstance(random_state, int) and not isinstance(random_state, bool):
@@ -544,12 +602,13 @@ def _labels(y: Any) -> np.ndarray:
         labels = labels.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"labels must be numbers in 0..1: {error}") from None
+    labels = clipped_labels(labels)
     wrong = np.flatnonzero(~((labels >= 0) & (labels <= 1)))
     if wrong.size:
         row = int(wrong[0])
         raise InputError(
-            f"pair {row} has the label {labels[row]:g}: give 0, 1 or a continuous value between. "
-            "Only binary classification is supported."
+            f"pair {row} has the label {digits(labels[row])}: give 0, 1 or a continuous value "
+            "between. Only binary classification is supported."
         )
     return labels
 
@@ -560,102 +619,8 @@ def _weights(sample_weight: Any, labels: np.ndarray) -> np.ndarray:
     wrong = np.flatnonzero(weights < 0)
     if wrong.size:
         row = int(wrong[0])
-        raise InputError(f"pair {row} has the weight {weights[row]:g}: give 0 or more")
+        raise InputError(f"pair {row} has the weight {digits(weights[row])}: give 0 or more")
     return weights
-
-
-def _as_objects(X: Any) -> np.ndarray:
-    """Return nested lists as an object array; a text array would turn the id 1 into a name."""
-    try:
-        return np.array(X, dtype=object)
-    except ValueError as error:
-        raise InputError(f"pairs must be [N, 2], two items a pair: {error}") from None
-
-
-def _item_values(items: Any) -> np.ndarray:
-    """Return ids as int64 or names as objects, in their given shape.
-
-    Raises:
-        InputError: an item is missing, negative, or a number that is not whole.
-    """
-    values = np.asarray(items) if hasattr(items, "dtype") else _as_objects(items)
-    if values.dtype.kind == "O":
-        kind = pd.api.types.infer_dtype(values.ravel(), skipna=False)
-        if kind in ("integer", "floating", "mixed-integer-float"):
-            values = values.astype(np.int64 if kind == "integer" else np.float64)
-    if values.dtype.kind not in "iuf":
-        return _names(values)
-    if values.dtype.kind == "f":
-        _refuse(~np.isfinite(values), values, "give two items, none NaN or inf")
-    _refuse(values < 0, values, "Negative values in data: give ids of 0 or more")
-    if values.dtype.kind == "f":
-        _refuse(values != np.floor(values), values, "give whole numbers as ids, or names")
-    return values.astype(np.int64)
-
-
-def _names(values: np.ndarray) -> np.ndarray:
-    values = values.astype(object)
-    missing = np.asarray(pd.isna(values.ravel())).reshape(values.shape)
-    _refuse(missing, values, "give two items, none missing, None or NaN")
-    return values
-
-
-@contextlib.contextmanager
-def _hashing():
-    try:
-        yield
-    except TypeError as error:
-        raise InputError(f"items must be ids or names that can be hashed: {error}") from None
-
-
-def _refuse(wrong: np.ndarray, values: np.ndarray, hint: str) -> None:
-    if np.any(wrong):
-        place = np.argwhere(wrong)[0]
-        row = int(place[0]) if place.size else 0
-        raise InputError(f"row {row} holds the item {values[tuple(place)]}: {hint}")
-
-
-def _items_in(values: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
-    """Return the distinct items: ids sorted, names by first appearance; new ones last."""
-    with _hashing():
-        found = pd.unique(values.ravel())
-    if found.dtype.kind == "i":
-        found = np.sort(found)
-    if before is None:
-        return found
-    if found.dtype != before.dtype:
-        raise InputError("ids and names cannot be mixed: give the items as in the first fit")
-    known = pd.Index(before, dtype=before.dtype, tupleize_cols=False)
-    return np.concatenate([before, found[known.get_indexer(_index(found)) < 0]])
-
-
-def _index(items: np.ndarray) -> pd.Index:
-    return pd.Index(items, dtype=items.dtype, tupleize_cols=False)
-
-
-def _rows(items: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the row of each value in `items`, int32 in the shape of `values`."""
-    flat = values.ravel()
-    with _hashing():
-        rows = _index(items).get_indexer(_index(flat))
-    unknown = np.flatnonzero(rows < 0)
-    if unknown.size:
-        place = np.unravel_index(int(unknown[0]), values.shape) if values.ndim else (0,)
-        raise InputError(f"row {int(place[0])}: {_unknown(items, flat[unknown[0]])}")
-    return rows.astype(np.int32).reshape(values.shape)
-
-
-def _unknown(items: np.ndarray, item: Any) -> str:
-    """Return the message for an unknown item, with the nearest known item as the hint."""
-    if items.dtype.kind == "i":
-        if not isinstance(_plain(item), int):
-            return f"{item!r} is no id: the items were given as ids, give them so"
-        near = int(items[np.argmin(np.abs(items - item))])
-        return f"no item has the id {item}: the nearest of {len(items)} ids is {near}"
-    names = [name for name in items if isinstance(name, str)]
-    near = difflib.get_close_matches(item, names, 1) if isinstance(item, str) else []
-    hint = f"did you mean {near[0]!r}?" if near else "give names as in the fit"
-    return f"no item is called {_plain(item)!r}: {hint}"
 
 
 def _initial(config: Config, items: np.ndarray, init: Any) -> Params | None:
@@ -667,7 +632,7 @@ def _initial(config: Config, items: np.ndarray, init: Any) -> Params | None:
     )
     table = np.array(drawn["embedding"]["embedding"])
     if isinstance(init, Mapping):
-        rows = _rows(items, _keys(init))
+        rows = rows_of(items, _keys(init))
         given = [_vectors(vector, (config.dim,)) for vector in init.values()]
         table[rows] = np.reshape(given, (len(given), config.dim))
     else:
@@ -678,7 +643,7 @@ def _initial(config: Config, items: np.ndarray, init: Any) -> Params | None:
 def _keys(init: Mapping) -> np.ndarray:
     keys = np.empty(len(init), object)
     keys[:] = list(init)
-    return _item_values(keys)
+    return item_values(keys)
 
 
 def _vectors(values: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -113,11 +113,23 @@ class Split(NamedTuple):
         training: The pairs to train on.
         held_out: The held-out pairs, or None.
         rows: int [training pairs], the rows of the training pairs among all pairs.
+        share: The share of the distinct pairs that was to be held out.
     """
 
     training: Pairs
     held_out: Pairs | None
     rows: np.ndarray
+    share: float
+
+    @property
+    def warnings(self) -> list[str]:
+        """A line if pairs were to be held out and none is."""
+        if self.share == 0 or self.held_out is not None:
+            return []
+        return [
+            f"held_out is {self.share}: no pair is held out, as no item may be left without a pair "
+            "to train on; restarts are compared on the training pairs"
+        ]
 
 
 def split_pairs(pairs: Pairs, items: int, share: float | None = None, seed: int = 0) -> Split:
@@ -143,8 +155,8 @@ def split_pairs(pairs: Pairs, items: int, share: float | None = None, seed: int 
     apart = split_held_out(pairs.index, share=share, seed=seed)
     apart = keep_items(apart, pairs.index, items)
     if not apart.any():
-        return Split(pairs, None, rows)
-    return Split(pairs.take(~apart), pairs.take(apart), rows[~apart])
+        return Split(pairs, None, rows, share)
+    return Split(pairs.take(~apart), pairs.take(apart), rows[~apart], share)
 
 
 def contradictions(index: np.ndarray, label: np.ndarray) -> Contradictions:

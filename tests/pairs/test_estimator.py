@@ -33,6 +33,7 @@ from colour_embed.config import Config, InputError
 from colour_embed.heads import HEADS
 from colour_embed.model import logits
 from colour_embed.pairs import estimator
+from colour_embed.pairs.checks import PairWarning
 from colour_embed.pairs.estimator import NOT_FOR_PAIRS, PairEmbedding
 from colour_embed.pairs.fit import PairFit, pair_logits
 from colour_embed.train import Batch, TrainState, train_step
@@ -100,6 +101,7 @@ def fit_by_numpy(config, items, pairs, *, held_out, restarts, stopping, initial=
 QUICK = PairEmbedding(restarts=1)
 
 
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
 @parametrize_with_checks([QUICK], expected_failed_checks=lambda _: NOT_FOR_PAIRS, xfail_strict=True)
 def test_passes_the_checks_that_pairs_allow_and_no_other(estimator, check):
     check(estimator)
@@ -137,6 +139,7 @@ class PairsOfFeatures(PairEmbedding):
         return np.stack([values[:, 0] % 2, 2 + values[:, -1] % 2], axis=1)
 
 
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
 @parametrize_with_checks(
     [PairsOfFeatures()],
     expected_failed_checks=lambda _: {"check_classifiers_classes": "labels have no names"},
@@ -201,6 +204,7 @@ def test_predictions_are_the_model_s(fitted):
     )
 
 
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
 @pytest.mark.parametrize(("head", "normalise"), [("dot", False), ("matched", True)])
 def test_predictions_of_other_heads_are_the_model_s(head, normalise, monkeypatch):
     monkeypatch.setattr("colour_embed.pairs.estimator.fit_pairs", fit_by_numpy)
@@ -313,7 +317,7 @@ def test_pairs_of_weight_zero_count_as_not_given(fitted):
 
 def test_says_where_it_is_when_asked(capsys, monkeypatch):
     few = {"max_steps": 400, "random_state": 7}
-    with pytest.warns(ConvergenceWarning, match="still gaining after max_steps=400"):
+    with pytest.warns(ConvergenceWarning, match="stopped at max_steps=400, before the loss"):
         model = PairEmbedding(**few).fit(PAIRS, LABELS)
     assert model.stopped_ == "steps"
     assert model.n_iter_ <= 400
@@ -342,6 +346,7 @@ def test_never_trains_for_more_steps_than_it_may():
 # Held-out pairs
 
 
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
 def test_held_out_share(monkeypatch):
     seen = {}
 
@@ -358,6 +363,9 @@ def test_held_out_share(monkeypatch):
     ):
         pairs = drawn_pairs(count, 60)
         PairEmbedding(held_out=share).fit(pairs, np.arange(count) % 2)
+        assert (seen["held_out"] is None) == (expected == 0)
+        if not expected:
+            continue
         found = len(seen["held_out"].label)
         assert found == pytest.approx(expected, rel=0.4)
         assert found + len(seen["pairs"].label) == count
@@ -367,7 +375,8 @@ def test_held_out_share(monkeypatch):
         ]
         assert not groups[0] & groups[1]
     # 15 pairs of 30 items: to hold out any would leave two without training.
-    PairEmbedding(held_out=0.5).fit(np.arange(30).reshape(-1, 2), np.arange(15) % 2)
+    with pytest.warns(PairWarning, match=r"^held_out is 0\.5: no pair is held out, as no item"):
+        PairEmbedding(held_out=0.5).fit(np.arange(30).reshape(-1, 2), np.arange(15) % 2)
     assert len(seen["pairs"].label) == 15
 
 
@@ -596,6 +605,7 @@ def loss_at_start(pairs, labels, weights, init):
     return model.loss_curve_[0]
 
 
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
 @settings(max_examples=16)
 @given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(VARIANTS))
 def test_loss_and_gradient_do_not_depend_on_how_the_pairs_are_told(seed, name):
@@ -656,6 +666,7 @@ def best_loss(pairs, labels, items, starts):
     return min(one.fun for one in found)
 
 
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
 @pytest.mark.parametrize(("count", "items"), [(50, 6), (200, 10), (2000, 12)])
 def test_defaults_come_within_two_thousandths_of_the_best_loss(count, items):
     pairs, random = drawn_pairs(count, items), np.random.default_rng(1)
