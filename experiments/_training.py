@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import difflib
 import hashlib
 import json
 import re
@@ -30,6 +29,7 @@ from colour_embed.heads import HEADS
 from colour_embed.io import machine, run_folder
 from colour_embed.io import vectors as exports
 from colour_embed.pairs import report, sampling
+from colour_embed.pairs.checks import convergence_warnings, nearest_name, quality_warnings
 from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs, pair_logits
 from colour_embed.pairs.reading import PairTable
 from colour_embed.viz import page
@@ -111,12 +111,14 @@ class Parts(NamedTuple):
         held_out: The held-out pairs, or None.
         given: bool [training pairs], False for sampled negatives.
         drawn: Number of sampled negatives in total.
+        warnings: Lines on the split.
     """
 
     training: Pairs
     held_out: Pairs | None
     given: np.ndarray
     drawn: int
+    warnings: list[str]
 
 
 def run(
@@ -173,7 +175,11 @@ def run(
         )
     trained = time.perf_counter() - began
     metrics = measure(plan, table, parts, fit)
-    metrics["warnings"] = [*table.warnings, *warnings, *_fit_warnings(plan, fit, metrics)]
+    metrics["warnings"] = [
+        *(*table.warnings, *warnings, *parts.warnings, *_fit_warnings(plan, fit)),
+        *convergence_warnings(fit, plan.max_steps, "--"),
+        *quality_warnings(fit, parts.held_out or parts.training, "--"),
+    ]
     run_folder.write_json(
         folder / run_folder.MARKER, {"experiment": "train", **about, **_plan_entries(plan)}
     )
@@ -217,8 +223,8 @@ def check(plan: Plan, table: PairTable, item_colours: ItemColours, max_bytes: fl
     known = set(table.items)
     for name in plan.report_items:
         if name not in known:
-            near = difflib.get_close_matches(name, table.items[:20_000], 1)
-            hint = f"did you mean {near[0]!r}?" if near else "give names of items"
+            near = nearest_name(name, table.items)
+            hint = "give names of items" if near is None else f"did you mean {near!r}?"
             raise InputError(f"report_items: no item is called {name!r}; {hint}")
     if plan.page and item_colours.rgb is None:
         raise InputError(
@@ -248,7 +254,7 @@ def split(plan: Plan, table: PairTable) -> Parts:
     """Sample dissimilar pairs if `positives_only`, then split off the held-out pairs.
 
     Raises:
-        InputError: there are too few pairs to sample, or one side of the split is empty.
+        InputError: there are too few pairs to sample, or none would be held out.
     """
     index, label, weight, seed = table.index, table.label, table.weight, plan.config.seed
     drawn = 0
@@ -265,23 +271,17 @@ def split(plan: Plan, table: PairTable) -> Parts:
         index = np.concatenate([index, negative])
         label = np.concatenate([label, np.zeros(drawn, label.dtype)])
         weight = np.concatenate([weight, negative_weight])
-    given = np.arange(len(index)) < len(table)
     share = plan.held_out
-    if share is None:
-        many = len(table) >= sampling.HELD_OUT_FROM
-        share = sampling.HELD_OUT_SHARE if many else 0.0
-    if not share:
-        return Parts(Pairs(index, label, weight), None, given, drawn)
-    apart = sampling.split_held_out(index, share=share, seed=seed)
-    sides = {}
-    for name, chosen in (("held out", apart), ("left to train on", ~apart)):
-        if not weight[chosen].sum() > 0:
-            raise InputError(
-                f"held_out is {share}: of {len(index)} pairs none that counts would be {name}; "
-                "give another share, or 0"
-            )
-        sides[name] = Pairs(index[chosen], label[chosen], weight[chosen])
-    return Parts(sides["left to train on"], sides["held out"], given[~apart], drawn)
+    if share is None:  # by the pairs that were given, not those drawn
+        share = sampling.default_share(len(table))
+    pairs = Pairs(index, label, weight)
+    parts = sampling.split_pairs(pairs, len(table.items), share, seed)
+    if plan.held_out and parts.held_out is None:
+        raise InputError(
+            f"held_out is {share}: of {len(index)} pairs none that counts would be held out, as "
+            "each item keeps a pair to train on; give another share, or 0"
+        )
+    return Parts(parts.training, parts.held_out, parts.rows < len(table), drawn, parts.warnings)
 
 
 def read_item_colours(extra: pd.DataFrame | None) -> tuple[ItemColours, list[str]]:
@@ -445,33 +445,11 @@ def _neighbours(plan: Plan, table: PairTable, fit: PairFit) -> list[dict[str, An
     ]
 
 
-def _fit_warnings(plan: Plan, fit: PairFit, metrics: dict[str, Any]) -> list[str]:
-    """Return warnings on the training."""
-    warnings = []
+def _fit_warnings(plan: Plan, fit: PairFit) -> list[str]:
+    """Return warnings on what is shown of the training."""
     if (plan.animate or plan.page) and not len(_kept_snapshots(fit)):
-        warnings.append("too many items for snapshots: there is no video and no page")
-    if fit.stopped == "steps":
-        warnings.append(
-            f"stopped at --max_steps={plan.max_steps}, before the loss converged: more may help"
-        )
-    if fit.trapped:
-        warnings.append(
-            f"sign trap: the weight of the head is {fit.kernel:+.2f}, so similar items are pushed "
-            "apart; give --head=negative"
-        )
-    quality = metrics["quality"]["held_out"] or metrics["quality"]["training"]
-    if not quality["loss"] < quality["base_rate_loss"]:
-        warnings.append(
-            "the loss is not below the base-rate loss, that of predicting the share of similar "
-            "pairs: check that the labels depend on the items"
-        )
-    diverged = int(np.sum(~np.isfinite(fit.loss[-1])))
-    if diverged:
-        warnings.append(
-            f"{diverged} of {plan.restarts} restarts became NaN or infinite; a smaller "
-            "--learning_rate may help"
-        )
-    return warnings
+        return ["too many items for snapshots: there is no video and no page"]
+    return []
 
 
 # --------------------------------------------------------------------------------------------------

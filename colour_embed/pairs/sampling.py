@@ -113,23 +113,18 @@ class Split(NamedTuple):
         training: The pairs to train on.
         held_out: The held-out pairs, or None.
         rows: int [training pairs], the rows of the training pairs among all pairs.
-        share: The share of the distinct pairs that was to be held out.
+        warnings: A line if fewer pairs are held out than trained on in their place.
     """
 
     training: Pairs
     held_out: Pairs | None
     rows: np.ndarray
-    share: float
+    warnings: list[str]
 
-    @property
-    def warnings(self) -> list[str]:
-        """A line if pairs were to be held out and none is."""
-        if self.share == 0 or self.held_out is not None:
-            return []
-        return [
-            f"held_out is {self.share}: no pair is held out, as no item may be left without a pair "
-            "to train on; restarts are compared on the training pairs"
-        ]
+
+def default_share(count: int) -> float:
+    """Return the share of so many pairs that is held out by default."""
+    return HELD_OUT_SHARE if count >= HELD_OUT_FROM else 0.0
 
 
 def split_pairs(pairs: Pairs, items: int, share: float | None = None, seed: int = 0) -> Split:
@@ -138,8 +133,7 @@ def split_pairs(pairs: Pairs, items: int, share: float | None = None, seed: int 
     Args:
         pairs: the pairs, with weights.
         items: number of items.
-        share: share of the distinct pairs to hold out; 0 for none. None for `HELD_OUT_SHARE` of
-            `HELD_OUT_FROM` pairs or more, and none of fewer.
+        share: share of the distinct pairs to hold out; 0 for none; None for `default_share`.
         seed: seed of the split.
 
     Raises:
@@ -151,12 +145,20 @@ def split_pairs(pairs: Pairs, items: int, share: float | None = None, seed: int 
     if len(rows) < len(pairs):
         pairs = pairs.take(rows)
     if share is None:
-        share = HELD_OUT_SHARE if len(pairs) >= HELD_OUT_FROM else 0.0
-    apart = split_held_out(pairs.index, share=share, seed=seed)
-    apart = keep_items(apart, pairs.index, items)
-    if not apart.any():
-        return Split(pairs, None, rows, share)
-    return Split(pairs.take(~apart), pairs.take(apart), rows[~apart], share)
+        share = default_share(len(pairs))
+    drawn = split_held_out(pairs.index, share=share, seed=seed)
+    apart = keep_items(drawn, pairs.index, items)
+    lines = []
+    held_out, returned = int(apart.sum()), int((drawn & ~apart).sum())
+    if returned > held_out:
+        lines.append(
+            f"held_out is {share}: only {held_out:,} of {len(pairs):,} pairs are held out; the "
+            f"other {returned:,} that were drawn are trained on, as each item keeps a pair to "
+            "train on"
+        )
+    if not held_out:
+        return Split(pairs, None, rows, lines)
+    return Split(pairs.take(~apart), pairs.take(apart), rows[~apart], lines)
 
 
 def contradictions(index: np.ndarray, label: np.ndarray) -> Contradictions:

@@ -375,7 +375,7 @@ def test_held_out_share(monkeypatch):
         ]
         assert not groups[0] & groups[1]
     # 15 pairs of 30 items: to hold out any would leave two without training.
-    with pytest.warns(PairWarning, match=r"^held_out is 0\.5: no pair is held out, as no item"):
+    with pytest.warns(PairWarning, match=r"^held_out is 0\.5: only 0 of 15 pairs are held out"):
         PairEmbedding(held_out=0.5).fit(np.arange(30).reshape(-1, 2), np.arange(15) % 2)
     assert len(seen["pairs"].label) == 15
 
