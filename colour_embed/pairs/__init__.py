@@ -3,9 +3,14 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_HOMES = {"PairEmbedding": "estimator"}  # name: the module that defines it
+# name: the module that defines it
+_HOMES = {
+    "PairEmbedding": "estimator",
+    "GroupedPairSplit": "folds",
+    "PairWarning": "checks",
+}
 
-__all__ = ["PairEmbedding"]
+__all__ = ["GroupedPairSplit", "PairEmbedding", "PairWarning"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +29,6 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from colour_embed.pairs.checks import PairWarning
     from colour_embed.pairs.estimator import PairEmbedding
+    from colour_embed.pairs.folds import GroupedPairSplit

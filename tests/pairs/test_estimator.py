@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import warnings
+from decimal import Decimal
+from itertools import combinations
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +23,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.estimator_checks import (
     _check_name,
@@ -31,12 +33,15 @@ from sklearn.utils.estimator_checks import (
 
 from colour_embed.config import Config, InputError
 from colour_embed.heads import HEADS
+from colour_embed.io.vectors import read_csv
 from colour_embed.model import logits
-from colour_embed.pairs import estimator
+from colour_embed.pairs import GroupedPairSplit, estimator
 from colour_embed.pairs.checks import PairWarning
 from colour_embed.pairs.estimator import NOT_FOR_PAIRS, PairEmbedding
 from colour_embed.pairs.fit import PairFit, pair_logits
+from colour_embed.pairs.reading import read_pairs
 from colour_embed.train import Batch, TrainState, train_step
+from experiments import _training
 
 ITEMS, COUNT = 12, 200
 PLACES = np.random.default_rng(4).uniform(0, 3, (ITEMS + 3, 2))
@@ -380,6 +385,302 @@ def test_held_out_share(monkeypatch):
     assert len(seen["pairs"].label) == 15
 
 
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("optimizer", ["keras_adam", "lazy_adam"])
+def test_train_gives_the_same_embedding_bit_for_bit(tmp_path, optimizer):
+    random, names = np.random.default_rng(1), np.array([f"n{i}" for i in range(60)], object)
+    frame = pd.DataFrame(names[random.integers(0, 60, (1500, 2))], columns=["a", "b"])
+    frame["label"] = random.integers(0, 5, 1500) / 4
+    frame["weight"] = np.append([1.0] * 300, random.integers(0, 3, 1200))
+    frame.loc[1500] = ["alone", "n3", 1.0, 2.0]  # its only pair must be trained on
+    frame.to_csv(tmp_path / "pairs.csv", index=False)
+    assert (frame["a"] == frame["b"]).any()
+    table = read_pairs(tmp_path / "pairs.csv")
+    plan = _training.Plan(
+        Config(head="negative", learning_rate=0.01, optimizer=optimizer, seed=3),
+        restarts=2,
+        max_steps=60,
+        snapshots=False,
+    )
+    metrics = _training.run(
+        tmp_path, plan, table, {}, lambda *_: lambda *_: None, draw=lambda *_: None
+    )
+    named = read_csv(tmp_path / "embedding.csv")
+    model = PairEmbedding(restarts=2, max_steps=60, optimizer=optimizer, random_state=3)
+    model.fit(frame[["a", "b"]], frame["label"], sample_weight=frame["weight"])
+    assert model.items_.tolist() == named.items
+    assert model.embedding_.tobytes() == named.vectors.tobytes()
+    assert metrics["held_out_pairs"] > 50
+    np.testing.assert_array_equal(model.restart_losses_, np.float32(metrics["restart_loss"]))
+
+
+def test_what_train_warns_of_the_estimator_warns_of(tmp_path):
+    trees = ["oak", "elm", "ash", "fir", "pine", "larch"]
+    rows = [(a, b, int((a in trees[:3]) == (b in trees[:3]))) for a, b in combinations(trees, 2)]
+    for more, said in (
+        ([("oak", "oak", 0)], "1 pair of an item with itself: dropped"),
+        ([("elm", "oak", 0)], "1 pair in 2 rows with labels that differ, such as 'oak' and 'elm'"),
+        ([("yew", "gum", 1)], "2 groups of items that no pairs connect"),
+        ([("yew", "yew", 1)], "1 item in no pair: kept"),
+    ):
+        frame = pd.DataFrame([*rows, *more], columns=["a", "b", "label"])
+        frame.to_csv(tmp_path / "pairs.csv", index=False)
+        with pytest.warns(PairWarning) as caught:
+            PairEmbedding(restarts=1).fit(frame[["a", "b"]], frame["label"])
+        lines = [str(each.message) for each in caught]
+        assert lines == read_pairs(tmp_path / "pairs.csv").warnings
+        assert any(line.startswith(said) for line in lines)
+        assert caught[0].filename == __file__
+    with pytest.raises(InputError, match=r"^every pair is of an item with itself; give pairs of"):
+        PairEmbedding().fit([["oak", "oak"], ["elm", "elm"]], [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("alike", "head", "said"),
+    [
+        (False, "negative", "all 15 labels are 1: kept, but there is nothing to tell apart"),
+        (False, "negative", "the loss is not below the base-rate loss"),
+        (True, "free", "sign trap: the weight of the head is +"),
+    ],
+)
+def test_a_fit_that_learns_nothing_or_the_wrong_way_round_warns(alike, head, said):
+    pairs = np.array(list(combinations(range(6), 2)))
+    label = (pairs[:, 0] < 3) == (pairs[:, 1] < 3) if alike else np.ones(15)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        PairEmbedding(head=head, restarts=1, random_state=1).fit(pairs, label)
+    assert sum(str(each.message).startswith(said) for each in caught) == 1
+
+
+@pytest.mark.parametrize("said", [0, 1])
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
+def test_pairs_of_an_item_with_itself_change_nothing(said, by_numpy):
+    more = np.repeat(np.arange(ITEMS), 3)
+    pairs = np.vstack([PAIRS, np.stack([more, more], axis=1)])
+    labels = np.append(LABELS, np.full(len(more), said))
+    model, plain = PairEmbedding().fit(pairs, labels), PairEmbedding().fit(PAIRS, LABELS)
+    np.testing.assert_array_equal(model.embedding_, plain.embedding_)
+    assert (model.kernel_, model.base_rate_) == (plain.kernel_, plain.base_rate_)
+
+
+# Items of every type
+
+
+IDS = 1_700_000_000_000_000_000 + 64 * np.arange(12)
+BIG = 17_915_699_055_171_962_696
+
+
+@pytest.fixture
+def by_numpy(monkeypatch):
+    monkeypatch.setattr("colour_embed.pairs.estimator.fit_pairs", fit_by_numpy)
+
+
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("int64", "Int64"),
+        ("int64[pyarrow]", "Int64"),
+        ("uint64", "int64"),
+        ("UInt64", "uint64[pyarrow]"),
+        ("object", "category"),
+        ("category", "int64"),
+        ("decimal", "object"),
+    ],
+)
+def test_ids_are_exact_in_every_type(kinds, by_numpy):
+    frame = pd.DataFrame(IDS[PAIRS], columns=["a", "b"])
+    frame = pd.DataFrame(
+        {
+            name: frame[name].map(Decimal) if kind == "decimal" else frame[name].astype(kind)
+            for name, kind in zip("ab", kinds)
+        }
+    )
+    model = PairEmbedding().fit(frame, LABELS)
+    np.testing.assert_array_equal(model.items_, IDS)
+    plain = PairEmbedding().fit(PAIRS, LABELS)
+    np.testing.assert_array_equal(model.embedding_, plain.embedding_)
+    np.testing.assert_array_equal(model.predict_proba(frame), plain.predict_proba(PAIRS))
+    for some in (
+        IDS.tolist(),
+        pd.Series(IDS, dtype="Int64"),
+        pd.Index(IDS),
+        pd.array(IDS, "uint64[pyarrow]"),
+        IDS.astype(np.uint64),
+        IDS.astype(object),
+    ):
+        np.testing.assert_array_equal(model.transform(some), plain.embedding_)
+    unknown = int(IDS[0]) + 1
+    with pytest.raises(InputError, match=f"no item has the id {unknown}: the nearest .* {IDS[0]}"):
+        model.transform([unknown])
+    with pytest.raises(InputError, match=r"float64 does not tell ids .* give them as text"):
+        model.transform(IDS.astype(float))
+
+
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
+def test_ids_above_int64_are_exact(by_numpy):
+    pairs = [[BIG, 5], [BIG + 1, 6], [5, 6]]
+    for some in (pairs, np.array(pairs, np.uint64), pd.DataFrame(pairs)):
+        model = PairEmbedding().fit(some, [1, 0, 1])
+        assert model.items_.tolist() == [5, 6, BIG, BIG + 1]
+        np.testing.assert_array_equal(model.transform(model.items_), model.embedding_)
+        np.testing.assert_array_equal(model.transform([6, 5.0]), model.embedding_[[1, 0]])
+    small = PairEmbedding(warm_start=True).fit([[5, 6], [6, 7]], [1, 0])
+    with pytest.raises(InputError, match=f"no item has the id {BIG}: the nearest of 3 ids is 7"):
+        small.transform([BIG])
+    assert small.fit(pairs, [1, 0, 1]).items_.tolist() == [5, 6, 7, BIG, BIG + 1]
+
+
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
+@pytest.mark.parametrize("kinds", [{}, {"user": "Int64", "tree": "category"}, "pyarrow", "list"])
+def test_ids_beside_names_stay_as_they_are(kinds, by_numpy):
+    frame = pd.DataFrame({"user": [11, 12, 2**62 + 1], "tree": ["oak", "elm", "11"]})
+    if kinds == "list":
+        pairs = frame.to_numpy(object).tolist()
+    elif kinds == "pyarrow":
+        pairs = frame.convert_dtypes(dtype_backend="pyarrow")
+    else:
+        pairs = frame.astype(kinds)
+    model = PairEmbedding().fit(pairs, [1, 0, 1])
+    assert model.items_.tolist() == [11, "oak", 12, "elm", 2**62 + 1, "11"]
+    assert [type(item) for item in model.items_[:2]] == [int, str]
+    np.testing.assert_array_equal(model.transform([12, 11.0]), model.embedding_[[2, 0]])
+    np.testing.assert_array_equal(model.transform(["11", 11]), model.embedding_[[5, 0]])
+    np.testing.assert_array_equal(model.transform(np.array([11])), model.embedding_[:1])
+
+
+# Folds, and items that were not in the fit
+
+
+SPARSE = np.random.default_rng(0).integers(0, 60, (150, 2))
+SPARSE = SPARSE[SPARSE[:, 0] != SPARSE[:, 1]]
+ALIKE = (SPARSE[:, 0] % 3 == SPARSE[:, 1] % 3).astype(int)
+
+
+def test_unknown_items_are_ignored_where_asked(by_numpy):
+    pairs, labels = [["a", "b"], ["a", "c"], ["b", "c"], ["b", "d"]], [1, 0, 0, 0]
+    model = PairEmbedding(handle_unknown="ignore").fit(pairs, labels)
+    assert model.base_rate_ == 0.25
+    mixed = [["a", "b"], ["a", "new"], ["old", "new"]]
+    proba = model.predict_proba(mixed)[:, 1]
+    np.testing.assert_allclose(proba[1:], 0.25)
+    known = PairEmbedding().fit(pairs, labels)
+    assert proba[0] == known.predict_proba(mixed[:1])[0, 1]
+    assert model.predict(mixed)[1:].tolist() == [0, 0]
+    assert np.isnan(model.pair_distance(mixed)).tolist() == [False, True, True]
+    vectors = model.transform(["b", "new"])
+    np.testing.assert_array_equal(vectors[0], model.embedding_[1])
+    assert np.isnan(vectors[1]).all()
+    with pytest.warns(PairWarning, match=r"^2 of 3 pairs have an item that was not in the fit"):
+        score = model.score(mixed, [1, 0, 1])
+    assert score == known.score(mixed[:1], [1])
+    with pytest.warns(PairWarning, match="1 of 1 pairs"):
+        assert np.isnan(model.score([["a", "new"]], [1]))
+    with pytest.raises(InputError, match="no item is called 'new'"):
+        model.kneighbors(["new"], 2)
+    with pytest.raises(InputError, match=r"^handle_unknown is 'skip': give"):
+        PairEmbedding(handle_unknown="skip").fit(pairs, labels)
+
+
+def test_folds_keep_pairs_together_and_train_every_item():
+    pairs = np.vstack([SPARSE, SPARSE[:20, ::-1], [[3, 3]]])
+    folds = GroupedPairSplit(4)
+    assert folds.get_n_splits(pairs) == 4
+    with pytest.warns(PairWarning, match=r"^\d+ of \d+ pairs are in no test part") as told:
+        parts = list(folds.split(pd.DataFrame(pairs).astype("Int64"), np.zeros(len(pairs))))
+    assert len(told) == 1
+    assert len(parts) == 4
+    tested = np.concatenate([test for _, test in parts])
+    assert len(set(tested)) == len(tested) > 0.7 * len(pairs)
+    assert str(told[0].message).startswith(f"{len(pairs) - len(tested)} of {len(pairs)} ")
+    for train, test in parts:
+        assert sorted([*train, *test]) == list(range(len(pairs)))
+        keys = [{frozenset(pair) for pair in pairs[part].tolist()} for part in (train, test)]
+        assert not keys[0] & keys[1]
+        two = train[pairs[train, 0] != pairs[train, 1]]
+        assert set(pairs[test].ravel()) <= set(pairs[two].ravel())
+    once, again, other = (
+        [test.tolist() for _, test in GroupedPairSplit(random_state=seed).split(PAIRS)]
+        for seed in (0, 0, 1)
+    )
+    assert once == again != other
+    for count in (1, 2.5, True, 1000):
+        with pytest.raises(InputError, match=r"^n_splits is"):
+            list(GroupedPairSplit(count).split(PAIRS))
+    with pytest.raises(InputError, match=r"^no pair can be tested in fold 0"):
+        list(GroupedPairSplit(2).split(np.arange(30).reshape(-1, 2)))
+
+
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
+def test_sparse_pairs_can_be_cross_validated(by_numpy):
+    model = PairEmbedding(restarts=1)
+    scores = cross_val_score(model, SPARSE, ALIKE, cv=GroupedPairSplit(5))
+    assert np.isfinite(scores).all()
+    ignoring = PairEmbedding(restarts=1, handle_unknown="ignore")
+    assert np.isfinite(cross_val_score(ignoring, SPARSE, ALIKE, cv=KFold(5))).all()
+    found = GridSearchCV(model, {"dim": [3, 1, 2]}, cv=GroupedPairSplit(5)).fit(SPARSE, ALIKE)
+    assert np.isfinite(found.best_score_)
+    assert len(set(found.cv_results_["rank_test_score"])) > 1
+
+
+# Processes
+
+
+FORKED = """
+import multiprocessing, os, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+from colour_embed.config import Config
+from colour_embed.data import Pairs
+from colour_embed.pairs import PairEmbedding
+from colour_embed.sweeps import sweep
+from colour_embed.train import fit
+
+PAIRS, Y = [["a", "b"], ["a", "c"], ["b", "c"]], [1, 0, 0]
+ARRAYS = Pairs(np.array([[0, 1], [0, 2]], np.int32), np.array([1, 0], np.float32))
+WAYS = {
+    "PairEmbedding": lambda: PairEmbedding(restarts=1, max_steps=20).fit(PAIRS, Y),
+    "fit": lambda: fit(Config(epochs=1), 3, ARRAYS),
+    "sweep": lambda: sweep(Config(epochs=1), 3, ARRAYS, [0], [2]),
+}
+
+def attempt(name):
+    try:
+        WAYS[name]()
+        return "trained"
+    except ValueError as error:
+        return str(error)
+
+context = multiprocessing.get_context("fork")
+with context.Pool(1) as pool:
+    print(*pool.map_async(attempt, ["fit"]).get(60))
+attempt("fit")
+with context.Pool(1) as pool:
+    for line in pool.map_async(attempt, WAYS).get(60):
+        print(line)
+"""
+
+
+def test_a_training_in_a_forked_worker_ends_at_once_with_an_error():
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=120
+    )
+    first, *others = done.stdout.splitlines()
+    assert first == "trained", done.stderr  # the parent had not trained yet
+    assert len(others) == 3
+    assert all(line.startswith("this process was forked from one that has") for line in others)
+
+
+@pytest.mark.filterwarnings("ignore::colour_embed.pairs.checks.PairWarning")
+def test_workers_of_joblib_train(fitted):
+    model = PairEmbedding(restarts=1, max_steps=20, held_out=False)
+    grid = GridSearchCV(model, {"dim": [1, 2]}, cv=2, n_jobs=2, error_score="raise")
+    with warnings.catch_warnings(action="ignore"):
+        grid.fit(PAIRS, LABELS)
+    assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
+
+
 # Further items and further pairs
 
 
@@ -451,6 +752,15 @@ GOOD = ([[0, 1], [1, 2], [0, 2]], [1, 0, 0.5])
         (*GOOD, [1, 1, np.nan], {}, "Input sample_weight contains NaN"),
         (GOOD[0], [1, 0], None, {}, "Found input variables with inconsistent numbers of samples"),
         (GOOD[0], [1, 0, np.nan], None, {}, "pair 2 has the label nan: give 0, 1 or"),
+        (GOOD[0], [1, 0, 1.000001], None, {}, "pair 2 has the label 1.000001: give 0, 1 or"),
+        (GOOD[0], [1, 0, -0.0000123456], None, {}, "pair 2 has the label -1.23456e-05: give 0"),
+        ([[True, 2], [1, 2]], [1, 0], None, {}, "row 0 holds the item True: a bool is no item"),
+        (np.array([[True, False]]), [1], None, {}, "row 0 holds the item True: a bool is no"),
+        ([[2**64, 2]], [1], None, {}, "row 0 holds the item 18446744073709551616: ids end at"),
+        ([["a", 2.0**53]], [1], None, {}, "row 0 holds the item 9007199254740992.0: float does"),
+        ([["a", -2]], [1], None, {}, "row 0 holds the item -2: Negative values in data"),
+        (np.array([[2**24, 1]], "f4"), [1], None, {}, "row 0 holds the item 16777216.0: float32"),
+        (pd.DataFrame({"a": [1, None], "b": [2, 3]}), [1, 0], None, {}, "row 1 holds the item nan"),
         (GOOD[0], [1, 0, 1.5], None, {}, "pair 2 has the label 1.5: give 0, 1 or"),
         (GOOD[0], ["1", "0", "1"], None, {}, "labels are <U1: give numbers in 0..1"),
         (GOOD[0], np.array([1, "a", 0], object), None, {}, "labels must be numbers in 0..1"),
