@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,7 @@ def run(
     import jax
 
     began = time.perf_counter()
-    item_colours, warnings = read_item_colours(table.extra)
+    item_colours, odd = read_item_colours(table.extra)
     check(plan, table, item_colours, max_bytes)
     parts = split(plan, table)
     bar = add("train", plan.max_steps)
@@ -175,16 +176,17 @@ def run(
         )
     trained = time.perf_counter() - began
     metrics = measure(plan, table, parts, fit)
+    written = _write_arrays(folder, plan, table, fit, item_colours)
     metrics["warnings"] = [
-        *(*table.warnings, *warnings, *parts.warnings, *_fit_warnings(plan, fit)),
+        *(*table.warnings, *odd, *parts.warnings, *_fit_warnings(plan, fit)),
         *convergence_warnings(fit, plan.max_steps, "--"),
         *quality_warnings(fit, parts.held_out or parts.training, "--"),
+        *written,
     ]
     run_folder.write_json(
         folder / run_folder.MARKER, {"experiment": "train", **about, **_plan_entries(plan)}
     )
     run_folder.write_json(folder / "metrics.json", metrics)
-    _write_arrays(folder, plan, table, fit, item_colours)
     draw(folder, folder)
     if plan.animate or plan.page:
         per_epoch = -(-len(parts.training) // plan.config.batch_size)
@@ -458,13 +460,15 @@ def _fit_warnings(plan: Plan, fit: PairFit) -> list[str]:
 
 def _write_arrays(
     folder: Path, plan: Plan, table: PairTable, fit: PairFit, item_colours: ItemColours
-) -> None:
-    """Write the embedding in its formats, and the arrays that figures are drawn from."""
-    for form in dict.fromkeys(("csv", *plan.exports)):
-        suffixes = exports.FORMATS[form].suffixes
-        path = folder / (f"embedding{suffixes[0]}" if suffixes else form)
-        extra = _labels(table.extra) if form == "projector" else None
-        exports.write(path, table.items, fit.embedding, form=form, extra=extra)
+) -> list[str]:
+    """Write the embedding in its formats, and the arrays of the figures; return the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        for form in dict.fromkeys(("csv", *plan.exports)):
+            suffixes = exports.FORMATS[form].suffixes
+            path = folder / (f"embedding{suffixes[0]}" if suffixes else form)
+            extra = _labels(table.extra) if form == "projector" else None
+            exports.write(path, table.items, fit.embedding, form=form, extra=extra)
     arrays = {"weight": _item_weights(table).astype(np.float32)}
     if item_colours.rgb is not None:
         arrays["rgb"] = np.round(255 * item_colours.rgb).astype(np.uint8)
@@ -486,6 +490,7 @@ def _write_arrays(
             fit.snapshots[chosen],
             _spread(fit, fit.best_step),
         )
+    return list(dict.fromkeys(str(one.message) for one in caught))
 
 
 def _labels(extra: pd.DataFrame | None) -> dict[str, list[Any]] | None:

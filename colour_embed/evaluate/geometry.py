@@ -10,10 +10,12 @@ distances.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist, pdist, squareform
 
 from colour_embed.evaluate.ranks import inner, mid_ranks, sorted_places, whole_numbers
@@ -31,6 +33,8 @@ _TIE = 1e-12  # above the rounding of a cross product, far below any structure o
 _FOLD_SEED = 20_240_610  # any number: all members of all sweeps must share their folds
 _MEMBER_BLOCK = 32
 _DISTANCES = 2**20  # at a time, which bounds the memory of `nearest`: 8 MB
+_TREE_DIMS = 8  # up to which `nearest` searches a k-d tree; beyond, all distances are as fast
+_TREE_ROWS, _SPARE = 2**14, 8  # searched at a time, and candidates beyond those asked for
 
 
 # --------------------------------------------------------------------------------------------------
@@ -526,7 +530,8 @@ def nearest(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The nearest other items of some items, by Euclidean distance or by dot product.
 
-    At most 2^20 distances, or those of one item, are in memory at a time.
+    Distances of many items in few dimensions are searched in a k-d tree: 0.1 s for all of 20,000
+    items in 2-D. Else at most 2^20 distances, or those of one item, are in memory at a time.
 
     Args:
         vectors: [items, dim], finite.
@@ -546,15 +551,64 @@ def nearest(
     vectors, places = np.asarray(vectors, np.float64), np.asarray(places, np.int64)
     count = min(count, len(vectors) - 1)
     found, values = np.zeros((len(places), count), np.int64), np.zeros((len(places), count))
+    left = np.arange(len(places))
+    many = len(places) * len(vectors) > _DISTANCES
+    if many and count > 0 and not dot and vectors.shape[1] <= _TREE_DIMS:
+        left = _nearest_by_tree(vectors, places, found, values)
     rows = max(1, _DISTANCES // len(vectors))
-    for begin in range(0, len(places), rows):
-        part = places[begin : begin + rows]
-        far = -(vectors[part] @ vectors.T) if dot else cdist(vectors[part], vectors)
-        far[np.arange(len(part)), part] = np.inf
-        for row, one in enumerate(far, begin):
-            found[row] = smallest(one, count)
-            values[row] = one[found[row]]
+    for begin in range(0, len(left), rows):
+        part = left[begin : begin + rows]
+        own = places[part]
+        far = -(vectors[own] @ vectors.T) if dot else cdist(vectors[own], vectors)
+        far[np.arange(len(part)), own] = np.inf
+        found[part] = _smallest_of_rows(far, count)
+        values[part] = np.take_along_axis(far, found[part], axis=1)
     return found, -values if dot else values
+
+
+def _nearest_by_tree(vectors, places, found, values) -> NDArray[np.int64]:
+    """Fill in `nearest` for most of the places; return the positions of the others.
+
+    A tree returns any of several equal distances. A few candidates more than are asked for are
+    therefore taken from it. A row is left out if the farthest of them is no farther than the last
+    neighbour, since a tie may then extend beyond them.
+    """
+    count, size = found.shape[1], len(vectors)
+    wanted = count + 1 + _SPARE
+    if wanted >= size:
+        return np.arange(len(places))
+    tree = cKDTree(vectors)
+    left = []
+    for begin in range(0, len(places), _TREE_ROWS):
+        own = places[begin : begin + _TREE_ROWS]
+        _, near = tree.query(vectors[own], k=wanted)
+        near.sort(axis=1)  # so that of equal distances the earlier item comes first
+        apart = (vectors[near] - vectors[own, None]) ** 2
+        far = np.sqrt(functools.reduce(np.add, np.moveaxis(apart, 2, 0)))  # as cdist adds them
+        limit = far.max(axis=1)
+        far[near == own[:, None]] = np.inf
+        order = np.argsort(far, axis=1, kind="stable")[:, :count]
+        part = slice(begin, begin + len(own))
+        found[part] = np.take_along_axis(near, order, axis=1)
+        values[part] = np.take_along_axis(far, order, axis=1)
+        left.append(begin + np.flatnonzero(values[part, -1] >= limit * (1 - _TIE)))
+    return np.concatenate(left)
+
+
+def _smallest_of_rows(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """`smallest` of each row, int64 [rows, count]."""
+    if count == 0:
+        return np.zeros((len(values), 0), np.int64)
+    limit = np.partition(values, count - 1, axis=1)[:, count - 1 : count]
+    chosen = values <= limit
+    tied = np.flatnonzero(np.count_nonzero(chosen, axis=1) != count)
+    if tied.size:
+        below, equal = values[tied] < limit[tied], values[tied] == limit[tied]
+        room = count - np.count_nonzero(below, axis=1)
+        chosen[tied] = below | (equal & (np.cumsum(equal, axis=1) <= room[:, None]))
+    columns = np.nonzero(chosen)[1].reshape(-1, count)
+    order = np.argsort(np.take_along_axis(values, columns, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1)
 
 
 def smallest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:

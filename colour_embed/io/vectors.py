@@ -2,15 +2,17 @@
 
 `write` chooses the format by the file's suffix or by name; `FORMATS` lists the formats. Files and
 folders are written atomically. Names are escaped so that none becomes a path, a formula or a second
-cell; the escapes can be decoded.
+cell. All formats but word2vec's give the names back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +23,18 @@ import numpy as np
 from colour_embed.config import InputError
 from colour_embed.io import placing, run_folder
 from colour_embed.io.extras import from_extra
-from colour_embed.io.faults import Faults, fault_at
+from colour_embed.io.faults import Faults, fault_at, quoted
 from colour_embed.io.tables import number, open_table, table_records
 
 UNKNOWN = "[UNK]"
 """The first entry of a table's vocabulary, to which Keras's StringLookup maps unknown names."""
 
 _EMPTY = "%"
-"""The escaped empty name; any other "%" in an escaped name is followed by two digits."""
+"""The escaped empty name; any other "%" in an escaped label is followed by two digits."""
 
 # \s matches all white space of str.split and str.isspace, including NBSP and line separators.
 # Many decoders drop U+FEFF at the start of a text.
-_IN_TOKENS = re.compile(r"[\s\x00-\x1f\x7f-\x9f%_\ufeff]")
+_IN_TOKENS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ufeff]")
 _IN_LABELS = re.compile(r"^[ =+\-@＝＋－＠]| \Z|[^\S ]|[\x00-\x1f\x7f-\x9f%\ufeff]")
 _ACTS_IN_CELLS = re.compile(r"'|[\s\x00-\x1f\x7f-\x9f\ufeff]*(?:[=+\-@＝＋－＠]|[\t\r\n])")
 
@@ -108,36 +110,68 @@ def _check_text(name: Any, said: str) -> None:
         ) from None
 
 
-def escape_name(name: str) -> str:
-    """Return a name as one word, for word2vec, whose readers split at spaces.
+def words_of(names: Sequence[str]) -> list[str]:
+    """Return a distinct word for each name, for word2vec, whose readers split at white space.
 
-    A space becomes "_", as in word2vec's phrases. Other white space, control characters, U+FEFF,
-    "_" and "%" are percent-encoded as in URLs: "50%_grey" becomes "50%25%5Fgrey". All other
-    characters are unchanged. The inverse is `urllib.parse.unquote(word.replace("_", " "))`. The
-    empty name becomes "%".
+    A name without white space and control characters is its own word. In others a space becomes
+    "_", as in word2vec's phrases, and other white space, control characters and U+FEFF are
+    percent-encoded as in URLs. Where that is the word of another name, "_2", "_3" and so on is
+    appended. The empty name becomes "%".
+
+    Args:
+        names: Distinct names.
 
     Raises:
-        InputError: the name is not a text or holds a lone surrogate.
+        InputError: a name is not a text or holds a lone surrogate.
+
+    Example:
+        >>> words_of(["user_1", "user 1", "new york"])
+        ['user_1', 'user_1_2', 'new_york']
     """
-    return _escaped(_IN_TOKENS, name).replace("%20", "_")
+    words = [_IN_TOKENS.sub(_joined, _checked_text(name)) or _EMPTY for name in names]
+    taken = {name for name, word in zip(names, words) if word == name}
+    for place, word in enumerate(words):
+        if word != names[place]:
+            further = (f"{word}_{number}" for number in itertools.count(2))
+            words[place] = next(one for one in itertools.chain([word], further) if one not in taken)
+            taken.add(words[place])
+    return words
+
+
+def _joined(found: re.Match[str]) -> str:
+    return "_" if found[0] == " " else _percent(found)
+
+
+def _words(named: Vectors) -> list[str]:
+    """Return the words of the items, and warn of the names that are not words."""
+    words = words_of(named.items)
+    other = [(name, word) for name, word in zip(named.items, words) if name != word]
+    if other:
+        name, word = other[0]
+        warnings.warn(
+            f"word2vec takes one word as a name: {len(other):,} of {len(words):,} items are "
+            f"written as other words, such as {quoted(name)} as {quoted(word)}",
+            stacklevel=4,  # the caller of write
+        )
+    return words
 
 
 def escape_label(name: str) -> str:
     """Return a name as one cell of tab-separated text, for the projector's metadata.
 
-    As `escape_name`, but "_" and a space between other characters are unchanged. At the start,
-    = + - @ and their full-width forms are escaped too, since spreadsheets evaluate them. The
-    inverse is `urllib.parse.unquote`.
+    Control characters, U+FEFF, "%", white space other than a space, and a space at either end are
+    percent-encoded as in URLs. At the start, = + - @ and their full-width forms are too, since
+    spreadsheets evaluate them. The empty name becomes "%". The inverse is `urllib.parse.unquote`.
 
     Raises:
         InputError: the name is not a text or holds a lone surrogate.
     """
-    return _escaped(_IN_LABELS, name)
+    return _IN_LABELS.sub(_percent, _checked_text(name)) or _EMPTY
 
 
-def _escaped(pattern: re.Pattern[str], name: str) -> str:
+def _checked_text(name: Any) -> str:
     _check_text(name, "a name is")
-    return pattern.sub(_percent, name) or _EMPTY
+    return name
 
 
 def _percent(found: re.Match[str]) -> str:
@@ -206,31 +240,34 @@ def write_parquet(path: str | os.PathLike, named: Vectors) -> None:
 def write_word2vec(path: str | os.PathLike, named: Vectors) -> None:
     """Write word2vec's text format: a line with both counts, then name and numbers of each item.
 
-    Names are escaped by `escape_name`; numbers have nine digits, as in the CSV.
+    Names are the words of `words_of`, with a warning if any is another than its name. Numbers have
+    nine digits, as in the CSV.
 
     References:
         `word2vec.c` of code.google.com/archive/p/word2vec; gensim's
         `KeyedVectors.load_word2vec_format` reads it.
     """
+    words = _words(named)
     with _placing(path) as passing, passing.open("w", newline="", encoding="utf-8") as file:
         file.write("{} {}\n".format(*named.vectors.shape))
-        for item, row in zip(named.items, named.vectors.tolist(), strict=True):
-            file.write(" ".join([escape_name(item), *map(_decimal, row)]) + "\n")
+        for word, row in zip(words, named.vectors.tolist(), strict=True):
+            file.write(" ".join([word, *map(_decimal, row)]) + "\n")
 
 
 def write_word2vec_binary(path: str | os.PathLike, named: Vectors) -> None:
     """Write word2vec's binary format: a line with both counts, then name and numbers of each item.
 
-    Names are escaped by `escape_name` and followed by a space. Numbers are little-endian float32,
+    Names are as in `write_word2vec`, and followed by a space. Numbers are little-endian float32,
     followed by a line break.
 
     References:
         As `write_word2vec`; with `binary=True` in gensim.
     """
+    words = _words(named)
     with _placing(path) as passing, passing.open("wb") as file:
         file.write(b"%d %d\n" % named.vectors.shape)
-        for item, row in zip(named.items, named.vectors.astype("<f4"), strict=True):
-            file.write(b"%b %b\n" % (escape_name(item).encode(), row.tobytes()))
+        for word, row in zip(words, named.vectors.astype("<f4"), strict=True):
+            file.write(b"%b %b\n" % (word.encode(), row.tobytes()))
 
 
 def write_safetensors(path: str | os.PathLike, named: Vectors) -> None:

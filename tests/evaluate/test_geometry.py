@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -392,6 +393,40 @@ def test_nearest_in_parts_is_a_stable_sort_of_all(dot, monkeypatch):
     np.testing.assert_array_equal(places, expected)
     sorted_far = np.take_along_axis(far, expected, axis=1)
     np.testing.assert_allclose(values, -sorted_far if dot else np.sqrt(sorted_far))
+
+
+_RANDOM = np.random.default_rng(0)
+_TURN = np.arange(1500.0)
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        _RANDOM.normal(size=(1500, 2)),
+        _RANDOM.normal(size=(1500, 8)).astype(np.float32),
+        np.stack(np.mgrid[:40, :40], axis=-1).reshape(-1, 2),  # a grid: many equal distances
+        _RANDOM.integers(0, 12, (1500, 2)),  # ten items a place
+        _RANDOM.choice([-1.0, 1.0], (1500, 1)),
+        np.vstack([[0, 0], np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)]),
+    ],
+)
+def test_nearest_of_many_items_is_that_of_all_distances(vectors, count):
+    """Enough items for the search in a tree, with ties of every kind."""
+    places, distance = nearest(vectors, np.arange(len(vectors)), count)
+    vectors = np.asarray(vectors, np.float64)
+    far = cdist(vectors, vectors)
+    np.fill_diagonal(far, np.inf)
+    expected = np.argsort(far, axis=1, kind="stable")[:, :count]
+    np.testing.assert_array_equal(places, expected)
+    np.testing.assert_array_equal(distance, np.take_along_axis(far, expected, axis=1))
+
+
+def test_nearest_of_all_of_many_items_takes_seconds():
+    vectors = _RANDOM.normal(size=(20_000, 2))
+    began = time.perf_counter()
+    nearest(vectors, np.arange(20_000))
+    assert time.perf_counter() - began < 5  # 0.1 s; by all distances a minute
 
 
 def test_nearest_of_nothing():

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from colour_embed.config import InputError
 from colour_embed.io import vectors as exports
-from colour_embed.io.vectors import Vectors, escape_label, escape_name
+from colour_embed.io.vectors import Vectors, escape_label, words_of
 
 NAMES = [
     *("red", "navy blue", "", " ", "  ", " led", "trailed ", "under_score", "50%", "%", "%20"),
@@ -92,12 +92,8 @@ def unescape_label(label):
     return "" if label == "%" else unquote(label, errors="strict")
 
 
-def unescape_name(token):
-    return unescape_label(token.replace("_", " "))
-
-
-def read(path, form):
-    """Read a file with the library that it is for."""
+def read(path, form, items):
+    """Read a file with the library that it is for; word2vec's words stand in the order of items."""
     if form == "npz":
         with np.load(path, allow_pickle=False) as arrays:
             assert set(arrays) == {"items", "vectors"}
@@ -120,7 +116,8 @@ def read(path, form):
         return Vectors(list(table["item"]), table[columns].to_numpy())
     keyed = pytest.importorskip("gensim.models.keyedvectors").KeyedVectors
     found = keyed.load_word2vec_format(str(path), binary=form == "word2vec_binary")
-    return Vectors([unescape_name(token) for token in found.index_to_key], found.vectors)
+    assert found.index_to_key == words_of(items)
+    return Vectors(items, found.vectors)
 
 
 # Names and numbers that come back
@@ -128,12 +125,8 @@ def read(path, form):
 
 @given(texts)
 @settings(max_examples=300)
-def test_escaped_names_are_one_word_and_come_back(name):
-    token, label = escape_name(name), escape_label(name)
-    assert token.split() == [token]
-    assert token.splitlines() == [token]
-    assert not re.search(r"[\x00-\x20\x7f-\xa0\ufeff]", token)
-    assert unescape_name(token) == name
+def test_escaped_labels_are_one_line_and_come_back(name):
+    label = escape_label(name)
     assert label.strip()
     assert label.splitlines() == [label]
     assert "\t" not in label
@@ -141,61 +134,101 @@ def test_escaped_names_are_one_word_and_come_back(name):
     assert unescape_label(label) == name
 
 
-def test_every_character_survives_both_escapes():
+def test_every_character_survives_the_escape_of_labels():
     # All of Unicode in blocks of 64; and those among which all white space is, one by one.
     for first in range(0, 0x110000, 64):
         if not 0xD800 <= first < 0xE000:
             block = "".join(map(chr, range(first, first + 64)))
-            assert unescape_name(escape_name(block)) == block
             assert unescape_label(escape_label(block)) == block
     for first in range(0x3000 + 64):
         for text in (chr(first), f"a{chr(first)}", f"{chr(first)}a"):
-            assert unescape_name(escape_name(text)) == text
             assert unescape_label(escape_label(text)) == text
 
 
+@given(st.lists(st.one_of(texts, st.text("a _2%\t")), unique=True))
+@settings(max_examples=300)
+def test_words_are_distinct_and_names_without_white_space_are_their_own(names):
+    words = words_of(names)
+    assert len(set(words)) == len(names)
+    for name, word in zip(names, words):
+        assert word.split() == [word]
+        assert not re.search(r"[\x00-\x20\x7f-\xa0\ufeff]", word)
+        if name.split() == [name] and not re.search(r"[\x00-\x1f\x7f-\x9f\ufeff]", name):
+            assert word == name
+
+
 @pytest.mark.parametrize(
-    ("name", "token", "label"),
+    ("names", "words"),
     [
-        ("navy blue", "navy_blue", "navy blue"),
-        ("50%_grey", "50%25%5Fgrey", "50%25_grey"),
-        ("", "%", "%"),
-        ("%", "%25", "%25"),
-        (" ", "_", "%20"),
-        ("a\tb\n", "a%09b%0A", "a%09b%0A"),
-        ("a\u00a0b", "a%C2%A0b", "a%C2%A0b"),
-        ("=1+1", "=1+1", "%3D1+1"),
-        ("a,b;'c'", "a,b;'c'", "a,b;'c'"),
+        (["navy blue", "50%_grey"], ["navy_blue", "50%_grey"]),
+        (["user 1", "user_1", "user_1_2"], ["user_1_3", "user_1", "user_1_2"]),
+        (["a b", "a_b", "a b_2"], ["a_b_2", "a_b", "a_b_2_2"]),
+        (["", "%", " "], ["%_2", "%", "_"]),
+        (["a\tb\n", "a\u00a0b"], ["a%09b%0A", "a%C2%A0b"]),
     ],
 )
-def test_the_escapes_are_the_documented_ones(name, token, label):
-    assert (escape_name(name), escape_label(name)) == (token, label)
+def test_the_words_are_the_documented_ones(names, words):
+    assert words_of(names) == words
+
+
+@pytest.mark.parametrize("form", ["word2vec", "word2vec_binary"])
+def test_word2vec_says_which_names_it_wrote_otherwise(form, tmp_path):
+    path = file_of(form, tmp_path)
+    names, vectors = ["user_1", "user 1", "new_york", "plain"], np.arange(8.0).reshape(4, 2)
+    with pytest.warns(UserWarning, match=r": 1 of 4 items are .* 'user 1' as 'user_1_2'$") as told:
+        exports.write(path, names, vectors, form=form)
+    assert told[0].filename == __file__
+    keyed = pytest.importorskip("gensim.models.keyedvectors").KeyedVectors
+    found = keyed.load_word2vec_format(str(path), binary=form == "word2vec_binary")
+    for place in (0, 2, 3):
+        np.testing.assert_array_equal(found[names[place]], vectors[place])
+    exports.write(path, names[2:], vectors[2:], form=form)  # no warning
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("navy blue", "navy blue"),
+        ("50%_grey", "50%25_grey"),
+        ("", "%"),
+        ("%", "%25"),
+        (" ", "%20"),
+        ("a\tb\n", "a%09b%0A"),
+        ("a\u00a0b", "a%C2%A0b"),
+        ("=1+1", "%3D1+1"),
+        ("a,b;'c'", "a,b;'c'"),
+    ],
+)
+def test_the_escapes_are_the_documented_ones(name, label):
+    assert escape_label(name) == label
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\udfffb", None, 5, b"red"])
 def test_what_is_no_text_is_refused(name):
-    for escape in (escape_name, escape_label):
+    for escape in (lambda name: words_of(["plain", name]), escape_label):
         with pytest.raises(InputError, match=r"^a name is .*: (give|take) "):
             escape(name)
 
 
+@pytest.mark.filterwarnings("ignore:word2vec takes one word")
 @pytest.mark.parametrize("form", FILES)
 def test_nasty_names_and_numbers_come_back(form, nasty, tmp_path):
     path = file_of(form, tmp_path)
     exports.write(path, nasty.items, nasty.vectors)
     assert listing(tmp_path) == [path.name]
-    assert_same(read(path, form), nasty)
+    assert_same(read(path, form, nasty.items), nasty)
     if form == "csv":
         assert_same(exports.read_csv(path), nasty)
 
 
+@pytest.mark.filterwarnings("ignore:word2vec takes one word")
 @pytest.mark.parametrize("form", FILES)
 @given(named=named_vectors())
 def test_any_names_and_numbers_come_back(form, named):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x"
         exports.write(path, named.items, named.vectors, form=form)
-        assert_same(read(path, form), named)
+        assert_same(read(path, form, named.items), named)
         if form == "csv":
             assert_same(exports.read_csv(path), named)
 
