@@ -709,6 +709,27 @@ def test_new_items_are_placed_among_old_ones_that_stay_to_the_bit(fitted):
         model.set_params(dim=3).add_items([[0, 20]], [1])
 
 
+@pytest.mark.parametrize("optimizer", ["keras_adam", "lazy_adam", "adam"])
+def test_new_items_are_added_by_every_optimizer(fitted, optimizer):
+    model = pickle.loads(pickle.dumps(fitted)).set_params(optimizer=optimizer)
+    model.add_items(NEW, probability(NEW))
+    assert model.embedding_[:ITEMS].tobytes() == fitted.embedding_.tobytes()
+    np.testing.assert_allclose(model.predict_proba(NEW)[:, 1], probability(NEW), atol=0.02)
+
+
+def test_added_pairs_are_checked_as_those_of_a_fit(fitted):
+    model = pickle.loads(pickle.dumps(fitted))
+    with pytest.warns(PairWarning) as caught:
+        model.add_items([[20, 3], [20, 20], [3, 20], [30, 31], [40, 40]], [1, 1, 0, 1, 1])
+    assert [str(each.message).split(":")[0] for each in caught] == [
+        "2 pairs of an item with itself",
+        "1 pair in 2 rows with labels that differ, such as 20 and 3",
+        "2 groups of items that no pairs connect, the largest of 13 and the smallest of 2 items",
+        "1 item in no pair",
+    ]
+    assert caught[0].filename == __file__
+
+
 def test_warm_start_goes_on_from_what_was_fitted(fitted):
     model = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True)
     model.fit(PAIRS, LABELS)
