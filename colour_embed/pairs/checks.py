@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import entr
 
 from colour_embed.config import InputError
 from colour_embed.data import Pairs
@@ -135,6 +134,8 @@ def quality_warnings(fit: PairFit, judged: Pairs, option: str = "") -> list[str]
         judged: The pairs of `PairFit.restart_loss`: held out, or without those the training pairs.
         option: As for `convergence_warnings`.
     """
+    from scipy.special import entr  # here, as the reader of tables loads no SciPy
+
     warnings = []
     if fit.trapped:
         warnings.append(

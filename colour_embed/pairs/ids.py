@@ -94,21 +94,26 @@ def _of_objects(values: np.ndarray) -> np.ndarray:
     flat = values.ravel()
     missing = np.asarray(pd.isna(flat), bool).reshape(values.shape)
     _refuse(missing, values, _MISSING)
-    if pd.api.types.infer_dtype(flat, skipna=False) == "string":
+    kinds = set(map(type, flat))
+    numeric = {kind for kind in kinds if issubclass(kind, (numbers.Number, np.bool_))}
+    if not numeric:
         return values
-    found, named = np.empty(len(flat), object), False
+    with contextlib.suppress(OverflowError):
+        if kinds == {int}:
+            return _of_numbers(values.astype(np.int64))
+    found = flat.copy()
     for place, item in enumerate(flat):
-        is_number = isinstance(item, (numbers.Number, np.bool_))
-        named |= not is_number
-        found[place] = _id(values, place, item) if is_number else item
-    if not named and len(found):
-        most = max(found)
-        found = found.astype(np.int64 if most <= np.iinfo(np.int64).max else np.uint64)
+        if type(item) in numeric:
+            found[place] = _id(values, place, item)
+    if kinds == numeric:
+        found = found.astype(np.int64 if max(found) <= np.iinfo(np.int64).max else np.uint64)
     return found.reshape(values.shape)
 
 
 def _id(values: np.ndarray, place: int, item: Any) -> int:
     """Return a number among objects as an id."""
+    if type(item) is int and 0 <= item <= np.iinfo(np.int64).max:
+        return item
 
     def refuse(wrong: Any, hint: str) -> None:
         if wrong:

@@ -1,4 +1,4 @@
-"""The checks that train and the estimator share: warnings, rounded labels, similar names, splits."""
+"""The checks that train and the estimator share: warnings, rounded labels, similar names."""
 
 import doctest
 import time
