@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -185,6 +186,7 @@ def start(main: Callable[[], None], description: str) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not show every name
             stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = lambda message, *_: warn(str(message))  # in one line
     try:
         rest = flags.FLAGS(sys.argv)[1:]
         for name in flags.FLAGS:  # a shell does not expand the ~ of --out=~/runs

@@ -1,6 +1,5 @@
 """Figures of embeddings, with items in their own colours or by group, and names."""
 
-import functools
 import string
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 from mpl_toolkits.mplot3d.proj3d import proj_transform
@@ -22,6 +21,8 @@ from colour_embed.viz.style import (
     SINGLE_COLUMN,
     drawing,
     legend_above,
+    legible,
+    legible_names,
     letter,
     panels,
     settle_layout,
@@ -31,7 +32,6 @@ from colour_embed.viz.style import (
 __all__ = [
     "OTHER",
     "group_colours",
-    "legible",
     "plot_embedding",
     "plot_items",
     "plot_members",
@@ -42,7 +42,6 @@ OTHER = "other"
 """Legend label of the items outside the eight largest groups."""
 
 _GROUP_COLOURS = ("0072B2", "D55E00", "009E73", "CC79A7", "E69F00", "56B4E9", "7F3C8D", "000000")
-_NO_GLYPH = "□"
 _NAMES_TRIED = 1500
 _VECTOR_POINTS = 3000  # more markers than this are rasterised in a PDF
 
@@ -247,8 +246,9 @@ def plot_items(
     overlaps no point, name or edge. Names that do not fit are left out; the title line shows the
     number of names drawn. Items of one dimension are stacked vertically in their order.
 
-    Names are plain text, not markup. Long names are truncated, and characters that the font lacks
-    are drawn as boxes. The layout of the figure of `ax` is fixed here, so draw other panels before.
+    Names are plain text, not markup. Long names are truncated, and characters that no font of the
+    machine has are escaped, with a UserWarning; see `style.legible_names`. The layout of the figure
+    of `ax` is fixed here, so draw other panels before.
 
     Args:
         points: [C, 1 to 3], a row per item.
@@ -292,30 +292,17 @@ def plot_items(
             look |= {"s": area, "rasterized": count > _VECTOR_POINTS}
             depth = {"depthshade": False} if dim == 3 else {}
             handles.append(ax.scatter(*points[chosen].T, **look, **depth))
-            labels.append(legible(label))
+            labels.append(label)
         _finish_items(ax, dim, axis_names, legible(title or "", 80))
         note = ax.set_title(f"names: {count} of {count}", loc="right", color="0.35", fontsize=7)
         if groups is not None:
-            legend_above(ax, handles, labels, parse_math=False)
+            legend_above(ax, handles, legible_names(labels), parse_math=False)
     settle_layout(ax.figure)
     order = np.argsort(np.arange(count) if rank is None else rank, kind="stable")
     with style():
-        shown = _place_names(ax, points, [legible(name) for name in names], order, area)
+        shown = _place_names(ax, points, legible_names(names), order, area)
         note.set_text(f"names: {shown} of {count}")
     return ax
-
-
-def legible(text: str, longest: int = 28) -> str:
-    """Return a name on one line, truncated to `longest`, with boxes for missing glyphs.
-
-    Example:
-        >>> legible("sea\\ngreen")
-        'sea green'
-    """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if len(line) > longest:
-        line = line[: longest - 1] + "…"
-    return "".join(c if ord(c) in _glyphs() else _NO_GLYPH for c in line)
 
 
 def group_colours(groups: Sequence[str]) -> NDArray[np.float64]:
@@ -324,13 +311,6 @@ def group_colours(groups: Sequence[str]) -> NDArray[np.float64]:
     for chosen, look, _ in _looks(rgb, groups, False):
         rgb[chosen] = to_rgb(look["color"])
     return rgb
-
-
-@functools.cache
-def _glyphs() -> frozenset[int]:
-    """Return the characters that the style's font has."""
-    with style():
-        return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
 def _checked(

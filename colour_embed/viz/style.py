@@ -6,9 +6,11 @@ argument raises a ValueError; for arrays from a run folder, `run_folder.reading`
 InputError that names the file.
 """
 
+import functools
 import io
 import os
 import string
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.legend import Legend
 from matplotlib.ticker import LogFormatter
 from matplotlib.typing import ColorType
@@ -36,6 +39,8 @@ __all__ = [
     "drawing",
     "groups_of",
     "legend_above",
+    "legible",
+    "legible_names",
     "letter",
     "look_of",
     "panels",
@@ -61,6 +66,20 @@ MARKER = {"marker": "o", "edgecolors": "0.6", "linewidths": 0.3}
 SHAPES = "os^DvP*<>"
 """Marker shapes of the groups."""
 
+# Where DejaVu Sans lacks a character, the first of these that the machine has and that has it.
+_FALLBACKS = (
+    *(f"Noto Sans CJK {region}" for region in ("SC", "JP", "KR", "TC", "HK")),
+    *(f"Noto Sans {region}" for region in ("SC", "JP", "KR", "TC", "HK")),
+    *("Source Han Sans SC", "Source Han Sans", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
+    *("Droid Sans Fallback", "IPAexGothic", "TakaoGothic", "NanumGothic", "UnBatang"),
+    *("Microsoft YaHei", "SimHei", "Yu Gothic", "Meiryo", "MS Gothic", "Malgun Gothic"),
+    *("PingFang SC", "Hiragino Sans GB", "Hiragino Sans", "Apple SD Gothic Neo", "STHeiti"),
+    *("Noto Sans", "Noto Sans Arabic", "Noto Naskh Arabic", "Noto Sans Hebrew"),
+    *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Telugu"),
+    *("Noto Sans Thai", "Noto Sans Symbols", "Noto Sans Symbols 2", "Noto Emoji", "Symbola"),
+    *("Nirmala UI", "Leelawadee UI", "Segoe UI Symbol", "Arial Unicode MS", "FreeSans", "Unifont"),
+)
+
 _LEGEND = "colour_embed.legend"
 _REFERENCE = "colour_embed.reference"
 _REFERENCE_DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5)))
@@ -83,7 +102,38 @@ def style() -> AbstractContextManager[None]:
         ...     mpl.rcParams["font.size"]
         8.0
     """
-    return mpl.style.context(["default", STYLE_FILE])
+    return mpl.style.context(["default", STYLE_FILE, {"font.family": _fonts()}])
+
+
+def legible(text: str, longest: int = 28) -> str:
+    """Return a text on one line, as the fonts of the machine can draw it.
+
+    Characters that no font of the style has are escaped, and the line is truncated to `longest`.
+
+    Example:
+        >>> legible("sea\\ngreen"), legible("\\U00012000 green")
+        ('sea green', '\\\\U00012000 green')
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = "".join(c if ord(c) in _glyphs() else c.encode("unicode_escape").decode() for c in line)
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def legible_names(names: Sequence[str]) -> list[str]:
+    """Return each name as `legible`; a UserWarning says which have characters that no font has."""
+    lacking = [
+        name
+        for name in names
+        if any(c.isprintable() and not c.isspace() and ord(c) not in _glyphs() for c in name)
+    ]
+    if lacking:
+        count = "1 name" if len(lacking) == 1 else f"{len(lacking)} names"
+        warnings.warn(
+            f"no font here has all characters of {count}, such as {lacking[0][:28]!r}, written "
+            f"{legible(lacking[0])}: install a font of the script, such as Noto Sans CJK",
+            stacklevel=3,
+        )
+    return [legible(name) for name in names]
 
 
 @contextmanager
@@ -319,6 +369,20 @@ def save_figure(
             passing.write_bytes(rendered.getvalue())
         paths.append(path)
     return paths
+
+
+@functools.cache
+def _fonts() -> list[str]:
+    """Return the font families of the style: its own, and the fallbacks that are installed."""
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _FALLBACKS if name in installed)]
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    """Return the characters that the fonts of the style have."""
+    paths = (findfont(FontProperties(family=[name])) for name in _fonts())
+    return frozenset().union(*(get_font(path).get_charmap() for path in paths))
 
 
 class _PlainLogFormatter(LogFormatter):

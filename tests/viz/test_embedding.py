@@ -6,13 +6,12 @@ from matplotlib.figure import Figure
 from colour_embed.viz.embedding import (
     OTHER,
     group_colours,
-    legible,
     plot_embedding,
     plot_items,
     plot_members,
     plot_moments,
 )
-from colour_embed.viz.style import DOUBLE_COLUMN, SINGLE_COLUMN, save_figure
+from colour_embed.viz.style import DOUBLE_COLUMN, SINGLE_COLUMN, legible, save_figure
 
 pytestmark = pytest.mark.usefixtures("nothing_left_open")
 
@@ -189,16 +188,29 @@ def test_names_of_low_rank_are_placed_first_and_the_same_every_time(rgb):
 
 
 def test_names_are_text_whatever_they_hold(tmp_path):
-    names = ["$x^2$", "$", "\\frac", "<b>", "_low", "a\nb", "日本", "x" * 90, " ", "\u202e"]
+    names = [
+        "$x^2$",
+        "$",
+        "\\frac",
+        "<b>",
+        "_low",
+        "a\nb",
+        "\U00012000\U00012001",
+        "x" * 90,
+        " ",
+        "\u202e",
+    ]
     points = np.random.default_rng(0).normal(size=(10, 2))
-    groups = ["$a$", "_b", "", "$a$", "日本", "x" * 90, "", "", "", ""]
-    ax = plot_items(points, names, groups=groups, title="$5 and $6")
+    groups = ["$a$", "_b", "", "$a$", "\U00012000\U00012001", "x" * 90, "", "", "", ""]
+    with pytest.warns(UserWarning, match="no font here has all characters of 1 name"):
+        ax = plot_items(points, names, groups=groups, title="$5 and $6")
     shown, _ = _names_shown(ax)
-    assert {"$x^2$", "$", "\\frac", "<b>", "_low", "a b", "□□"} <= set(shown)
+    escaped = "\\U00012000\\U00012001"
+    assert {"$x^2$", "$", "\\frac", "<b>", "_low", "a b", escaped} <= set(shown)
     assert legible("x" * 90) == "x" * 27 + "…"
     assert not any(text.get_parse_math() for text in ax.texts)
     legend = ax.figure.legends[0].get_texts()
-    assert {"$a$", "_b", "□□", OTHER} <= {text.get_text() for text in legend}
+    assert {"$a$", "_b", escaped, OTHER} <= {text.get_text() for text in legend}
     assert not any(text.get_parse_math() for text in legend)
     assert ax.get_title("left") == "$5 and $6"
     save_figure(ax.figure, tmp_path / "hostile")

@@ -4,10 +4,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
 from colour_embed.viz import style
 from colour_embed.viz.curves import plot_losses
-from colour_embed.viz.embedding import plot_embedding, plot_members, plot_moments
+from colour_embed.viz.embedding import plot_embedding, plot_items, plot_members, plot_moments
 from colour_embed.viz.intervals import plot_quality_by_dimension, plot_recovery_by_weight
 
 pytestmark = pytest.mark.usefixtures("nothing_left_open")
@@ -168,3 +169,33 @@ def test_a_file_is_replaced_whole_or_kept(rgb, tmp_path, monkeypatch):
 def test_says_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+CUNEIFORM = "\U00012000\U00012001 sign"
+
+
+def test_a_name_that_no_font_can_draw_is_escaped_and_said_in_one_line():
+    with pytest.warns(UserWarning, match="no font here") as said:
+        drawn = style.legible_names(["sign", CUNEIFORM, "a\nb", CUNEIFORM, "\U00012002"])
+    assert drawn == ["sign", r"\U00012000\U00012001 sign", "a b", drawn[1], r"\U00012002"]
+    assert len(said) == 1
+    assert "\n" not in str(said[0].message)
+    assert "3 names" in str(said[0].message)
+    assert style.legible_names(["sign", "Ω", " "]) == ["sign", "Ω", ""]  # and nothing is said
+
+
+def test_a_fallback_that_is_installed_draws_what_the_font_lacks(monkeypatch):
+    """A font of matplotlib's own has letters that DejaVu Sans lacks."""
+    lacking = get_font(findfont("STIXGeneral")).get_charmap().keys() - style._glyphs()
+    text = chr(min(lacking))
+    with monkeypatch.context() as patch:
+        patch.setattr(style, "_FALLBACKS", ("No Such Font", "STIXGeneral"))
+        style._fonts.cache_clear()
+        style._glyphs.cache_clear()
+        assert style._fonts() == ["DejaVu Sans", "STIXGeneral"]
+        assert style.legible_names([text]) == [text]
+        ax = plot_items(np.eye(3)[:, :2], ["plain", text, "other"])
+        style.settle_layout(ax.figure)  # matplotlib would warn of a missing glyph
+    style._fonts.cache_clear()
+    style._glyphs.cache_clear()
+    assert style.legible(text) != text
