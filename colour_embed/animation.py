@@ -8,8 +8,10 @@ thread, while the chunk before is encoded.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,10 +21,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from colour_embed.config import InputError
+from colour_embed.config import Config, InputError
 from colour_embed.evaluate.geometry import align, principal_axes
 from colour_embed.runs import Progress, SweepResult
-from colour_embed.viz.encode import FORMATS, check_path, encode, poster_path, write_png
+from colour_embed.viz.encode import (
+    FORMATS,
+    MAX_SIDE,
+    check_path,
+    check_rate,
+    encode,
+    has_poster,
+    poster_path,
+    write_poster,
+)
 from colour_embed.viz.overlay import (
     BASELINE,
     counters,
@@ -31,9 +42,9 @@ from colour_embed.viz.overlay import (
     strips_of,
     styled,
 )
-from colour_embed.viz.raster import Box, DeepPanel, FlatPanel, limits, stamp_dots
+from colour_embed.viz.raster import DPI, Box, DeepPanel, FlatPanel, limits, stamp_dots
 
-__all__ = ["Animation", "animate", "animate_grid", "draw_frames", "interpolate"]
+__all__ = ["Animation", "GridLayout", "animate", "animate_grid", "draw_frames", "interpolate"]
 
 _CHUNK_BYTES = 24 * 2**20  # of a drawn chunk; about three are in memory at a time
 _CURVE_HEIGHT = 96  # of the loss curve with its labels, pixels
@@ -75,6 +86,7 @@ class _Scene(NamedTuple):
     size: tuple[int, int]
     still: NDArray[np.uint8]  # [height, width, 3]
     painters: list[Any]  # each paint(frames [n, height, width, 3], chunk)
+    rgb: NDArray[np.float64]  # [C, 3], the colours of the points
 
     def draw(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames in chunks, uint8 [frames of the chunk, height, width, 3]."""
@@ -99,7 +111,7 @@ def animate(
     toward: str | None = "last",
     at: ArrayLike | None = None,
     curve: bool = False,
-    fps: int = 30,
+    fps: float = 30,
     size: tuple[int, int] | None = None,
     crf: int = 26,
     title: str | None = None,
@@ -122,11 +134,12 @@ def animate(
         at: [G], the epochs of the frames, at which snapshots are interpolated; need not be whole.
             By default the epochs of the snapshots.
         curve: Whether to draw the loss curve below, with a mark at the current epoch.
-        fps: Frames per second.
+        fps: Frames per second, 0.01 to 1000; see `viz.encode.encode` for GIF and APNG.
         size: Width and height in pixels, even; by default 1000 x 500 in 2-D, 800 x 600 in 3-D.
         crf: H.264's constant rate factor, 0 (lossless) to 51; see `viz.encode.encode`.
         title: Text at the top left; None for a default title with the dimension.
-        poster: Whether to write the last frame as a PNG beside the video, under its name.
+        poster: Whether to write the last frame as a PNG beside the video, under its name. A PNG of
+            that name that is no poster is kept, with a UserWarning.
         report: Called with a Progress after each chunk.
 
     Returns:
@@ -134,7 +147,8 @@ def animate(
 
     Raises:
         InputError: shapes do not match, d is not 2 or 3, values are not finite, colours are outside
-            0..1, an epoch has no loss, the size is odd or too small, or the path is invalid.
+            0..1, an epoch has no loss, the size is odd, too small or too large, fps is out of
+            range, or the path is invalid.
 
     Example:
         >>> generator = np.random.default_rng(0)
@@ -183,13 +197,17 @@ def animate_grid(
     *,
     at: ArrayLike | None = None,
     panel: int = 160,
-    fps: int = 30,
+    fps: float = 30,
     crf: int = 31,
     title: str | None = None,
     poster: bool = True,
     report: Callable[[Progress], None] | None = None,
 ) -> Animation:
-    """Make a video of a sweep's members in a grid: a column for each seed, a row for each dim.
+    """Make a video of a sweep's members in a grid: seeds across, dimensions down.
+
+    Members that differ in more than seed and dimension, such as in a swept learning rate, have a
+    row for each combination, whose label names it. If the panels do not fit, they shrink, and then
+    the seeds wrap; see `GridLayout`.
 
     Each member is aligned to the last frame of the best member of its dimension (the lowest final
     loss), and over time to its own last frame, so that panels do not differ by a rotation. Failed
@@ -201,8 +219,8 @@ def animate_grid(
         rgb: [C, 3], red, green and blue in 0..1.
         path: As `animate`.
         at: As `animate`; a diverged member is not moved after its last finite snapshot.
-        panel: Width and height of a member's picture, pixels.
-        fps: Frames per second.
+        panel: Largest width and height of a member's picture, pixels.
+        fps: As `animate`.
         crf: As `animate`; the default is higher, since many small points need more bytes.
         title: Text at the top left.
         poster: As `animate`.
@@ -212,7 +230,7 @@ def animate_grid(
         The Animation.
 
     Raises:
-        InputError: no member has snapshots, two have the same seed and dimension, or as `animate`.
+        InputError: no member has snapshots, or as `GridLayout.of` and `animate`.
 
     Example:
         >>> import colour_embed as ce
@@ -227,20 +245,17 @@ def animate_grid(
     members = sweep.members[: len(sweep.snapshots)]
     if not members or len(sweep.epoch) == 0:
         raise InputError("the sweep kept no snapshots: give sweep(..., snapshots=N)")
-    cells = [(member.seed, member.dim) for member in members]
-    if len(set(cells)) < len(cells):
-        raise InputError("members of the same seed and dimension cannot share a place in the grid")
+    layout = GridLayout.of(members, panel)
+    check_rate(fps)
     epoch, frames = np.asarray(sweep.epoch), _frame_epochs(sweep.epoch, at)
-    seeds, dims = (sorted(set(values)) for values in zip(*cells))
-    moving = _grid_frames(sweep, members, rgb, frames)
-    layout = _GridLayout(seeds, dims, panel)
     _checked(epoch, sweep.snapshots[0], rgb, None, any_dim=True)
+    moving = _grid_frames(sweep, members, rgb, frames)
     still = layout.still(title or "Training of colour embeddings", _failures(sweep, members))
     painters: list[Any] = [counters(frames, None, layout.size[0] - 12)]
-    for cell, embedding in zip(cells, moving):
+    for box, embedding in zip(layout.boxes, moving):
         make = DeepPanel if embedding.shape[2] == 3 else FlatPanel
-        painters.append(make(embedding, rgb, layout.box(*cell), area=panel / 53))
-    scene = _Scene(len(frames), layout.size, still, painters)
+        painters.append(make(embedding, rgb, box, area=layout.panel / 53))
+    scene = _Scene(len(frames), layout.size, still, painters, rgb)
     return _record(scene, path, fps, crf, poster, report)
 
 
@@ -269,17 +284,25 @@ def interpolate(epoch: ArrayLike, snapshots: ArrayLike, at: ArrayLike) -> NDArra
 
 
 def _record(scene: _Scene, path, fps, crf, poster, report) -> Animation:
+    check_rate(fps)
     if path is not None:
         path = check_path(path)
+        if poster and not has_poster(poster_path(path)):
+            poster = False
+            warnings.warn(
+                f"{poster_path(path)}: is no poster of a video, and is kept; the poster is left "
+                "out: give the video another name, or poster=False",
+                stacklevel=3,
+            )
     kept: list[NDArray[np.uint8]] = []
     frames = _kept_last(_ahead(scene.draw()), kept)
     if report is not None:
         frames = _reported(frames, scene.frames, report)
     if path is not None:
-        encode(frames, path, fps=fps, crf=crf)
+        count = encode(frames, path, fps=fps, crf=crf, rgb=scene.rgb)
         if poster:
-            write_png(kept[0], poster_path(path))
-        return Animation(path, scene.frames, scene.size)
+            write_poster(kept[0], poster_path(path))
+        return Animation(path, count, scene.size)
     with tempfile.TemporaryDirectory() as folder:
         # In a temporary file, since moving the MP4's index to the front reads the file back.
         passing = Path(folder) / "animation.mp4"
@@ -355,9 +378,12 @@ def _checked(epoch, embedding, rgb, loss, *, any_dim=False):
 
 def _size(size: tuple[int, int] | None, dim: int) -> tuple[int, int]:
     width, height = size or ((1000, 500) if dim == 2 else (800, 600))
-    if width % 2 or height % 2 or width < 320 or height < 200:
-        raise InputError(f"size is {width} x {height}; H.264 wants even numbers, 320 x 200 or more")
-    return width, height
+    if width % 2 or height % 2 or not (320 <= width <= MAX_SIDE and 200 <= height <= MAX_SIDE):
+        raise InputError(
+            f"size is {width} x {height}; H.264 wants even numbers, 320 x 200 or more, and at most "
+            f"{MAX_SIDE}"
+        )
+    return int(width), int(height)
 
 
 def _frame_epochs(epoch: ArrayLike, at: ArrayLike | None) -> NDArray[np.float64]:
@@ -401,11 +427,14 @@ def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title) -> _S
         box = Box(40, floor - 16, *margins)
         panel = DeepPanel(embedding, rgb, box, names=names)
     painters = [counters(frames, loss, margins[1]), panel]
+    from colour_embed.viz.style import legible
+
     with styled():
-        figure.text(margins[0] / width, 1 - BASELINE / height, title)
+        place = margins[0] / width, 1 - BASELINE / height
+        figure.text(*place, legible(title, 200), parse_math=False)
         if curve:
             painters.append(_add_curve(figure, size, margins, loss, frames))
-        return _Scene(len(frames), size, picture_of(canvas), painters)
+        return _Scene(len(frames), size, picture_of(canvas), painters, rgb)
 
 
 class _Mark:
@@ -453,76 +482,189 @@ def _add_curve(figure, size, margins, loss, frames) -> _Mark:
 # Members side by side
 
 
-class _GridLayout(NamedTuple):
-    """The positions of the members' panels."""
+_TOP, _GAP = 66, 6  # of the panels, pixels
+_TITLE = 14  # height of the seeds' titles above each line, pixels
+_ALONE, _LEAST = 96, 64  # the smallest panel with all seeds in one line, and in several, pixels
+_MAX_SIDE, _MAX_BLOCKS = 4096, 36864  # of a frame, pixels and 16 x 16 pixels: H.264's level 5.1
+_LETTER = 0.62 * DPI / 72  # mean width of a letter of 1 pt, pixels
 
-    seeds: Sequence[int]
-    dims: Sequence[int]
+
+@dataclass(frozen=True)
+class GridLayout:
+    """The positions of a sweep's members in a frame of `animate_grid`.
+
+    A row is a dimension, or where members differ in further fields, a combination of the dimension
+    and those fields. It has several lines of panels if the seeds wrap.
+
+    Attributes:
+        panel: Width and height of a panel, pixels.
+        columns: Number of panels side by side.
+        size: Width and height of the frame, even, pixels.
+        boxes: The box of each member's panel.
+        seeds: The title of each member's column.
+        rows: The label of each member's row, such as "d = 2".
+    """
+
     panel: int
+    columns: int
+    size: tuple[int, int]
+    boxes: Sequence[Box]
+    seeds: Sequence[str]
+    rows: Sequence[str]
 
-    _LEFT, _TOP, _GAP = 64, 66, 6
+    @classmethod
+    def of(cls, members: Sequence[Config], panel: int = 160) -> GridLayout:
+        """Return the layout with the largest panels of at most `panel` pixels that fit.
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the frame, even, pixels."""
-        width = self._LEFT + len(self.seeds) * (self.panel + self._GAP) + 6
-        height = self._TOP + len(self.dims) * (self.panel + self._GAP) + 6
-        return max(width + width % 2, 480), height + height % 2
+        A frame is as large as H.264's level 5.1 allows, which browsers play: 4096 x 2304 pixels.
+        The seeds share a line while panels of 96 pixels fit; then they wrap, and panels have 64
+        pixels or more.
 
-    def box(self, seed: int, dim: int) -> Box:
-        """Return the box of a member's panel."""
-        left = self._LEFT + self.seeds.index(seed) * (self.panel + self._GAP)
-        top = self._TOP + self.dims.index(dim) * (self.panel + self._GAP)
-        return Box(top, top + self.panel, left, left + self.panel)
+        Args:
+            members: The config of each member.
+            panel: Largest width and height of a panel, pixels, 64 or more.
 
-    def still(self, title: str, failures: dict[tuple[int, int], str]) -> NDArray[np.uint8]:
-        """Return the static picture: title, seeds, dimensions, panel frames and failures."""
+        Raises:
+            InputError: the panel is too small, two members have the same config, or the members do
+                not fit; the message says how many of them do.
+
+        Example:
+            >>> layout = GridLayout.of([Config(seed=seed, dim=2) for seed in range(100)])
+            >>> layout.columns, layout.panel, layout.size
+            (20, 160, (3390, 972))
+        """
+        if not panel >= _LEAST:
+            raise InputError(f"panel is {panel}; give {_LEAST} pixels or more")
+        if len(set(members)) < len(members):
+            raise InputError("members of the same config cannot share a place in the grid")
+        if shape := _grid_shape(members, int(panel)):
+            return cls._placed(members, *shape)
+        # Bisection: the first `fit` members fit, the first `many` do not.
+        fit, many = 1, len(members)
+        while many - fit > 1:
+            middle = (fit + many) // 2
+            fit, many = (middle, many) if _grid_shape(members[:middle], _LEAST) else (fit, middle)
+        raise InputError(
+            f"{len(members)} members do not fit in a video side by side, the first {fit} do; show "
+            f"snapshots of at most {fit}"
+        )
+
+    @classmethod
+    def _placed(
+        cls, members: Sequence[Config], panel: int, columns: int, size: tuple[int, int]
+    ) -> GridLayout:
+        labels, seeds = _row_labels(members), sorted({member.seed for member in members})
+        places = {seed: divmod(place, columns) for place, seed in enumerate(seeds)}
+        by_dim = sorted(zip(members, labels), key=lambda pair: pair[0].dim)
+        rows = list(dict.fromkeys(label for _, label in by_dim))
+        lines, pitch = -(-len(seeds) // columns), _pitch(panel, columns, len(seeds))
+        left, boxes = _left(labels), []
+        for member, label in zip(members, labels):
+            line, column = places[member.seed]
+            x = left + column * (panel + _GAP)
+            y = _TOP + (rows.index(label) * lines + line) * pitch
+            boxes.append(Box(y, y + panel, x, x + panel))
+        titles = [f"seed {member.seed}" for member in members]
+        return cls(panel, columns, size, boxes, titles, labels)
+
+    def still(self, title: str, failures: Sequence[str]) -> NDArray[np.uint8]:
+        """Return the static picture: title, seeds, rows, panel frames, and why members failed."""
         from matplotlib.patches import Rectangle
+
+        from colour_embed.viz.style import legible
 
         width, height = self.size
         with styled():
             figure, canvas = new_canvas(width, height)
 
-            def write(column, row, text, **about):
-                figure.text(column / width, 1 - row / height, text, **about)
+            def write(column, row, text, points, room=None, **about):
+                longest = max(map(len, text.split("\n")))
+                points = min(points, (room or width) / (_LETTER * longest))
+                place = column / width, 1 - row / height
+                figure.text(*place, text, fontsize=points, parse_math=False, **about)
 
-            write(12, BASELINE, title)
-            for seed in self.seeds:
-                box = self.box(seed, self.dims[0])
-                middle = (box.left + box.right) / 2
-                write(middle, self._TOP - 8, f"seed {seed}", fontsize=9, ha="center")
-            for dim in self.dims:
-                box = self.box(self.seeds[0], dim)
-                write(
-                    self._LEFT - 10,
-                    (box.top + box.bottom) / 2,
-                    f"d = {dim}",
-                    fontsize=9,
-                    ha="right",
+            write(12, BASELINE, legible(title, 80), 11)
+            left = min(box.left for box in self.boxes)
+            wrapped = self.columns < len(set(self.seeds))
+            titled: set[Any] = set()
+            for box, seed, row, failure in zip(self.boxes, self.seeds, self.rows, failures):
+                middle = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+                above, beside = box.top - 4 if wrapped else _TOP - 8, ("line", box.top)
+                if (seed, above) not in titled:
+                    write(middle[0], above, seed, 9, self.panel, ha="center")
+                if beside not in titled:
+                    points = min(9, self.panel / (1.7 * len(row.split("\n"))))
+                    write(left - 10, middle[1], row, points, ha="right", va="center")
+                titled |= {(seed, above), beside}
+                if failure:
+                    at = box.left + 5, box.bottom - 6
+                    write(*at, failure, 7, self.panel - 8, color="0.35")
+                corner = (box.left - 0.5) / width, 1 - (box.bottom + 0.5) / height
+                shape = (self.panel + 1) / width, (self.panel + 1) / height
+                figure.add_artist(
+                    Rectangle(corner, *shape, fill=False, edgecolor="0.8", linewidth=0.7)
                 )
-            for cell, text in failures.items():
-                box = self.box(*cell)
-                write(box.left + 5, box.bottom - 6, text, fontsize=7, color="0.35")
-            for seed in self.seeds:
-                for dim in self.dims:
-                    box = self.box(seed, dim)
-                    corner = (box.left - 0.5) / width, 1 - (box.bottom + 0.5) / height
-                    shape = (self.panel + 1) / width, (self.panel + 1) / height
-                    figure.add_artist(
-                        Rectangle(corner, *shape, fill=False, edgecolor="0.8", linewidth=0.7)
-                    )
             return picture_of(canvas)
 
 
-def _failures(sweep, members) -> dict[tuple[int, int], str]:
-    """Return the failure of each failed member, by (seed, dim)."""
-    found = {}
-    for place, member in enumerate(members):
-        if sweep.diverged[place]:
-            found[member.seed, member.dim] = f"diverged in epoch {sweep.diverged[place]}"
-        elif sweep.trapped[place]:
-            found[member.seed, member.dim] = "sign trap"
-    return found
+def _row_labels(members: Sequence[Config]) -> list[str]:
+    """Return the label of each member's row: its dimension, and what it does not share with all."""
+    varied = [
+        field.name
+        for field in dataclasses.fields(Config)
+        if field.name not in ("seed", "dim")
+        and len({getattr(member, field.name) for member in members}) > 1
+    ]
+    return [
+        "\n".join(
+            [f"d = {member.dim}"]
+            + [f"{name.replace('_', ' ')} {getattr(member, name)}" for name in varied]
+        )
+        for member in members
+    ]
+
+
+def _left(labels: Sequence[str]) -> int:
+    """Return the width of the rows' labels with their margins, pixels."""
+    longest = max(len(line) for label in set(labels) for line in label.split("\n"))
+    return max(64, 16 + int(np.ceil(9 * _LETTER * longest)))
+
+
+def _pitch(panel: int, columns: int, seeds: int) -> int:
+    """Return the distance of two lines of panels; seeds that wrap have titles above each line."""
+    return panel + _GAP + (_TITLE if columns < seeds else 0)
+
+
+def _grid_shape(members: Sequence[Config], most: int) -> tuple[int, int, tuple[int, int]] | None:
+    """Return the largest panel up to `most` that fits, the columns and the size; None if none."""
+    labels, seeds = _row_labels(members), len({member.seed for member in members})
+    left, rows = _left(labels), len(set(labels))
+    for least, wraps in ((_ALONE, False), (_LEAST, True)):
+        for panel in range(most, least - 1, -1):
+            fit = (_MAX_SIDE - left - 6) // (panel + _GAP)
+            if fit < 1 or (fit < seeds and not wraps):
+                continue
+            lines = -(-seeds // fit)
+            columns = -(-seeds // lines)
+            width = max(left + columns * (panel + _GAP) + 6, 480)
+            height = _TOP + rows * lines * _pitch(panel, columns, seeds) + 6
+            width, height = width + width % 2, height + height % 2
+            blocks = -(-width // 16) * -(-height // 16)
+            if max(width, height) <= _MAX_SIDE and blocks <= _MAX_BLOCKS:
+                return panel, columns, (width, height)
+    return None
+
+
+def _failures(sweep, members) -> list[str]:
+    """Return why each member failed; "" for one that did not."""
+    return [
+        f"diverged in epoch {sweep.diverged[place]}"
+        if sweep.diverged[place]
+        else "sign trap"
+        if sweep.trapped[place]
+        else ""
+        for place in range(len(members))
+    ]
 
 
 def _grid_frames(sweep, members, rgb, frames) -> list[NDArray[np.float64]]:

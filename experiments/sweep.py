@@ -66,7 +66,8 @@ _SNAPSHOTS = flags.DEFINE_integer(
 _ANIMATE = flags.DEFINE_bool(
     "animate",
     False,
-    "Make a video of the members that keep snapshots, side by side: seeds across, dims down.",
+    "Make a video of the members that keep snapshots, side by side: seeds across, dims and swept "
+    "values down.",
 )
 _cli.memory_flag("the sweep")
 _DEVICES = flags.DEFINE_integer(
@@ -118,10 +119,8 @@ def main() -> None:
     for flag, least in ((_CHECKPOINT_EVERY, 1), (_SNAPSHOTS, 0), (_DEVICES, 0)):
         if flag.value < least:
             raise InputError(f"{flag.name} is {flag.value}: give at least {least}")
-    if _ANIMATE.value and (_SNAPSHOTS.value < 1 or axes):
-        raise InputError(
-            "--animate shows snapshots by seed and dim: give --snapshots, and leave out --sweep"
-        )
+    if _ANIMATE.value and _SNAPSHOTS.value < 1:
+        raise InputError("--animate shows members that keep snapshots: give --snapshots")
     part = _start_jax()
     import jax
 
@@ -266,17 +265,22 @@ def _plan(config: Config, grid: Grid) -> MemoryPlan:
     """Plan the member batches of one program; checks the configs of all members."""
     import jax
 
-    from colour_embed import sweeps
+    from colour_embed import animation, sweeps
     from colour_embed.engine.optimizers import make_optimizer
     from colour_embed.engine.schedule import snapshot_epochs
 
     make_optimizer(config, config.hyperparams())
-    members = sweeps.grid(config, grid.seeds, grid.dims, grid.axes)
+    members = sweeps.part_of(sweeps.grid(config, grid.seeds, grid.dims, grid.axes), grid.part)
+    if _ANIMATE.value and grid.snapshots():
+        try:
+            animation.GridLayout.of(members[: grid.snapshots()])
+        except InputError as error:
+            raise InputError(f"--animate with --snapshots={_SNAPSHOTS.value}: {error}") from None
     return sweeps.plan_sweep(
         config,
         len(grid.colours),
         grid.pairs,
-        sweeps.part_of(members, grid.part),
+        members,
         swept=tuple(grid.axes),
         vary=_VARY.value,
         snapshots=grid.snapshots(),

@@ -1,5 +1,5 @@
+import dataclasses
 import os
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -7,11 +7,14 @@ import pytest
 import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from colour_embed import animation as module
-from colour_embed.animation import animate, animate_grid, draw_frames, interpolate
-from colour_embed.config import InputError
+from colour_embed.animation import GridLayout, animate, animate_grid, draw_frames, interpolate
+from colour_embed.config import Config, InputError
 from colour_embed.evaluate.geometry import align, principal_axes
+from colour_embed.heads import HEADS
+from colour_embed.runs import SweepResult
 from colour_embed.viz import overlay, raster
 from colour_embed.viz.style import MARKER, style
 
@@ -287,6 +290,7 @@ def test_one_item_in_one_frame_is_enough(dim):
         ({"loss": [0.5, 0.4]}, "up to 4"),
         ({"size": (401, 240)}, "even"),
         ({"size": (100, 100)}, "320"),
+        ({"size": (16386, 240)}, "at most 16384"),
         ({"path": "video.avi"}, "mp4, .webm, .gif, .apng"),
         ({"path": "video"}, "mp4"),
         ({"epoch": [1, 2, 2, 4]}, "ascending"),
@@ -388,88 +392,222 @@ def test_epochs_without_a_loss_have_no_dot():
     assert len(frames) == 3
 
 
-class Member(NamedTuple):
-    seed: int
-    dim: int
+def made_of(members, frames=6, items=40):
+    """Return a sweep with snapshots of these members, whose embeddings are random."""
+    rng = np.random.default_rng(0)
+    growth = np.linspace(0.2, 1, frames)[:, None, None]
+    snapshots = rng.normal(size=(len(members), 1, items, max(one.dim for one in members))) * growth
+    for place, member in enumerate(members):
+        snapshots[place, :, :, member.dim :] = 0
+    loss = np.linspace(0.7, 0.3, len(members) * frames).reshape(len(members), frames)
+    return SweepResult(
+        config=members[0],
+        members=members,
+        embedding=snapshots[:, -1],
+        kernel=np.array([HEADS[one.head].weight(-1.0, np) for one in members]),
+        bias=np.zeros(len(members)),
+        initial_kernel=np.zeros(len(members)),
+        loss=loss,
+        mse=loss,
+        diverged=np.zeros(len(members), int),
+        epoch=np.arange(frames),
+        snapshots=snapshots,
+    )
 
 
-class Sweep:
-    """What `animate_grid` reads of a `SweepResult`."""
-
-    def __init__(self, cells, frames=6, items=40, widest=4):
-        rng = np.random.default_rng(0)
-        self.members = [Member(*cell) for cell in cells]
-        self.epoch = np.arange(frames)
-        growth = np.linspace(0.2, 1, frames)[:, None, None]
-        self.snapshots = rng.normal(size=(len(cells), 1, items, widest)) * growth
-        for place, member in enumerate(self.members):
-            self.snapshots[place, :, :, member.dim :] = 0
-        self.loss = np.linspace(0.7, 0.3, len(cells) * frames).reshape(len(cells), frames)
-        self.kernel = -np.ones(len(cells))
-        self.diverged = np.zeros(len(cells), int)
-
-    @property
-    def trapped(self):
-        return self.kernel > 0
-
-
-GRID = [(seed, dim) for dim in (1, 2, 3, 4) for seed in (5, 8)]
+GRID = [Config(seed=seed, dim=dim) for dim in (1, 2, 3, 4) for seed in (5, 8)]
+COLOURS = np.random.default_rng(1).uniform(size=(40, 3))
 
 
 def test_a_grid_shows_every_member_in_its_place(tmp_path):
-    sweep, rgb = Sweep(GRID), np.random.default_rng(1).uniform(size=(40, 3))
     path = tmp_path / "grid.mp4"
-    made = animate_grid(sweep, rgb, path, panel=120, crf=10)
+    made = animate_grid(made_of(GRID), COLOURS, path, panel=120, crf=10)
     assert made.frames == 6
     frames = decoded(path)[2].astype(int)
-    layout = module._GridLayout([5, 8], [1, 2, 3, 4], 120)
+    layout = GridLayout.of(GRID, 120)
     assert made.size == layout.size == frames.shape[2:0:-1]
-    for cell in GRID:
-        panel = frames[layout.box(*cell).slices]
+    for member, box in zip(GRID, layout.boxes):
+        panel = frames[box.slices]
         coloured = np.ptp(panel, axis=3) > 25  # small points lose colour in the encoding
-        assert coloured.any(axis=(1, 2)).all(), f"{cell} is empty"
-        assert (np.abs(panel[0] - panel[-1]) > 60).any(), f"{cell} does not move"
-    assert poster_has(tmp_path / "grid.png", layout.size)
-
-
-def poster_has(path, size):
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        return picture.size == size
+        assert coloured.any(axis=(1, 2)).all(), f"{member} is empty"
+        assert (np.abs(panel[0] - panel[-1]) > 60).any(), f"{member} does not move"
+    with Image.open(tmp_path / "grid.png") as poster:
+        assert poster.size == layout.size
 
 
 def test_members_that_failed_are_in_the_grid_with_a_reason():
-    sweep, rgb = Sweep(GRID), np.full((40, 3), 0.5)
+    sweep = made_of(GRID)
     sweep.kernel[2], sweep.diverged[5] = 0.4, 3
     sweep.snapshots[5, 3:] = np.nan
     sweep.loss[5, 2:] = np.nan
-    assert module._failures(sweep, sweep.members) == {
-        (5, 2): "sign trap",
-        (8, 3): "diverged in epoch 3",
-    }
-    frames = module._grid_frames(sweep, sweep.members, rgb, sweep.epoch)
+    failures = module._failures(sweep, sweep.members)
+    assert failures == ["", "", "sign trap", "", "", "diverged in epoch 3", "", ""]
+    frames = module._grid_frames(sweep, sweep.members, COLOURS, sweep.epoch)
     assert all(np.isfinite(embedding).all() for embedding in frames)
     np.testing.assert_array_equal(frames[5][2], frames[5][5])  # it stands still
     assert (frames[4][2] != frames[4][5]).any()
-    animate_grid(sweep, rgb)
+    animate_grid(sweep, COLOURS)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_head_says_which_members_are_in_the_sign_trap(head):
+    """A parameter of 2 and of -2: the weight of matched and dot is positive in both cases."""
+    sweep = made_of([Config(head=head, seed=seed) for seed in range(2)])
+    sweep.kernel[:] = [HEADS[head].weight(parameter, np) for parameter in (2.0, -2.0)]
+    trapped = {"free": ["sign trap", ""], "inverse": ["", "sign trap"]}.get(head, ["", ""])
+    assert module._failures(sweep, sweep.members) == trapped
 
 
 def test_members_of_a_dimension_are_turned_toward_the_best_one():
-    sweep, rgb = Sweep([(1, 2), (2, 2)]), np.random.default_rng(1).uniform(size=(40, 3))
+    sweep = made_of([Config(seed=1), Config(seed=2)])
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     sweep.snapshots[1, :, :, :2] = sweep.snapshots[0, :, :, :2] @ turn
-    first, second = module._grid_frames(sweep, sweep.members, rgb, sweep.epoch)
+    first, second = module._grid_frames(sweep, sweep.members, COLOURS, sweep.epoch)
     np.testing.assert_allclose(first, second, atol=1e-9)
-    known = principal_axes(rgb, 2)
+    known = principal_axes(COLOURS, 2)
     np.testing.assert_allclose(align(first[-1], known), first[-1] + known.mean(0), atol=1e-6)
 
 
+def grid(seeds, dims, **axis):
+    ((name, values),) = axis.items() or (("head", ["free"]),)
+    return [
+        Config(seed=seed, dim=dim, **{name: value})
+        for dim in range(2, 2 + dims)
+        for seed in range(seeds)
+        for value in values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "panel", "columns", "lines"),
+    [
+        (grid(2, 4), 160, 2, 4),
+        (grid(32, 4), 119, 32, 4),  # they shrink
+        (grid(100, 1), 160, 20, 5),  # and wrap
+        (grid(300, 2), 108, 34, 18),
+        (grid(2, 32), 119, 2, 32),
+        (grid(16, 2, learning_rate=[1e-3, 3e-3]), 160, 16, 4),
+        (grid(1500, 1), 64, 56, 27),
+    ],
+)
+def test_panels_shrink_and_wrap_so_that_players_can_show_them(members, panel, columns, lines):
+    layout = GridLayout.of(members)
+    assert (layout.panel, layout.columns) == (panel, columns)
+    assert len({box.top for box in layout.boxes}) == lines
+    width, height = layout.size
+    assert max(layout.size) <= 4096
+    assert width * height <= 4096 * 2304
+    assert width % 2 == height % 2 == 0
+    taken = np.zeros((height, width), int)
+    for top, bottom, left, right in layout.boxes:
+        assert bottom - top == right - left == panel
+        taken[top:bottom, left:right] += 1
+    assert taken.max() == 1
+    assert taken.sum() == len(members) * panel**2  # none is cut
+    assert len(set(zip(layout.seeds, layout.rows))) == len(members)  # no two have one title
+
+
+def test_a_wide_grid_is_encoded(tmp_path):
+    members = grid(99, 1)
+    made = animate_grid(made_of(members, frames=2, items=3), COLOURS[:3], tmp_path / "wide.mp4")
+    frames = decoded(tmp_path / "wide.mp4")[2]
+    assert made.size == frames.shape[2:0:-1] == GridLayout.of(members).size
+
+
+def test_rows_are_named_by_what_members_do_not_share():
+    members = [
+        Config(seed=1, dim=dim, initial_scale=scale, head=head)
+        for dim in (3, 2)
+        for scale in (0.05, 0.5)
+        for head in ("free", "dot")
+    ]
+    layout = GridLayout.of(members)
+    assert layout.rows[0] == "d = 3\nhead free\ninitial scale 0.05"
+    assert set(layout.seeds) == {"seed 1"}
+    by_height = [layout.rows[place] for place in np.argsort([box.top for box in layout.boxes])]
+    assert [row[:5] for row in by_height] == ["d = 2"] * 4 + ["d = 3"] * 4
+
+
+def test_members_that_do_not_fit_are_refused_with_the_number_that_does():
+    for members, most in ((grid(5000, 1), 1512), (grid(1, 99), 57)):
+        with pytest.raises(InputError, match=f"at most {most}$"):
+            GridLayout.of(members)
+        assert len(GridLayout.of(members[:most]).boxes) == most
+        with pytest.raises(InputError, match=f"at most {most}$"):
+            GridLayout.of(members[: most + 1])
+
+
 def test_a_grid_without_snapshots_or_with_two_in_one_place_is_refused():
-    rgb = np.full((40, 3), 0.5)
-    empty = Sweep(GRID)
-    empty.snapshots = empty.snapshots[:0]
+    empty = dataclasses.replace(made_of(GRID), snapshots=np.zeros((0, 6, 40, 4)))
     with pytest.raises(InputError, match="kept no snapshots"):
-        animate_grid(empty, rgb)
+        animate_grid(empty, COLOURS)
     with pytest.raises(InputError, match="share a place"):
-        animate_grid(Sweep([(1, 2), (1, 2)]), rgb)
+        animate_grid(made_of([Config(), Config()]), COLOURS)
+    with pytest.raises(InputError, match="panel is 63"):
+        animate_grid(made_of(GRID), COLOURS, panel=63)
+
+
+# Files
+
+
+@pytest.mark.parametrize("fps", [0, -1, np.nan, np.inf, True, "30", None, 1001, 1e-3, 1j])
+def test_a_rate_that_is_none_is_refused_before_anything_is_drawn(fps, tmp_path):
+    with pytest.raises(InputError, match="fps is"):
+        animate(*training(), tmp_path / "video.mp4", size=SMALL, fps=fps)
+    with pytest.raises(InputError, match="fps is"):
+        animate_grid(made_of(GRID), COLOURS, fps=fps)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_gif_of_many_items_that_start_as_a_heap_keeps_their_colours(tmp_path, dim):
+    """646 items, of which the first frame shows few."""
+    epoch, embedding, rgb = training(frames=3, items=646, dim=dim)
+    embedding[0] *= 1e-3
+    animate(epoch, embedding, rgb, tmp_path / "run.gif", toward=None)
+    size = (1000, 500) if dim == 2 else (800, 600)
+    true = pictures(epoch, embedding, rgb, toward=None, size=size)[-1].astype(int)
+    with Image.open(tmp_path / "run.gif") as picture:
+        picture.seek(2)
+        found = np.asarray(picture.convert("RGB")).astype(int)
+    vivid = np.ptp(true, axis=2) > 40
+    off = np.abs(found - true).max(axis=2)
+    assert off[vivid].mean() <= 16
+    assert (off[vivid] > 40).mean() <= 0.02
+    assert off.mean() <= 1
+
+
+def test_a_picture_of_something_else_is_no_poster_and_is_kept(tmp_path):
+    main = tmp_path / "main.png"
+    Image.new("RGB", (2, 3)).save(main)
+    before = main.read_bytes()
+    with pytest.warns(UserWarning, match=r"main\.png: is no poster.*poster=False") as said:
+        animate(*training(), tmp_path / "main.mp4", size=SMALL)
+    assert len(said) == 1
+    assert main.read_bytes() == before
+    animate(*training(), tmp_path / "main.webm", size=SMALL, poster=False)
+    for _ in range(2):  # one's own poster is written anew
+        animate(*training(), tmp_path / "other.mp4", size=SMALL)
+        with Image.open(tmp_path / "other.png") as poster:
+            assert poster.size == SMALL
+    main.write_text("no picture")
+    with pytest.warns(UserWarning, match="is no poster"):
+        animate(*training(), tmp_path / "main.mp4", size=SMALL)
+    assert main.read_text() == "no picture"
+
+
+def test_a_poster_goes_where_its_link_leads(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "run.png").symlink_to(tmp_path / "shared" / "poster.png")
+    for _ in range(2):
+        animate(*training(), tmp_path / "run.mp4", size=SMALL)
+        assert (tmp_path / "run.png").is_symlink()
+        assert sorted(os.listdir(tmp_path)) == ["run.mp4", "run.png", "shared"]
+        assert os.listdir(tmp_path / "shared") == ["poster.png"]
+
+
+@pytest.mark.parametrize(
+    "title", ["cost $5", "$\\frac$", "\U00012000", "two\nlines", "$a$ and $b$"]
+)
+def test_a_title_is_text_whatever_it_holds(title):
+    pictures(*training(frames=1), title=title)

@@ -314,9 +314,16 @@ def test_snapshots_make_a_video_of_the_members(tmp_path):
     assert (out / "grid.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("arguments", [[], ["--snapshots=2", "--sweep=learning_rate=1e-3,1e-2"]])
-def test_a_video_that_cannot_be_made_is_refused_before_training(tmp_path, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "give --snapshots"),
+        (["--seeds=0:9000", "--dims=2", "--snapshots=9000"], "--snapshots=9000: 9000 members"),
+        (["--seeds=0:2", "--dims=1:90", "--snapshots=180"], "at most 114"),
+    ],
+)
+def test_a_video_that_cannot_be_made_is_refused_before_training(tmp_path, arguments, part):
     done = _run(tmp_path / "out", "--animate", *arguments, status=2)
     assert done.stderr.count("\n") == 1
-    assert "--snapshots" in done.stderr
+    assert part in done.stderr
     assert list(tmp_path.iterdir()) == []

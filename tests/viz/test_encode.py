@@ -1,6 +1,7 @@
 """Videos: what is written is what was drawn, in every format, whole or not at all."""
 
 import os
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from colour_embed import animation as drawing
 from colour_embed.config import InputError
-from colour_embed.viz.encode import FORMATS, encode, poster_path, write_png
+from colour_embed.viz.encode import FORMATS, encode, has_poster, poster_path, write_poster
 
 COLOURS = np.array([(200, 30, 60), (20, 160, 90), (250, 250, 250), (5, 5, 5)], np.uint8)
 
@@ -91,7 +92,70 @@ def test_bad_names_are_refused(tmp_path):
 
 def test_the_poster_stands_beside_the_video(tmp_path):
     assert poster_path("a/video.mp4").as_posix() == "a/video.png"
-    picture = patches()[0]
-    write_png(picture, tmp_path / "video.png")
-    with Image.open(tmp_path / "video.png") as found:
+    picture, path = patches()[0], tmp_path / "video.png"
+    assert has_poster(path)  # there is nothing to lose
+    write_poster(picture, path)
+    with Image.open(path) as found:
         np.testing.assert_array_equal(np.asarray(found), picture)
+    assert has_poster(path)
+    Image.fromarray(picture).save(path)
+    assert not has_poster(path)
+
+
+@pytest.mark.parametrize(
+    ("fps", "rate"),
+    [
+        (30.0, 30),
+        (29.97, Fraction(2997, 100)),
+        (np.float32(12.5), Fraction(25, 2)),
+        (np.int64(7), 7),
+        (Fraction(1, 3), Fraction(1, 3)),
+        (1000, 1000),
+        (0.01, Fraction(1, 100)),
+    ],
+)
+def test_a_rate_need_not_be_whole(tmp_path, fps, rate):
+    encode([patches()], tmp_path / "video.mp4", fps=fps)
+    with av.open(str(tmp_path / "video.mp4")) as container:
+        assert container.streams.video[0].average_rate == rate
+
+
+@pytest.mark.parametrize("fps", [np.nan, 0, -30, True, "30", [30]])
+def test_a_rate_that_is_none_is_refused(tmp_path, fps):
+    with pytest.raises(InputError, match=r"fps is .*0\.01 to 1000"):
+        encode([patches()], tmp_path / "video.mp4", fps=fps)
+    assert os.listdir(tmp_path) == []
+
+
+def delays(path):
+    """Return the delays of a moving picture's frames, milliseconds, and their first pixels."""
+    with Image.open(path) as picture:
+        frames = []
+        for place in range(picture.n_frames):
+            picture.seek(place)
+            frames.append((picture.info["duration"], picture.convert("RGB").getpixel((0, 0))))
+    return [list(values) for values in zip(*frames)]
+
+
+@pytest.mark.parametrize(("fps", "first"), [(50, [20, 20, 20, 20]), (30, [30, 40, 30, 30])])
+def test_delays_of_a_gif_add_up_to_its_length(tmp_path, fps, first):
+    encode([patches(frames=30)], tmp_path / "moving.gif", fps=fps)
+    found, _ = delays(tmp_path / "moving.gif")
+    assert found[:4] == first
+    assert sum(found) == pytest.approx(30_000 / fps, abs=10)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".apng"])
+@pytest.mark.parametrize(("fps", "kept"), [(100, 5), (60, 8), (51, 9), (1000, 1)])
+def test_pictures_of_more_than_50_frames_a_second_leave_some_out(tmp_path, ending, fps, kept):
+    path = tmp_path / f"fast{ending}"
+    levels = np.arange(9, dtype=np.uint8) * 25
+    frames = np.broadcast_to(levels[:, None, None, None], (9, 64, 96, 3))
+    with pytest.warns(UserWarning, match=f"{fps} frames a second; written at 50"):
+        written = encode([frames[:2], frames[:0], frames[2:4], frames[4:]], path, fps=fps)
+    found, colours = delays(path)
+    assert found == [20] * written
+    assert written - kept in (0, 1)  # the last frame is not left out
+    assert colours[0] == (0, 0, 0)
+    assert np.abs(np.subtract(colours[-1], 200)).max() <= 8
+    assert colours == sorted(set(colours))
