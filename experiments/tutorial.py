@@ -172,7 +172,7 @@ def _print_report(out: Path, fits: dict[str, Any], metrics: dict[str, Any]) -> N
             _cli.warn(
                 f"{name}: sign trap. The weight of the head is {fit.kernel:+.2f}, so similar "
                 "colours are pushed apart and the embedding does not recover colour. Give another "
-                f"--seed_{name}, or --head=negative, whose weight cannot become positive."
+                f"--seed_{name}, or --head=negative, whose weight cannot change its sign."
             )
         elif not metrics[name]["recovered"]:
             _cli.warn(f"{name}: the embedding does not recover colour yet; give more --epochs.")

@@ -107,11 +107,12 @@ def test_the_sign_trap_is_reported_with_the_way_out(tmp_path):
     assert "--head=negative" in done.stderr
 
 
-def test_a_weight_that_cannot_be_positive_needs_no_luck(tmp_path):
-    done = _run(tmp_path / "out", "--seed_2d=7", "--seed_3d=1", "--head=negative")
+@pytest.mark.parametrize(("head", "sign"), [("negative", -1), ("matched", 1)])
+def test_a_weight_of_one_sign_needs_no_luck(tmp_path, head, sign):
+    done = _run(tmp_path / "out", "--seed_2d=7", "--seed_3d=1", f"--head={head}")
     assert "sign trap" not in done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert all(entry["kernel"] < 0 for entry in metrics.values())
+    assert all(sign * entry["kernel"] > 0 for entry in metrics.values())
 
 
 def test_nan_names_its_epoch_and_keeps_what_was_done(tmp_path):
