@@ -1,5 +1,6 @@
 """The page in a browser, as its readers use it: what they do, and what they then see."""
 
+import html
 import os
 import re
 import shutil
@@ -487,6 +488,173 @@ def test_screens_of_more_pixels_are_drawn_sharply(visit, tutorial):
     page = visit(tutorial, device_scale_factor=2)
     shown, inner = page.evaluate("[panels[0].canvas.clientWidth, panels[0].canvas.width]")
     assert inner == 2 * shown
+
+
+def test_a_window_that_moves_to_a_screen_of_more_pixels_is_drawn_anew(visit, tutorial):
+    page = visit(tutorial)
+    session = page.context.new_cdp_session(page)
+    for density in (1.5, 2):
+        screen = {"width": 1280, "height": 860, "deviceScaleFactor": density, "mobile": False}
+        session.send("Emulation.setDeviceMetricsOverride", screen)
+        wait_until(
+            page, f"panels[0].canvas.width > {density - 0.01} * panels[0].canvas.clientWidth"
+        )
+        shapes = page.evaluate(
+            "[...panels, plot].map(({ canvas }) => [canvas.width / canvas.clientWidth, "
+            "canvas.height / canvas.clientHeight])"
+        )
+        np.testing.assert_allclose(shapes, density, rtol=0.01)
+
+
+@pytest.mark.parametrize("sandbox", ["", 'sandbox="allow-scripts"'])
+def test_a_frame_without_an_address_of_its_own(visit, tmp_path, sandbox):
+    """Notebooks and model cards show a page in srcdoc."""
+    text = pages.page(pages.read_run(RUN))
+    path = tmp_path / "outer.html"
+    frame = f'<iframe {sandbox} width="1200" height="800" srcdoc="{html.escape(text)}"></iframe>'
+    path.write_text(f'<link rel="icon" href="data:,">{frame}', encoding="utf-8")
+    page = visit(path.as_uri())
+    settled(page)
+    frame = page.frames[1]
+    frame.click("#play")  # from the end it starts over
+    frame.click("#play")
+    frame.fill("#search", "tomato")
+    frame.press("#search", "Enter")
+    settled(page)
+    told = frame.locator("#live").text_content()
+    assert "Selected tomato" in told
+    labels = frame.locator(".panel canvas").evaluate_all("all => all.map((one) => one.ariaLabel)")
+    assert len(labels) == 3
+    assert all("Selected tomato" in label for label in labels)
+
+
+PRINTED = """() => {
+    window.printed = [];
+    matchMedia("print").addEventListener("change", ({ matches }) => matches && printed.push({
+        theme: document.documentElement.dataset.theme,
+        text: getComputedStyle(document.body).color,
+        stretch: [...panels, plot].map(({ canvas }) =>
+            (canvas.clientWidth / canvas.width) / (canvas.clientHeight / canvas.height)),
+        wide: find("main").getBoundingClientRect().right,
+        swatch: getComputedStyle(find(".swatch")).printColorAdjust,
+        shown: ["#play", "#theme", "#search", ".mark", "#epoch"].filter((one) =>
+            find(one).checkVisibility()),
+        ink: ink.ink,
+        // From the mark's place in the canvas up to the pixel beside it.
+        mark: [...plot.context.getImageData(
+            (plotX(plot, 500) - 4) * plot.canvas.width / plot.width, plot.canvas.height / 3,
+            8 * plot.canvas.width / plot.width, 1).data],
+    }));
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_paper(visit, tutorial, scheme):
+    page = visit(tutorial, color_scheme=scheme)
+    page.evaluate(PRINTED)
+    before = page.evaluate("document.documentElement.dataset.theme")
+    screen = pixels(page)
+    page.pdf(format="A4")
+    (printed,) = page.evaluate("printed")
+    assert printed["theme"] == "light"
+    assert max(map(int, re.findall(r"\d+", printed["text"]))) < 64
+    assert printed["ink"] == "#1d1f22"
+    np.testing.assert_allclose(printed["stretch"], 1, atol=0.01)
+    assert printed["wide"] <= 794  # A4 with 96 pixels an inch
+    assert printed["swatch"] == "exact"
+    assert printed["shown"] == ["#epoch"]
+    levels = np.array(printed["mark"]).reshape(-1, 4)[:, [0, 3]]
+    dark = np.flatnonzero((levels[:, 0] < 64) & (levels[:, 1] > 200)) / len(levels) * 8
+    assert dark.mean() == pytest.approx(4, abs=0.5)  # at the epoch shown, the last
+    drawn(page)
+    settled(page)
+    assert page.evaluate("document.documentElement.dataset.theme") == before
+    assert pixels(page) == screen
+
+
+def test_media_of_print_without_printing(visit, tutorial):
+    page = visit(tutorial, color_scheme="dark", viewport={"width": 718, "height": 1000})
+    page.emulate_media(media="print", color_scheme="dark")
+    settled(page)
+    assert page.evaluate("[paper, ink.ink]") == [True, "#1d1f22"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    page.emulate_media(media="screen", color_scheme="dark")
+    settled(page)
+    assert page.evaluate("[paper, document.documentElement.dataset.theme]") == [False, "dark"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_forced_colours(visit, tutorial, scheme):
+    """A system's high contrast takes the page's colours away, but not those that are the data."""
+    other = {"light": "dark", "dark": "light"}[scheme]
+    page = visit(f"{tutorial}#theme={other}", forced_colors="active", color_scheme=scheme)
+    find(page, "tomato")
+    swatch = "getComputedStyle(find('#selected .swatch')).backgroundColor"
+    assert page.evaluate(swatch) == "rgb(255, 99, 71)"
+    legend = page.evaluate(
+        "[0, 1].map((i) => getComputedStyle(find('#curves').children[i], '::before')"
+        ".borderTopColor)"
+    )
+    assert len(set(legend)) == 2
+    wanted = page.evaluate("['accent', 'second'].map((name) => ink[name])")
+    assert legend == [f"rgb({', '.join(str(b) for b in bytes.fromhex(one[1:]))})" for one in wanted]
+    # The canvases' lines go with the ground that the system gives, whatever theme was chosen.
+    ground = page.evaluate("getComputedStyle(find('.panel')).backgroundColor")
+    level = sum(map(int, re.findall(r"\d+", ground)[:3])) / 765
+    lines = sum(bytes.fromhex(page.evaluate("ink.ink")[1:])) / 765
+    assert abs(level - lines) > 0.7
+    assert not page.locator("#theme").is_visible()
+
+
+def swipe(page, x, y, across, down):
+    """Move a finger in ten steps."""
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        event = {"type": kind, "touchPoints": list(points)}
+        session.send("Input.dispatchTouchEvent", event)
+
+    touch("touchStart", {"x": x, "y": y})
+    for step in range(1, 11):
+        touch("touchMove", {"x": x + across * step / 10, "y": y + down * step / 10})
+        page.wait_for_timeout(16)
+    touch("touchEnd")
+    settled(page)
+
+
+VIEW = "[scrollY, state.yaw, state.pitch, state.epoch, state.item]"
+
+
+def test_a_finger_scrolls_or_turns(visit, tutorial):
+    phone = {"viewport": {"width": 400, "height": 800}, "has_touch": True, "is_mobile": True}
+    page = visit(tutorial, **phone)
+    page.evaluate("scrollTo(0, 300)")
+    settled(page)
+    place = "((one) => { const { x, y, width, height } = one.getBoundingClientRect();"
+    place += " return [x + width / 2, y + height / 2]; })"
+    scroll, *view = page.evaluate(VIEW)
+    solid = "document.querySelectorAll('.panel canvas')[1]"
+    swipe(page, *page.evaluate(f"{place}({solid})"), 20, -150)
+    after, *same = page.evaluate(VIEW)
+    assert after > scroll + 50
+    assert same == view  # neither turned nor tipped, and nothing was selected
+    scroll = after
+    swipe(page, *page.evaluate(f"{place}({solid})"), 120, 10)
+    after, yaw, *same = page.evaluate(VIEW)
+    assert after == scroll
+    assert yaw > view[0] + 20
+    assert same == view[1:]
+    page.evaluate("plot.canvas.scrollIntoView({ block: 'center' })")
+    settled(page)
+    scroll, *view = page.evaluate(VIEW)
+    swipe(page, *page.evaluate(f"{place}(plot.canvas)"), 10, 150)
+    after, *same = page.evaluate(VIEW)
+    assert after < scroll - 50
+    assert same == view  # the epoch too
+    page.evaluate("plot.canvas.scrollIntoView({ block: 'center' })")
+    settled(page)
+    swipe(page, *page.evaluate(f"{place}(plot.canvas)"), -60, 5)
+    assert 0 < page.evaluate("state.epoch") < 30
 
 
 def test_reduced_motion_does_not_turn(visit, tutorial):

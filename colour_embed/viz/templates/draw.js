@@ -49,10 +49,11 @@ function nearest({ points, columns }, item, wanted) {
   return others.sort((a, b) => distance[a] - distance[b] || a - b).slice(0, wanted);
 }
 
-// Give a canvas as many pixels as it has on the screen, measured in CSS pixels from then on.
+// Give a canvas as many pixels as it has on the screen, or `sharpness` times as many, measured in
+// CSS pixels from then on.
 function fitCanvas(panel) {
-  const { canvas, context } = panel;
-  const ratio = devicePixelRatio || 1;
+  const { canvas, context, sharpness = 1 } = panel;
+  const ratio = (devicePixelRatio || 1) * sharpness;
   [panel.width, panel.height] = [canvas.clientWidth, canvas.clientHeight];
   const across = Math.round(panel.width * ratio);
   const down = Math.round(panel.height * ratio);
@@ -276,10 +277,11 @@ function itemAt({ cloud, screen, order, line, height }, x, y) {
 
 // ---- The loss curve. A plot is { canvas, context, curves, others, lines }: the losses by epoch
 // ---- from 1 on of the trainings shown and, behind them, of others; and levels to compare with.
+// ---- `marked` is an epoch to mark, or null where an element over the canvas does.
 
 const EDGES = { left: 44, right: 12, top: 8, bottom: 36 };
 
-function drawPlot(plot, ink) {
+function drawPlot(plot, ink, marked) {
   fitCanvas(plot);
   const { curves, others, lines } = plot;
   const losses = [...curves, ...others];
@@ -295,6 +297,10 @@ function drawPlot(plot, ink) {
   drawEpochs(plot, ink);
   for (const loss of others) drawCurve(plot, loss, ink.faint, 1);
   curves.forEach((loss, i) => drawCurve(plot, loss, i ? ink.second : ink.accent, 2));
+  if (marked === null) return;
+  plot.context.fillStyle = ink.ink;
+  const height = plot.height - EDGES.top - EDGES.bottom;
+  plot.context.fillRect(plotX(plot, marked) - 1, EDGES.top, 2, height);
 }
 
 // Where an epoch stands: the scale is logarithmic, since most is learned early.

@@ -55,6 +55,7 @@ const trainingOf = remembered((index) => {
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const forced = matchMedia("(forced-colors: active)");
 const state = {
   choice: data.start, // the index of the value of each of data.choices
   epoch: Infinity, // as requested; a training may have no snapshot of it
@@ -72,6 +73,7 @@ let shown = []; // the trainings on the page
 let timeline = []; // the epochs of their snapshots
 let moment = 0; // where in the timeline
 let ink = {}; // the theme's colours, for canvases
+let paper = false; // whether the page is being printed
 
 function update(change) {
   Object.assign(state, change);
@@ -125,7 +127,11 @@ function writeAddress() {
   address.set("speed", state.speed);
   if (state.fit) address.set("fit", "1");
   if (state.theme) address.set("theme", state.theme);
-  history.replaceState(null, "", `#${address}`);
+  try {
+    history.replaceState(null, "", `#${address}`);
+  } catch {
+    // A page in a frame's srcdoc has no address.
+  }
 }
 
 // Set the state from the address; missing and invalid fields are unchanged.
@@ -200,7 +206,7 @@ function drawAll() {
     setText(find("h2", panel.figure), titleOf(panel.slot));
     setText(find("p", panel.figure), panel.slot === null ? TRUTH : shown[panel.slot].facts);
   }
-  if (plot.stale) drawPlot(plot, ink);
+  if (plot.stale) drawPlot(plot, ink, paper ? epochShown() : null);
   plot.stale = false;
   showTime();
   showColour(item);
@@ -274,15 +280,32 @@ function settle() {
 
 const describe = (item) => `Selected ${data.names[item]}, RGB ${colourOf(item).join(", ")}.`;
 
+// Paper is white, and forced colours have a ground of their own.
 function applyTheme() {
-  const theme = state.theme ?? (prefersDark.matches ? "dark" : "light");
+  const chosen = forced.matches ? null : state.theme;
+  const screen = chosen ?? (prefersDark.matches ? "dark" : "light");
+  const theme = paper ? "light" : screen;
   document.documentElement.dataset.theme = theme;
-  find("#theme").textContent = theme === "dark" ? "Light" : "Dark";
+  find("#theme").textContent = screen === "dark" ? "Light" : "Dark";
   const style = getComputedStyle(document.documentElement);
   const names = ["surface", "line", "faint", "edge", "quiet", "ink", "accent", "second"];
   ink = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  redraw();
+}
+
+function redraw() {
   plot.stale = true;
   requestDraw();
+}
+
+// Draw for paper at once: printing does not wait for the screen's next refresh.
+function setPaper(now) {
+  if (paper === now) return;
+  paper = now;
+  document.documentElement.classList.toggle("paper", paper);
+  for (const one of [...panels, plot]) one.sharpness = paper ? 3 : 1;
+  applyTheme();
+  drawAll();
 }
 
 // ---- The selected colour and its neighbours ----
@@ -434,11 +457,15 @@ function listenToPanel(panel) {
   const { canvas } = panel;
   let last = null; // where the pointer was, while it is down
   let moved = 0;
-  canvas.addEventListener("pointerdown", ({ offsetX, offsetY, pointerId }) => {
+  let before = {}; // the view, which a swipe that turns out to scroll brings back
+  canvas.addEventListener("pointerdown", ({ offsetX, offsetY, pointerId, isPrimary }) => {
+    if (!isPrimary) return;
     canvas.setPointerCapture(pointerId);
     [last, moved] = [[offsetX, offsetY], 0];
+    before = { yaw: state.yaw, hover: null };
   });
-  canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+  canvas.addEventListener("pointermove", ({ offsetX, offsetY, pointerType, isPrimary }) => {
+    if (!isPrimary) return;
     if (last === null) {
       const hover = itemAt(panel, offsetX, offsetY);
       if (hover !== state.hover) update({ hover });
@@ -447,21 +474,28 @@ function listenToPanel(panel) {
     const [across, down] = [offsetX - last[0], offsetY - last[1]];
     moved += Math.abs(across) + Math.abs(down);
     last = [offsetX, offsetY];
-    if (panel.solid && moved > 4) turnBy(0.5 * across, 0.5 * down);
+    // A finger turns sideways only: up and down it scrolls.
+    if (panel.solid && moved > 4) turnBy(0.5 * across, pointerType === "touch" ? 0 : 0.5 * down);
   });
   canvas.addEventListener("pointerup", ({ offsetX, offsetY }) => {
     if (last !== null && moved <= 4) update({ item: itemAt(panel, offsetX, offsetY) });
     last = null;
   });
-  canvas.addEventListener("pointercancel", () => (last = null));
+  canvas.addEventListener("pointercancel", () => {
+    last = null;
+    update(before);
+  });
   canvas.addEventListener("pointerleave", () => update({ hover: null }));
 }
 
 function listenToPlot() {
-  const scrub = ({ offsetX, buttons }) => {
+  let before = Infinity; // the epoch, which a swipe that turns out to scroll brings back
+  const scrub = ({ type, offsetX, buttons }) => {
+    if (type === "pointerdown") before = state.epoch;
     if (buttons && !plot.empty) seek(Math.round(epochAt(plot, offsetX)));
   };
   for (const event of ["pointerdown", "pointermove"]) plot.canvas.addEventListener(event, scrub);
+  plot.canvas.addEventListener("pointercancel", () => seek(before));
 }
 
 // Whether the focused element handles a key itself.
@@ -510,6 +544,19 @@ function makeChoices() {
   });
 }
 
+// Redraw where a canvas gets another size, or other pixels: on another screen, or zoomed. Some
+// browsers send no event for the latter.
+function listenToSize() {
+  const resized = new ResizeObserver(redraw);
+  for (const { canvas } of [...panels, plot]) resized.observe(canvas);
+  let density = devicePixelRatio;
+  setInterval(() => {
+    if (devicePixelRatio === density) return;
+    density = devicePixelRatio;
+    redraw();
+  }, 500);
+}
+
 function listen() {
   find("#play").addEventListener("click", () => (state.playing ? pause() : play()));
   find("#time").addEventListener("input", ({ target }) => step(Number(target.value) - moment));
@@ -523,7 +570,10 @@ function listen() {
     applyTheme();
     settle();
   });
-  prefersDark.addEventListener("change", applyTheme);
+  for (const media of [prefersDark, forced]) media.addEventListener("change", applyTheme);
+  addEventListener("beforeprint", () => setPaper(true));
+  addEventListener("afterprint", () => setPaper(false));
+  matchMedia("print").addEventListener("change", ({ matches }) => setPaper(matches));
   find("#search").addEventListener("input", search);
   find("#search").addEventListener("keydown", onSearchKey);
   find("#search").addEventListener("focus", ({ target }) => target.select());
@@ -532,11 +582,7 @@ function listen() {
   addEventListener("hashchange", readAddress);
   panels.forEach(listenToPanel);
   listenToPlot();
-  const resized = new ResizeObserver(() => {
-    plot.stale = true;
-    requestDraw();
-  });
-  for (const { canvas } of [...panels, plot]) resized.observe(canvas);
+  listenToSize();
 }
 
 makeChoices();
