@@ -583,7 +583,7 @@ class GridLayout:
                 place = column / width, 1 - row / height
                 figure.text(*place, text, fontsize=points, parse_math=False, **about)
 
-            write(12, BASELINE, legible(title, 80), 11)
+            write(12, BASELINE, legible(title, 80), 11, width - 150)  # the counter is beside it
             left = min(box.left for box in self.boxes)
             wrapped = self.columns < len(set(self.seeds))
             titled: set[Any] = set()

@@ -305,8 +305,8 @@ def test_bad_usage_is_one_line_and_status_2(tmp_path, arguments, part):
 
 def test_snapshots_make_a_video_of_the_members(tmp_path):
     out = tmp_path / "out"
-    arguments = ["--seeds=0:2", "--dims=1,2", "--epochs=6", "--num_pairs=2000", "--snapshots=4"]
-    _run(out, *arguments, "--animate")
+    arguments = ["--seeds=0:2", "--dims=1,2", "--epochs=6", "--num_pairs=2000", "--snapshots=8"]
+    _run(out, *arguments, "--sweep=learning_rate=1e-3,3e-3", "--animate")
     with av.open(str(out / "grid.mp4")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 6  # the start, and the tutorial frames of six epochs
