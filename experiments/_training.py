@@ -30,9 +30,10 @@ from colour_embed.heads import HEADS
 from colour_embed.io import machine, run_folder
 from colour_embed.io import vectors as exports
 from colour_embed.pairs import report, sampling
-from colour_embed.pairs.checks import convergence_warnings, nearest_name, quality_warnings
+from colour_embed.pairs.checks import convergence_warnings, quality_warnings
 from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs, pair_logits
 from colour_embed.pairs.reading import PairTable
+from colour_embed.pairs.vocabulary import nearest_name
 from colour_embed.viz import page
 from colour_embed.viz.embedding import group_colours
 from experiments import _cli, _train_figures

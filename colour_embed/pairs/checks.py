@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +11,13 @@ from colour_embed.config import InputError
 from colour_embed.data import Pairs
 from colour_embed.io.faults import quoted
 from colour_embed.pairs.sampling import contradictions, group_sizes
+from colour_embed.pairs.vocabulary import look_alikes
 
 if TYPE_CHECKING:
     from colour_embed.pairs.fit import PairFit
 
 LABEL_ROUNDING = 4 * float(np.finfo(np.float32).eps)
 """How far a label may lie outside 0..1, as float32 arithmetic leaves a cosine of 1; 5e-7."""
-
-_COMPARED = 250  # names before and after an unknown name, in two orders, that it is compared with
 
 
 class PairWarning(UserWarning):
@@ -36,11 +33,12 @@ def pair_warnings(
     self_pairs: int = 0,
     positives_only: bool = False,
     fixed: int = 0,
+    kinds: Sequence[Sequence[str]] | None = None,
 ) -> list[str]:
     """Return a line for each condition of pairs that are kept or dropped, but may surprise.
 
-    The conditions are self-pairs, equal labels, contradictions, separate groups and isolated items.
-    A pair of weight 0 counts for none of them.
+    The conditions are names that look alike, self-pairs, equal labels, contradictions, separate
+    groups and isolated items. A pair of weight 0 counts for none of them.
 
     Args:
         items: The items, ids or names; the id of an item in `index` is its position.
@@ -50,6 +48,7 @@ def pair_warnings(
         self_pairs: Number of pairs of an item with itself, which were dropped.
         positives_only: Whether every pair is known to be similar; equal labels are then expected.
         fixed: Number of first items that have positions already; they count as connected.
+        kinds: The names of each kind of items, if there are two; only within one they are compared.
 
     Example:
         >>> import numpy as np
@@ -58,8 +57,8 @@ def pair_warnings(
     """
     if not weight.all():
         index, label = index[weight > 0], label[weight > 0]
-    warnings = []
-    # A check of names that look alike belongs here.
+    kinds = kinds or [[item for item in items if isinstance(item, str)]]
+    warnings = [line for names in kinds for line in look_alikes(names)]
     if self_pairs:
         warnings.append(
             f"{counted(self_pairs, 'pair')} of an item with itself: dropped, as the "
@@ -166,34 +165,6 @@ def clipped_labels(label: np.ndarray) -> np.ndarray:
     """
     near = (label >= -LABEL_ROUNDING) & (label <= 1 + LABEL_ROUNDING)
     return np.where(near, np.clip(label, 0, 1), label)
-
-
-def nearest_name(name: str, names: Sequence[str]) -> str | None:
-    """Return the most similar of the names, or None; 0.2 s for 200,000 names.
-
-    Names that differ by capitals and surrounding spaces only come first. Of many names only those
-    of a similar length that share the longest beginnings or endings are compared.
-
-    Example:
-        >>> nearest_name("itm c", ["item b", "item c"])
-        'item c'
-    """
-    folded = name.strip().casefold()
-    same = next((one for one in names if one.strip().casefold() == folded), None)
-    if same is not None:
-        return same
-    near = [one for one in names if abs(len(one) - len(name)) < 3 + len(name) // 4]
-    if len(near) > 4 * _COMPARED:
-        ending = [one[::-1] for one in _beside(name[::-1], [one[::-1] for one in near])]
-        near = [*_beside(name, near), *ending]
-    return next(iter(difflib.get_close_matches(name[:100], near, 1)), None)
-
-
-def _beside(name: str, names: list[str]) -> list[str]:
-    """Return the names before and after `name` in sorted order: they share the longest prefixes."""
-    ordered = sorted(names)
-    place = bisect.bisect(ordered, name)
-    return ordered[max(0, place - _COMPARED) : place + _COMPARED]
 
 
 def without_self_pairs(pairs: Pairs) -> Pairs:

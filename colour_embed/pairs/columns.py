@@ -19,6 +19,7 @@ from colour_embed.io.tables import (
     first_cells,
     number,
 )
+from colour_embed.pairs.checks import LABEL_ROUNDING
 
 PAIR_COLUMNS = (
     ("first", "second"),
@@ -33,9 +34,6 @@ PAIR_COLUMNS = (
 LABEL_COLUMNS = ("label", "similar", "y", "target_label", "positive")
 WEIGHT_COLUMNS = ("weight", "w")
 COUNT_COLUMNS = ("count",)
-
-ROUNDING = 1e-6
-"""How far beyond 0 or 1 a label may be, as arithmetic in float32 leaves it."""
 
 NO_LABEL = "is no label"
 """The fault of a label, of which `Columns.label_hint` is the hint."""
@@ -109,7 +107,7 @@ class Columns:
             return (lambda value: value == 1), problem
         if role == "label":
             low, high = sorted(self.scale or (0.0, 1.0))
-            slack = ROUNDING * (high - low)
+            slack = LABEL_ROUNDING * (high - low)
             return (lambda value: (value >= low - slack) & (value <= high + slack)), NO_LABEL
         if role == "weight":
             problem = "is no weight; give finite numbers of 0 or more"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from colour_embed.config import InputError
-from colour_embed.pairs.checks import nearest_name
+from colour_embed.pairs.vocabulary import nearest_name
 
 _MISSING = "give two items, none missing, None or NaN"
 _NEGATIVE = "Negative values in data: give ids of 0 or more"

@@ -88,7 +88,6 @@ from colour_embed.pairs.vocabulary import (
     NAME_BYTES,
     Book,
     check_memory,
-    look_alikes,
     read_items,
 )
 from colour_embed.runs import Progress
@@ -222,9 +221,10 @@ def read_pairs(
         *(names, index, labels, weights),
         self_pairs=gathered.self_pairs,
         positives_only=positives_only,
+        kinds=_kinds(columns, [] if ids and items is None else names),
     )
-    if items is not None or not ids:
-        warnings += _name_warnings(table, columns, names, index)
+    if not ids:
+        warnings += _shared_names(table, columns, names, index)
     notes = [*columns.notes, *gathered.notes()]
     if items is not None:
         source = f"{os.path.basename(book.file)}, column {quoted(book.column)}"
@@ -559,29 +559,30 @@ def _header_warnings(table: TableFile, columns: Columns, book: Book) -> list[str
     return []
 
 
-def _name_warnings(
+def _kinds(columns: Columns, names: list[str]) -> list[list[str]]:
+    """Return the names of each kind of items, without the prefixes that keep two kinds apart."""
+    return [
+        [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        for prefix in sorted(set(columns.prefixes))
+    ]
+
+
+def _shared_names(
     table: TableFile, columns: Columns, names: list[str], index: np.ndarray
 ) -> list[str]:
-    """Return warnings on names that look alike, and on two kinds of items with the same names."""
-    one, other = columns.prefixes
-    if one:
-        sides = [
-            [n.removeprefix(side) for n in names if n.startswith(side)] for side in (one, other)
-        ]
-        return [line for side in sides for line in look_alikes(side)]
-    warnings = look_alikes(names)
+    """Return a warning if two columns that may be of two kinds of items share names."""
     heads = [table.header[place] for place in (columns.first, columns.second)]
-    if table.header_row is None or not kinds_differ(*heads):
-        return warnings
+    if any(columns.prefixes) or table.header_row is None or not kinds_differ(*heads):
+        return []
     on_side = np.zeros((2, len(names)), bool)
     for side in (0, 1):
         on_side[side, index[:, side]] = True
     shared = np.flatnonzero(on_side.all(axis=0))
     numbers = [names[place] for place in shared if names[place].isdigit()]
-    if numbers:
-        warnings.append(
-            f"columns {quoted(heads[0])} and {quoted(heads[1])} share {len(numbers):,} numbers as "
-            f"names, such as {quoted(numbers[0])}: taken as one kind of items; give --two_sided if "
-            "they are two"
-        )
-    return warnings
+    if not numbers:
+        return []
+    return [
+        f"columns {quoted(heads[0])} and {quoted(heads[1])} share {len(numbers):,} numbers as "
+        f"names, such as {quoted(numbers[0])}: taken as one kind of items; give --two_sided if "
+        "they are two"
+    ]

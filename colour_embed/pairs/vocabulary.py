@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import os
 import re
@@ -36,7 +37,7 @@ LONGEST_NAME = 1000
 NAME_BYTES = 180
 """Bytes per item apart from the characters of its name: a string, in a list and a dictionary."""
 
-_SEARCHED_NAMES = 20_000  # names that are compared with an unknown name
+_COMPARED = 250  # names before and after an unknown name, in two orders, that it is compared with
 _NUMBER = re.compile(r"([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d{1,9}))?", re.ASCII)
 _ODD = re.compile(  # a line with spaces to leave out, or with a number to spell anew
     r"(?m)[\0-\x09\x0b-\x1f\x85\u1680\u2028\u2029]|^ | $|  "
@@ -116,12 +117,8 @@ class Book:
         """Return the hint for an unknown name: the most similar name, if any."""
         if cell == self.column:
             return "it stands there as the header; put a header above it, such as name"
-        folded = cell.strip().casefold()
-        near = [name for name in self.names if name.strip().casefold() == folded]
-        if not near:
-            alike = [name for name in self.names if abs(len(name) - len(cell)) < 3 + len(cell) // 4]
-            near = difflib.get_close_matches(cell[:100], alike[:_SEARCHED_NAMES], 1)
-        return f"did you mean {quoted_apart(cell, near[0])[1]}?" if near else "add it there"
+        near = nearest_name(cell, self.names)
+        return "add it there" if near is None else f"did you mean {quoted_apart(cell, near)[1]}?"
 
     def finished_names(self, table: TableFile, rows: int) -> list[str]:
         """Return the names of all items, after all pairs were read."""
@@ -231,6 +228,34 @@ def _item_columns(table: TableFile, places: Sequence[int]) -> list[list[str]]:
 
 
 # Names that look alike
+
+
+def nearest_name(name: str, names: Sequence[str]) -> str | None:
+    """Return the most similar of the names, or None; 0.2 s for 200,000 names.
+
+    Names that differ by capitals and surrounding spaces only come first. Of many names only those
+    of a similar length that share the longest beginnings or endings are compared.
+
+    Example:
+        >>> nearest_name("itm c", ["item b", "item c"])
+        'item c'
+    """
+    folded = name.strip().casefold()
+    same = next((one for one in names if one.strip().casefold() == folded), None)
+    if same is not None:
+        return same
+    near = [one for one in names if abs(len(one) - len(name)) < 3 + len(name) // 4]
+    if len(near) > 4 * _COMPARED:
+        ending = [one[::-1] for one in _beside(name[::-1], [one[::-1] for one in near])]
+        near = [*_beside(name, near), *ending]
+    return next(iter(difflib.get_close_matches(name[:100], near, 1)), None)
+
+
+def _beside(name: str, names: list[str]) -> list[str]:
+    """Return the names before and after `name` in sorted order: they share the longest prefixes."""
+    ordered = sorted(names)
+    place = bisect.bisect(ordered, name)
+    return ordered[max(0, place - _COMPARED) : place + _COMPARED]
 
 
 def look_alikes(names: Sequence[str]) -> list[str]:

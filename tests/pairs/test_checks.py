@@ -9,8 +9,9 @@ import pytest
 from colour_embed.config import InputError
 from colour_embed.data import Pairs
 from colour_embed.pairs import checks, sampling
-from colour_embed.pairs.checks import clipped_labels, nearest_name, pair_warnings
+from colour_embed.pairs.checks import clipped_labels, pair_warnings
 from colour_embed.pairs.sampling import split_pairs
+from colour_embed.pairs.vocabulary import nearest_name
 
 
 def test_pairs_of_weight_zero_are_nothing_to_warn_of():
