@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "config",
     "Hyperparams": "config",
+    "Stopping": "config",
     "Pairs": "data",
     "Head": "heads",
     "HEADS": "heads",
@@ -47,6 +48,7 @@ _EXTRAS = {"sklearn": "pairs"}
 __all__ = [
     "Config",
     "Hyperparams",
+    "Stopping",
     "Pairs",
     "Head",
     "HEADS",
@@ -108,7 +110,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from colour_embed.animation import animate, animate_grid
-    from colour_embed.config import Config, Hyperparams, InputError
+    from colour_embed.config import Config, Hyperparams, InputError, Stopping
     from colour_embed.data import Pairs, load_colours, tutorial_pairs
     from colour_embed.engine.optimizers import keras_adam
     from colour_embed.evaluate.geometry import align, recovery

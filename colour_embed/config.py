@@ -173,6 +173,41 @@ class Config:
         return cls(**values)
 
 
+@dataclass(frozen=True)
+class Stopping:
+    """The early stopping rule.
+
+    Attributes:
+        max_steps: The most steps, rounded to whole epochs; the last evaluation is within them.
+        evaluate_every: Steps between two evaluations of the loss; at least an epoch.
+        tolerance: The least improvement on the best evaluation, in nats per pair.
+        patience: Evaluations without an improvement before the learning rate drops or the training
+            stops.
+        drops: Number of learning-rate drops, each to a tenth, before the training stops.
+
+    Raises:
+        InputError: a value is out of range.
+
+    Example:
+        >>> Stopping(patience=5).max_steps
+        50000
+    """
+
+    max_steps: int = 50_000
+    evaluate_every: int = 200
+    tolerance: float = 1e-4
+    patience: int = 10
+    drops: int = 1
+
+    def __post_init__(self):  # noqa: D105
+        for name, least in (("max_steps", 1), ("evaluate_every", 1), ("patience", 1), ("drops", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"{name} is {value!r}: give a whole number of at least {least}")
+        if not 0 <= self.tolerance < math.inf:
+            raise InputError(f"tolerance is {self.tolerance!r}: give a finite number of 0 or more")
+
+
 def _options(options: Any) -> tuple[tuple[str, Any], ...]:
     """Options as sorted (name, value) pairs, from a dict or from such pairs."""
     pairs: dict[Any, Any] = {0: 0}

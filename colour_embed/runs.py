@@ -92,6 +92,34 @@ class Fit:
         return not bool(HEADS[self.config.head].attracts(self.kernel))
 
 
+STOPPED = ("", "plateau", "steps", "diverged", "interrupted")
+"""Why a training with early stopping ended; the first is that of one that has not."""
+
+
+class Evaluations(NamedTuple):
+    """The evaluations of members with early stopping.
+
+    Attributes:
+        step: int [L], the number of steps before each evaluation.
+        heldout_loss: float32 [M, L], of the held-out pairs, NaN after a member stopped; None
+            without held-out pairs.
+        best_loss: float32 [M], the loss at the best evaluation: of the held-out pairs, or without
+            them of the training pairs.
+        best_step: int [M], the number of steps before the best evaluation.
+        steps: int [M], the number of steps taken.
+        stopped: [M], each of `STOPPED`.
+        epoch_steps: Steps of an epoch, by which the epochs of snapshots become steps.
+    """
+
+    step: np.ndarray
+    heldout_loss: np.ndarray | None
+    best_loss: np.ndarray
+    best_step: np.ndarray
+    steps: np.ndarray
+    stopped: list[str]
+    epoch_steps: int
+
+
 @dataclass(frozen=True, eq=False)
 class SweepResult:
     """All members of one or several sweeps; the leading axis of every array is the member.
@@ -110,6 +138,9 @@ class SweepResult:
         epoch: int32 [F], the epochs of the snapshots.
         snapshots: float32 [S, F, items, D], the vectors of the first S members.
         params: The final parameters, embeddings padded; None where read from files.
+        evaluations: Of members with early stopping; None without. The vectors, kernel and bias are
+            then those of the best evaluation, `loss` has a column for each evaluation, the mean
+            loss since the one before, and `mse` is NaN.
 
     Example:
         >>> import colour_embed as ce
@@ -132,6 +163,7 @@ class SweepResult:
     epoch: np.ndarray
     snapshots: np.ndarray
     params: Any = None
+    evaluations: Evaluations | None = None
 
     def __len__(self) -> int:
         """The number of members, M."""
@@ -145,10 +177,12 @@ class SweepResult:
         ]
         return ~np.array(judged, bool)
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Any]:
         """All arrays by field, to be saved; `SweepResult(config, members, **arrays)` reads them."""
         names = [field.name for field in dataclasses.fields(self)]
-        kept = (name for name in names if name not in ("config", "members", "params"))
+        kept = (
+            name for name in names if name not in ("config", "members", "params", "evaluations")
+        )
         return {name: getattr(self, name) for name in kept}
 
     def vectors(self, place: int) -> np.ndarray:
@@ -185,7 +219,7 @@ class SweepResult:
             snapshots=snapshots,
             status="diverged" if diverged else "done",
             diverged_epoch=diverged or None,
-            params=self._params_of(place),
+            params=self.params_of(place),
         )
 
     def _place(self, fields: dict[str, Any]) -> int:
@@ -204,7 +238,8 @@ class SweepResult:
         what = f"{len(found)} members have it" if found else "no member has it"
         raise InputError(f"{chosen}: {what}; give {_choices(among, () if not found else fields)}")
 
-    def _params_of(self, place: int) -> Any:
+    def params_of(self, place: int) -> Any:
+        """The parameters of the member at this place, without padding; None where not kept."""
         if self.params is None:
             return None
         dense = {name: values[place] for name, values in self.params["dense"].items()}

@@ -24,21 +24,29 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
-from colour_embed.config import Config, Hyperparams, InputError
+from colour_embed.config import Config, Hyperparams, InputError, Stopping
 from colour_embed.data import Pairs
-from colour_embed.engine.batches import DevicePairs, PackedPairs, can_pack, device_pairs
+from colour_embed.engine.batches import (
+    DevicePairs,
+    PackedPairs,
+    can_pack,
+    device_pairs,
+    in_parts,
+)
 from colour_embed.engine.checkpoint import Checkpoints
 from colour_embed.engine.compilation import ALL_CORES
 from colour_embed.engine.driver import drive
-from colour_embed.engine.layouts import SHARED_HYPERPARAMS, layout_of, members_last
+from colour_embed.engine.layouts import LANES, lanes_for, layout_of, members_last
+from colour_embed.engine.loss import cross_entropy
 from colour_embed.engine.members import MemberRun, Programs
 from colour_embed.engine.memory import MemoryPlan, plan_memory
-from colour_embed.engine.optimizers import KERAS_ADAM
+from colour_embed.engine.optimizers import KERAS_ADAM, LAZY_ADAM, make_optimizer, masked
 from colour_embed.engine.schedule import snapshot_epochs
-from colour_embed.engine.start import init_training
+from colour_embed.engine.start import init_training, training_from
 from colour_embed.engine.state import MemberKeys, member_keys
+from colour_embed.engine.stopping import Rhythm, StoppedRun
 from colour_embed.heads import HEADS
-from colour_embed.model import embedding_vectors
+from colour_embed.model import Params, embedding_vectors, logits
 from colour_embed.runs import Progress, SweepResult
 from colour_embed.train import run_epochs
 
@@ -50,6 +58,7 @@ CHUNK = 100
 
 _AXIS = "members"
 
+_EVALUATED_AT_ONCE = 16  # members on an accelerator, which bounds memory
 _TRIED_PAIRS, _LEAST_SIMILAR = 10_000, 1e-3  # by which the scale of the truth is checked
 
 
@@ -116,6 +125,8 @@ def sweep(
     vary: Sequence[str] = ("init", "order"),
     snapshots: int = 0,
     schedule: str | Sequence[int] = "tutorial",
+    stopping: Stopping | None = None,
+    held_out: Pairs | None = None,
     devices: Sequence[Any] | None = None,
     part: tuple[int, int] = (0, 1),
     max_bytes: int | None = None,
@@ -141,7 +152,11 @@ def sweep(
             the order of the pairs; "labels", the draw of the labels; "pairs", the draw of the
             pairs.
         snapshots: The number of members, from the first on, whose snapshots are kept.
-        schedule: The epochs of the snapshots; see `snapshot_epochs`.
+        schedule: The epochs of the snapshots; see `snapshot_epochs`. With early stopping there is
+            one for every half of the interval between two evaluations.
+        stopping: The early stopping rule, by which each member drops its learning rate and stops;
+            `config.epochs` is then not used. None: all members train for `config.epochs`.
+        held_out: Pairs whose loss the rule compares; without them that of the training pairs.
         devices: The devices to run on; all devices of this process by default.
         part: (index, count): train only the share of this process. `snapshots` counts within it.
         max_bytes: Bound on the memory that `plan_memory` estimates.
@@ -165,48 +180,129 @@ def sweep(
         >>> result.loss.shape
         (3, 2)
     """
-    members = part_of(grid(config, seeds, dims, axes), part)
-    devices = list(devices or jax.local_devices())
-    snapshots = min(snapshots, len(members))
-    wanted = snapshot_epochs(schedule if snapshots else "none", config.epochs)
-    plan = plan_sweep(
-        config,
-        items,
-        pairs,
-        members,
+    run = start_sweep(
+        *(config, items, pairs, grid(config, seeds, dims, axes)),
         swept=tuple(axes or ()),
+        truth=truth,
         vary=vary,
         snapshots=snapshots,
-        frames=len(wanted),
+        schedule=schedule,
+        stopping=stopping,
+        held_out=held_out,
         devices=devices,
+        part=part,
         max_bytes=max_bytes,
-    )
-    draw_labels = _draws_labels(tuple(axes or ()), vary)
-    if draw_labels:
-        _check_truth(truth, items, pairs, max(member.label_constant for member in members))
-    run = MemberRun(
-        members,
-        _programs(config, items, pairs, truth, members, draw_labels, vary, devices, plan),
-        items,
-        per_batch=plan.per_device * len(devices),
-        chunk=_chunk_length(config.epochs),
-        data=_hash_of(config.seed, items, pairs, truth, sorted(vary), tuple(axes or ())),
-        wanted=wanted,
-        snapshots=snapshots,
     )
     if checkpoints is not None:
         run.restore(checkpoints)
+    finish_sweep(run, report, checkpoint_every)
+    return sweep_result(config, run)
+
+
+def start_sweep(
+    config: Config,
+    items: int,
+    pairs: Pairs,
+    members: Sequence[Config],
+    *,
+    swept: Sequence[str] = (),
+    truth: np.ndarray | None = None,
+    vary: Sequence[str] = ("init", "order"),
+    snapshots: int = 0,
+    schedule: str | Sequence[int] = "tutorial",
+    stopping: Stopping | None = None,
+    held_out: Pairs | None = None,
+    initial: Params | None = None,
+    frozen: np.ndarray | None = None,
+    devices: Sequence[Any] | None = None,
+    part: tuple[int, int] = (0, 1),
+    max_bytes: int | None = None,
+) -> MemberRun:
+    """Return a sweep before its first step; the arguments are those of `sweep`, and:
+
+    Args:
+        members: The configs of all members, which differ in seed, dim and `swept`.
+        swept: Names of the hyperparameters in which they differ.
+        initial: Initial parameters of all members.
+        frozen: bool [items], rows that are not updated; the head is then frozen too.
+    """
+    members = part_of(list(members), part)
+    devices = list(devices or jax.local_devices())
+    snapshots = min(snapshots, len(members))
+    if stopping is None:
+        rhythm = None
+        wanted = snapshot_epochs(schedule if snapshots else "none", config.epochs)
+    else:
+        rhythm = Rhythm.of(stopping, len(pairs), config.batch_size)
+        wanted = rhythm.snapshot_epochs
+    plan = plan_sweep(
+        *(config, items, pairs, members),
+        swept=swept,
+        vary=vary,
+        snapshots=snapshots,
+        frames=len(wanted),
+        stopping=stopping,
+        frozen=frozen is not None,
+        devices=devices,
+        max_bytes=max_bytes,
+    )
+    draw_labels = _draws_labels(swept, vary)
+    if draw_labels:
+        _check_truth(truth, items, pairs, max(member.label_constant for member in members))
+    evaluated = pairs if held_out is None or not len(held_out) else held_out
+    programs = _programs(
+        *(config, items, pairs, truth, members, draw_labels, vary, devices, plan),
+        evaluated=None if rhythm is None else evaluated,
+        initial=initial,
+        frozen=frozen,
+    )
+    given = (config.seed, items, pairs, truth, sorted(vary), tuple(swept))
+    if stopping is None or rhythm is None:
+        return MemberRun(
+            *(members, programs, items),
+            per_batch=plan.per_device * len(devices),
+            chunk=_chunk_length(config.epochs),
+            columns=config.epochs,
+            data=_hash_of(*given),
+            wanted=wanted,
+            snapshots=snapshots,
+        )
+    return StoppedRun(
+        *(members, programs, items),
+        stopping=stopping,
+        rhythm=rhythm,
+        held_out=evaluated is held_out,
+        lanes=functools.partial(_batch_width, plan, len(devices)),
+        unit=len(devices) * (LANES if plan.members_last else 1),
+        per_batch=plan.per_device * len(devices),
+        data=_hash_of(*given, stopping, evaluated),
+        snapshots=snapshots,
+    )
+
+
+def finish_sweep(
+    run: MemberRun, report: Callable[[Progress], None] | None = None, save_every: int = 4
+) -> None:
+    """Train all members of a sweep that was started."""
     for _ in drive(
-        MemberRun.advance,
+        type(run).advance,
         run,
         run.schedule(),
         progress=lambda run, _: run.progress(),
         report=report,
-        save=MemberRun.save,
-        save_every=checkpoint_every,
+        save=type(run).save,
+        save_every=save_every,
     ):
         pass
-    return _result(config, run)
+
+
+def _batch_width(plan: MemoryPlan, devices: int, members: int) -> int:
+    """Return the width of a batch with this many members, of a fixed set of widths."""
+    each = -(-members // devices)
+    if plan.members_last:
+        lanes = lanes_for(each)
+        return devices * -(-each // lanes) * lanes
+    return devices * min(1 << (each - 1).bit_length(), plan.per_device)
 
 
 def plan_sweep(
@@ -219,6 +315,8 @@ def plan_sweep(
     vary: Sequence[str] = ("init", "order"),
     snapshots: int = 0,
     frames: int = 0,
+    stopping: Stopping | None = None,
+    frozen: bool = False,
     devices: Sequence[Any],
     max_bytes: int | None = None,
 ) -> MemoryPlan:
@@ -244,13 +342,14 @@ def plan_sweep(
         len(pairs),
         len(members),
         chunk=_chunk_length(config.epochs),
-        members_last=_see_the_same(config, swept, vary),
+        members_last=_see_the_same(config, swept, vary) and not frozen,
         draws_labels="labels" in vary,
         draws_pairs="pairs" in vary,
         snapshots=snapshots,
         frames=frames,
         devices=len(devices),
         accelerator=devices[0].platform != "cpu",
+        stopping=stopping is not None,
         max_bytes=max_bytes,
     )
 
@@ -288,9 +387,9 @@ def _draws_labels(swept: Sequence[str], vary: Sequence[str]) -> bool:
 
 
 def _see_the_same(config: Config, swept: Sequence[str], vary: Sequence[str]) -> bool:
-    """Return whether all members take the same batches with the same update rule."""
+    """Return whether all members take the same batches, with an optimiser that has lanes."""
     same_batches = "order" not in vary and not _draws_labels(swept, vary)
-    return same_batches and config.optimizer == KERAS_ADAM and set(swept) <= SHARED_HYPERPARAMS
+    return same_batches and config.optimizer == KERAS_ADAM
 
 
 def _hash_of(*parts: Any) -> str:
@@ -327,11 +426,15 @@ class _Inputs(NamedTuple):
 
 
 class _Shared(NamedTuple):
-    """The arguments shared by all members: the config's seed, the given pairs, and the truth."""
+    """The arguments shared by all members: the config's seed, the given pairs, and the truth.
+
+    `frozen` is bool [items], or None where all rows are trained.
+    """
 
     seed: ArrayLike
     pairs: DevicePairs
     truth: Any
+    frozen: Any
 
 
 class _Program(NamedTuple):
@@ -382,6 +485,17 @@ def _over_members(program: _Program, function, shared, *arguments):
     return _over_devices(program, on_one_device, shared, *arguments)
 
 
+def _over_lanes(program: _Program, function, shared, *arguments):
+    """Map function(shared, *arguments of `width` members) over all members."""
+
+    def on_one_device(shared, *local):
+        lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, program.width, *leaf.shape[1:]), local)
+        found = jax.lax.map(lambda one: function(shared, *one), lanes)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+
+    return _over_devices(program, on_one_device, shared, *arguments)
+
+
 def _over_devices(program: _Program, function, shared, *arguments):
     """Map function(shared, *device_arguments) over the devices, sharded along the member axis."""
     members = PartitionSpec(_AXIS)
@@ -412,26 +526,86 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
     def transform(training, metrics):
         return metrics, embedding_vectors(config, training.state.params) if keep else None
 
-    def train(given, training, inputs, layout):
+    def train(given, training, inputs, layout_for):
         shared, epochs = given
+        optimizer = None
+        if shared.frozen is not None and config.optimizer != LAZY_ADAM:
+            optimizer = masked(make_optimizer(config, inputs.hyperparams), shared.frozen)
+        layout = layout_for(training.state, optimizer)
         keys = _keys(program, inputs.seed, shared.seed)
         pairs = _member_pairs(program, shared, keys, inputs.hyperparams.label_constant)
         given = inputs.hyperparams, layout, training, keys, pairs, epochs
-        return run_epochs(config, *given, transform=transform)
+        return run_epochs(
+            config, *given, transform=transform, optimizer=optimizer, frozen=shared.frozen
+        )
+
+    def single(state, optimizer):
+        return layout_of(config, state, own_optimizer=optimizer is not None)
 
     def one(given, training, inputs):
-        return train(given, training, inputs, layout_of(config, training.state))
+        return train(given, training, inputs, single)
 
     def all_as_one(given, training, inputs):
-        # All members have the same order, pairs and hyperparameters.
+        # All members have the same order and pairs, and hyperparameters of their own.
         first = jax.tree.map(lambda values: values[0], inputs)
-        return train(given, training, first, members_last(training.state))
+        own = jax.tree.map(lambda values: values[None], inputs.hyperparams)
+        first = first._replace(hyperparams=own)
+        return train(given, training, first, lambda state, _: members_last(state))
 
-    function, over = (all_as_one, _over_devices) if program.members_last else (one, _over_members)
+    function, over = (all_as_one, _over_lanes) if program.members_last else (one, _over_members)
     return over(program, function, (shared, epochs), training, inputs)
 
 
-def _programs(config, items, pairs, truth, members, draw_labels, vary, devices, plan) -> Programs:
+@functools.partial(jax.jit, static_argnames="program")
+def _evaluate(program: _Program, evaluated, params):
+    """Return the weighted mean loss [members]; pairs and shares are [parts, size]."""
+
+    def one(evaluated, params):
+        def add(total, part):
+            pairs, share = part
+            found = logits(program.config, params, pairs.first, pairs.second)
+            return total + jnp.sum(share * cross_entropy(found, pairs.label)), None
+
+        return jax.lax.scan(add, jnp.zeros(()), evaluated)[0]
+
+    return _over_members(program, one, evaluated, params)
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def _restart(program: _Program, params, inputs: _Inputs):
+    """Return trainings from these parameters, with `opt_state` initialised anew."""
+
+    def one(_, params, inputs):
+        return training_from(program.config, params, inputs.hyperparams)
+
+    return _over_members(program, one, None, params, inputs)
+
+
+@jax.jit
+def _choose(mask: Array, one, other):
+    """Return the members of the first tree where the mask is True, else of the second."""
+
+    def chosen(one, other):
+        return jnp.where(mask.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+
+    return jax.tree.map(chosen, one, other)
+
+
+def _programs(
+    config,
+    items,
+    pairs,
+    truth,
+    members,
+    draw_labels,
+    vary,
+    devices,
+    plan,
+    *,
+    evaluated=None,
+    initial=None,
+    frozen=None,
+) -> Programs:
     """Return the device programs, with the shared arguments placed on all devices."""
     mesh = Mesh(np.array(devices), (_AXIS,))
     on_all, sharded = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (_AXIS,)))
@@ -439,10 +613,11 @@ def _programs(config, items, pairs, truth, members, draw_labels, vary, devices, 
         np.uint32(config.seed),
         device_pairs(pairs, items),
         np.zeros((items, 0), np.float32) if truth is None else np.asarray(truth, np.float32),
+        None if frozen is None else np.asarray(frozen, bool),
     )
     shared = jax.device_put(shared, on_all)
     program = _Program(
-        config=dataclasses.replace(config, dim=max(member.dim for member in members)).static(),
+        config=config.static(),
         items=items,
         vary=frozenset(vary),
         draw_labels=draw_labels,
@@ -451,6 +626,15 @@ def _programs(config, items, pairs, truth, members, draw_labels, vary, devices, 
         width=plan.width,
         mesh=mesh,
     )
+    if evaluated is not None:
+        evaluated = jax.device_put(in_parts(device_pairs(evaluated, items)), on_all)
+    widest = max(member.dim for member in members)
+
+    def of(batch):
+        """The program of a batch, which is as wide as the batch and its largest dim need."""
+        dim = widest if evaluated is None else max(member.dim for member in batch)
+        width = min(plan.width, len(batch) // len(devices))
+        return program._replace(config=dataclasses.replace(program.config, dim=dim), width=width)
 
     def inputs(batch):
         hyperparams = zip(*(member.hyperparams() for member in batch))
@@ -461,19 +645,32 @@ def _programs(config, items, pairs, truth, members, draw_labels, vary, devices, 
         )
         return jax.device_put(found, sharded)
 
+    def start(batch):
+        if initial is None:
+            return _start(of(batch), shared, inputs(batch))
+        copies = jax.tree.map(lambda leaf: np.repeat(leaf[None], len(batch), axis=0), initial)
+        return _restart(of(batch), copies, inputs(batch))
+
+    def evaluate(params):
+        width = 1 if devices[0].platform == "cpu" else min(program.width, _EVALUATED_AT_ONCE)
+        return _evaluate(program._replace(width=width), evaluated, params)
+
     return Programs(
-        start=lambda batch: _start(program, shared, inputs(batch)),
+        start=start,
         advance=lambda training, batch, epochs, keep: _advance(
-            program, shared, training, inputs(batch), epochs, keep
+            of(batch), shared, training, inputs(batch), epochs, keep
         ),
         vectors=jax.vmap(functools.partial(embedding_vectors, program.config)),
         put=lambda training: jax.device_put(training, sharded),
         devices=len(devices),
+        evaluate=evaluate,
+        choose=_choose,
+        restart=lambda params, batch: _restart(of(batch), params, inputs(batch)),
     )
 
 
-def _result(config: Config, run: MemberRun) -> SweepResult:
-    """Return the `SweepResult` of a finished run."""
+def sweep_result(config: Config, run: MemberRun) -> SweepResult:
+    """Return the result of a sweep that is finished."""
     found = run.results
     for place, member in enumerate(run.members):
         if found["embedding"][place, :, member.dim :].any():
@@ -499,4 +696,5 @@ def _result(config: Config, run: MemberRun) -> SweepResult:
         epoch=run.wanted.astype(np.int32),
         snapshots=run.snapshots,
         params=params,
+        evaluations=run.evaluations() if isinstance(run, StoppedRun) else None,
     )

@@ -133,7 +133,7 @@ ALLOWED = {
     "io": (*CORE, "__init__"),  # the version of the package
     "viz": (*CORE, "evaluate", "io"),
     "animation": (*CORE, "evaluate", "viz"),
-    "pairs": (*CORE, "model", "engine", "train", "evaluate", "io"),
+    "pairs": (*CORE, "model", "engine", "train", "sweeps", "evaluate", "io"),
     "__init__": None,  # for type checkers it imports what it offers
 }
 """Of each core module and drawer, what of the package it may import; itself always."""

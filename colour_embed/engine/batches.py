@@ -77,6 +77,9 @@ class PackedPairs(NamedTuple):
         return Batch(first.astype(jnp.int32), second.astype(jnp.int32), label, weight)
 
 
+EVALUATED = 2**16
+"""Pairs that are evaluated at a time, which bounds memory."""
+
 PACKED_ITEMS = 2**15
 """The largest number of items whose pairs can be packed."""
 
@@ -164,3 +167,19 @@ def packed_where_possible(
     if pairs.weight is None and can_pack(items, label):
         return PackedPairs.of(pairs)
     return pairs
+
+
+def in_parts(pairs: DevicePairs) -> tuple[DevicePairs, Array]:
+    """Return pairs as [parts, size], and their shares of the weighted mean, 0 for padding."""
+    count = pairs.count
+    size = min(count, EVALUATED)
+    parts = -(-count // size)
+
+    def cut(values):
+        return jnp.pad(values, (0, parts * size - count)).reshape(parts, size)
+
+    if pairs.weight is None:
+        share = jnp.full(count, 1 / count)
+    else:
+        share = pairs.weight / np.asarray(pairs.weight, np.float64).sum()
+    return jax.tree.map(cut, (pairs._replace(weight=None), share))

@@ -16,8 +16,16 @@ from colour_embed.config import Config
 from colour_embed.engine.optimizers import KERAS_ADAM
 from colour_embed.engine.state import Batch, TrainState
 
-SHARED_HYPERPARAMS = frozenset({"initial_scale", "initial_kernel"})
-"""Hyperparameters in which members of `members_last` may differ, since no step reads them."""
+LANES = 8
+"""The most members of `members_last` in one loop. XLA does not vectorise loops over 16 of them."""
+
+
+def lanes_for(members: int) -> int:
+    """Return the width of the `members_last` loop for a number of members: 2, 4 or `LANES`.
+
+    The bits of a member are the same at each of these widths, but not at width 1.
+    """
+    return next((width for width in (2, 4) if members <= width), LANES)
 
 
 class Layout(NamedTuple):
@@ -74,7 +82,8 @@ def members_last(state: TrainState) -> Layout:
 
     On a CPU `vmap` gathers and scatters each member's rows separately. Members with the same pairs
     in the same order have the same ids in every step; with the member axis last, one id gathers a
-    contiguous row of all members.
+    contiguous row of all members. Each member may have hyperparameters of its own, as arrays
+    [1, members].
 
     Args:
         state: The state of all members, [members, ...], of Keras's Adam.
@@ -83,20 +92,10 @@ def members_last(state: TrainState) -> Layout:
     shapes = jax.tree.map(lambda leaf: (*leaf.shape[1:], members), state.params)
 
     def last(leaf):
-        return jnp.moveaxis(leaf, 0, -1).reshape(-1)
+        return jnp.moveaxis(leaf, 0, -1).reshape(-1, members)
 
     def first(leaf, like):
-        if leaf.ndim == 0:
-            return jnp.broadcast_to(leaf, like.shape)
         return jnp.moveaxis(leaf.reshape(*like.shape[1:], members), -1, 0)
-
-    def enter(state):
-        # The largest count serves all members, since that of a diverged member is not advanced.
-        opt_state = state.opt_state
-        return TrainState(
-            jax.tree.map(last, state.params),
-            jax.tree.map(last, opt_state)._replace(count=jnp.max(opt_state.count)),
-        )
 
     def batch(batch):
         return batch._replace(label=batch.label[:, None], weight=batch.weight[:, None])
@@ -105,7 +104,7 @@ def members_last(state: TrainState) -> Layout:
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), values)
 
     return Layout(
-        enter=enter,
+        enter=lambda state: jax.tree.map(last, state),
         leave=lambda state, like: jax.tree.map(first, state, like),
         params=lambda params: jax.tree.map(jnp.reshape, params, shapes),
         batch=batch,

@@ -26,6 +26,9 @@ class Programs(NamedTuple):
         vectors: parameters of members -> their embedding vectors.
         put: trainings on the host -> trainings on the devices.
         devices: The number of devices that a batch is sharded over.
+        evaluate: parameters of members -> their losses on the pairs that stop them early.
+        choose: (bool [members], tree, tree) -> the members of the first tree where True.
+        restart: (parameters, members) -> trainings from these parameters.
     """
 
     start: Callable[[list[Config]], Training]
@@ -33,6 +36,9 @@ class Programs(NamedTuple):
     vectors: Callable[[Any], Any]
     put: Callable[[Training], Training]
     devices: int
+    evaluate: Callable[[Any], Any]
+    choose: Callable[[np.ndarray, Any, Any], Any]
+    restart: Callable[[Any, list[Config]], Training]
 
 
 def member_name(member: Config) -> str:
@@ -49,6 +55,7 @@ class MemberRun:
         items: Number of items.
         per_batch: Members per batch; the last batch is padded with copies of its last member.
         chunk: Epochs per call of the device program.
+        columns: Number of losses that are kept of each member.
         data: A hash of all else that the results depend on; saved members of other data are not
             taken over.
         wanted: The epochs of the snapshots.
@@ -69,6 +76,7 @@ class MemberRun:
         *,
         per_batch: int,
         chunk: int,
+        columns: int,
         data: str,
         wanted: np.ndarray,
         snapshots: int,
@@ -82,8 +90,8 @@ class MemberRun:
             "kernel": np.zeros((count, 1, 1), np.float32),
             "bias": np.zeros((count, 1), np.float32),
             "initial_kernel": np.zeros((count, 1, 1), np.float32),
-            "loss": np.full((count, self.epochs), np.nan, np.float32),
-            "mse": np.full((count, self.epochs), np.nan, np.float32),
+            "loss": np.full((count, columns), np.nan, np.float32),
+            "mse": np.full((count, columns), np.nan, np.float32),
             "diverged": np.zeros(count, np.int32),
         }
         self.snapshots = np.zeros((snapshots, len(wanted), *shape), np.float32)
@@ -141,7 +149,11 @@ class MemberRun:
         self._keep("bias", params["dense"]["bias"])
         self._keep("diverged", self.training.diverged)
         if self.checkpoints is not None:
-            self.checkpoints.add_finished(self._saved())
+            self.checkpoints.add_finished(self._saved(self.queue[0]))
+        self._next_batch()
+
+    def _next_batch(self) -> None:
+        if self.checkpoints is not None:
             self.checkpoints.clear_state()
         self.queue, self.epoch, self.training = self.queue[1:], 0, None
 
@@ -159,7 +171,8 @@ class MemberRun:
         rows = self._with_snapshots()
         frames, chosen = np.isin(self.wanted, epochs), np.isin(epochs, self.wanted)
         places = np.ix_(self.queue[0][rows], np.flatnonzero(frames))
-        self.snapshots[places] = vectors[rows][:, chosen]
+        wide = self.snapshots.shape[-1] - vectors.shape[-1]
+        self.snapshots[places] = np.pad(vectors[rows][:, chosen], [(0, 0)] * 3 + [(0, wide)])
 
     def progress(self) -> Progress:
         """Return the sweep's progress, without its rate."""
@@ -178,11 +191,10 @@ class MemberRun:
 
     # Saving and resuming
 
-    def _saved(self) -> Saved:
-        """Return the current batch as it is stored: its rows of the results and its snapshots."""
-        places = self.queue[0]
+    def _saved(self, places: np.ndarray) -> Saved:
+        """Return members as they are stored: their rows of the results and their snapshots."""
         arrays = {name: values[places] for name, values in self.results.items()}
-        arrays["snapshots"] = self.snapshots[places[self._with_snapshots()]]
+        arrays["snapshots"] = self.snapshots[places[places < len(self.snapshots)]]
         names = [member_name(self.members[place]) for place in places]
         return Saved(
             names, arrays, {"data": self.data, "wanted": self.wanted.tolist(), "epoch": self.epoch}
@@ -192,8 +204,8 @@ class MemberRun:
         """Save the state of the current batch."""
         if self.checkpoints is None or self.training is None:
             return
-        saved = self._saved()
-        leaves = jax.device_get(jax.tree.leaves(self.training))
+        saved = self._saved(self.queue[0])
+        leaves = jax.device_get(jax.tree.leaves(self._state()))
         arrays = {f"leaf{place:03d}": leaf for place, leaf in enumerate(leaves)}
         self.checkpoints.save_state(saved._replace(arrays={**saved.arrays, **arrays}))
 
@@ -219,12 +231,23 @@ class MemberRun:
         self.per_batch = len(stored[0])
         self._fill_queue(np.array(sorted(left - set(places)), int))
         self.queue.insert(0, np.array(places))
-        shapes = jax.eval_shape(lambda: self.programs.start(self._batch()))
+        shapes = jax.eval_shape(self._started)
         fits = [leaf.shape for leaf in stored] == [leaf.shape for leaf in jax.tree.leaves(shapes)]
         if fits and set(self._take_over(saved, place_of)) == set(places):
             self.epoch = saved.about["epoch"]
-            training = jax.tree.unflatten(jax.tree.structure(shapes), stored)
-            self.training = self.programs.put(training)
+            state = jax.tree.unflatten(jax.tree.structure(shapes), stored)
+            self._set_state(self.programs.put(state))
+
+    def _state(self) -> Any:
+        """Return what is saved of the current batch beside its results."""
+        return self.training
+
+    def _set_state(self, state: Any) -> None:
+        self.training = state
+
+    def _started(self) -> Any:
+        """Return the state of the current batch before its first epoch."""
+        return self.programs.start(self._batch())
 
     def _take_over(self, saved: Saved, place_of: Mapping[str, int]) -> list[int]:
         """Copy a file's results of this grid's members; return the indices of complete ones."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 
 from colour_embed.config import Config, InputError
+from colour_embed.engine.layouts import lanes_for
 from colour_embed.engine.start import init_training
 from colour_embed.engine.state import member_keys
 
@@ -14,9 +15,7 @@ BATCH_PER_CORE = 16
 """Members per batch and CPU core: enough to hide host overhead, few enough to report progress."""
 
 LAST_PER_CORE = 64
-"""Members per CPU core in `members_last`: with more, a step's arrays exceed the core's cache."""
-
-_LAST_MULTIPLE = 8  # above half of it, padding to full vectors takes less time
+"""Members per batch and CPU core in `members_last`."""
 
 BATCH_PER_ACCELERATOR = 4096
 """Members per batch on a GPU or TPU, whose time is bound by kernel launches, not by width."""
@@ -54,6 +53,7 @@ def plan_memory(
     frames: int = 0,
     devices: int = 1,
     accelerator: bool = False,
+    stopping: bool = False,
     max_bytes: int | None = None,
 ) -> MemoryPlan:
     """Return the largest batches whose estimated memory stays under a bound; compiles nothing.
@@ -75,15 +75,17 @@ def plan_memory(
         frames: Snapshots per member.
         devices: Number of devices that the members are sharded over.
         accelerator: Whether the devices are not CPUs.
+        stopping: Whether members stop early, and so keep the parameters of their best evaluation.
         max_bytes: The bound; None for no bound.
 
     Raises:
         InputError: not even one member on each device fits.
     """
-    members_last = members_last and not accelerator and members > devices
+    # With early stopping members leave, and the bits of one do not depend on the others.
+    members_last = members_last and not accelerator and (stopping or members > devices)
     table = 4 * items * config.dim
-    state = 2 * _bytes_of_training(config, items)
-    kept = chunk * (8 + (table if snapshots else 0))
+    state = 2 * _bytes_of_training(config, items) + stopping * table
+    kept = chunk * (8 + (table if snapshots and not stopping else 0))
     drawn = 4 * pairs * (draws_pairs * 3 + draws_labels + 1)
     # A step's own arrays: its rows, their gradient, the scattered gradient and the updates.
     in_a_step = 8 * config.batch_size * config.dim * 4 + 4 * table
@@ -92,15 +94,14 @@ def plan_memory(
     most = -(-members // devices)
     if accelerator:
         most = min(most, BATCH_PER_ACCELERATOR)
-    elif members_last:
-        if most > _LAST_MULTIPLE // 2:
-            most = -(-most // _LAST_MULTIPLE) * _LAST_MULTIPLE
-        most = min(most, LAST_PER_CORE)
     else:
-        most = min(most, BATCH_PER_CORE)
+        most = min(most, LAST_PER_CORE if members_last else BATCH_PER_CORE)
     total = 0
     for per_device in sorted({most >> halvings for halvings in range(13)} - {0}, reverse=True):
-        width = per_device if accelerator or members_last else 1
+        width = per_device if accelerator else 1
+        if members_last:
+            width = lanes_for(per_device)
+            per_device = -(-per_device // width) * width
         orders = 1 if members_last else width
         device = per_device * (state + kept) + width * in_a_step + orders * drawn + 12 * pairs
         # A CPU's devices share the host's memory; an accelerator has its own.

@@ -121,3 +121,16 @@ def make_optimizer(config: Config, hyperparams: Hyperparams) -> optax.GradientTr
             "function: name one of optax's that takes the gradient alone"
         ) from None
     return optimizer
+
+
+def masked(inner: optax.GradientTransformation, frozen: Any) -> optax.GradientTransformation:
+    """Return an optimiser that updates only the embedding rows that are not frozen."""
+
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        updates: Any
+        updates, state = inner.update(gradient, state, params)
+        rows = updates["embedding"]["embedding"]
+        moved = {"embedding": {"embedding": jnp.where(frozen[:, None], 0.0, rows)}}
+        return {**jax.tree.map(jnp.zeros_like, updates), **moved}, state
+
+    return optax.GradientTransformation(inner.init, update)

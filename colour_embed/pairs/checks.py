@@ -115,11 +115,12 @@ def convergence_warnings(fit: PairFit, max_steps: int, option: str = "") -> list
         warnings.append(
             f"stopped at {option}max_steps={max_steps}, before the loss converged: more may help"
         )
-    diverged = int(np.sum(~np.isfinite(fit.loss[-1:])))
+    diverged = fit.restart_stopped.count("diverged")
     if diverged:
         kept = ", and the best before that is kept" if fit.stopped == "diverged" else ""
+        of = counted(len(fit.restart_stopped), "restart")
         warnings.append(
-            f"{diverged} of {counted(fit.loss.shape[1], 'restart')} became NaN or infinite{kept}: "
+            f"{diverged} of {of} became NaN or infinite{kept}: "
             f"a smaller {option}learning_rate may help"
         )
     return warnings

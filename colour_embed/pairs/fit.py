@@ -8,66 +8,23 @@ drops when the loss plateaus. The best restart at its best evaluation is kept.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jax import Array
 
-from colour_embed.config import Config, InputError
+from colour_embed.config import Config, InputError, Stopping
 from colour_embed.data import Pairs
-from colour_embed.engine.batches import DevicePairs, device_pairs, packed_where_possible
-from colour_embed.engine.compilation import ONE_TRAINING
-from colour_embed.engine.driver import drive
-from colour_embed.engine.history import described
-from colour_embed.engine.layouts import layout_of, members_last
-from colour_embed.engine.loss import cross_entropy
-from colour_embed.engine.optimizers import KERAS_ADAM, LAZY_ADAM, make_optimizer
-from colour_embed.engine.start import init_training, training_from
-from colour_embed.engine.state import KEY_KIND, member_keys
+from colour_embed.engine.batches import EVALUATED
+from colour_embed.engine.state import member_keys
+from colour_embed.engine.stopping import StoppedRun
 from colour_embed.heads import HEADS
-from colour_embed.model import Params, embedding_vectors, logits
-from colour_embed.runs import Progress
-from colour_embed.train import run_epochs
+from colour_embed.model import Params, init_params, logits
+from colour_embed.runs import Progress, SweepResult
+from colour_embed.sweeps import finish_sweep, grid, start_sweep, sweep_result
 
-_PARTS = 2  # snapshots per evaluation, since the embedding moves most before the first one
-_SNAPSHOT_BYTES = 2**28
-_EVALUATED = 2**16  # pairs evaluated at a time, which bounds memory
-
-
-@dataclass(frozen=True)
-class Stopping:
-    """The early stopping rule.
-
-    Attributes:
-        max_steps: The most steps, rounded to whole epochs; the last evaluation is within them.
-        evaluate_every: Steps between two evaluations of the loss; at least an epoch.
-        tolerance: The least improvement on the best evaluation, in nats per pair.
-        patience: Evaluations without an improvement before the learning rate drops or the training
-            stops.
-        drops: Number of learning-rate drops, each to a tenth, before the training stops.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-
-    max_steps: int = 50_000
-    evaluate_every: int = 200
-    tolerance: float = 1e-4
-    patience: int = 10
-    drops: int = 1
-
-    def __post_init__(self):  # noqa: D105
-        for name, least in (("max_steps", 1), ("evaluate_every", 1), ("patience", 1), ("drops", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} is {value!r}: give a whole number of at least {least}")
-        if not 0 <= self.tolerance < np.inf:
-            raise InputError(f"tolerance is {self.tolerance!r}: give a finite number of 0 or more")
+__all__ = ["PairFit", "Stopping", "best_of", "fit_pairs", "pair_logits"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +39,14 @@ class PairFit:
         bias: The logit where the feature is 0.
         step: int [L], the number of steps before each evaluation.
         loss: float32 [L, restarts], the mean training loss since the previous evaluation, nats per
-            pair.
+            pair; NaN after a restart has stopped.
         heldout_loss: float32 [L, restarts], of the held-out pairs; None without any.
         restart_loss: float32 [restarts], the loss of each restart at its best evaluation: of the
             held-out pairs, or without them of the training pairs.
         best: The index of the best restart.
         best_step: The number of steps before its best evaluation.
         stopped: "plateau", "steps", "interrupted" or "diverged".
+        restart_stopped: The same for each restart.
         snapshot_step: int [F], the steps of the snapshots; 0 is before the first step.
         snapshots: float32 [F, items, dim] of the best restart; F is 0 if they would exceed 256 MiB.
     """
@@ -105,6 +63,7 @@ class PairFit:
     best: int
     best_step: int
     stopped: str
+    restart_stopped: list[str]
     snapshot_step: np.ndarray
     snapshots: np.ndarray
 
@@ -122,7 +81,7 @@ def pair_logits(config: Config, params: Params, index: np.ndarray) -> np.ndarray
         params: As `PairFit.params`.
         index: int32 [N, 2]; the ids are not checked.
     """
-    parts = [index[start : start + _EVALUATED] for start in range(0, len(index), _EVALUATED)]
+    parts = [index[start : start + EVALUATED] for start in range(0, len(index), EVALUATED)]
     found = [np.asarray(_logits(config.static(), params, *part.T)) for part in parts]
     return np.concatenate([np.zeros(0, np.float32), *found])
 
@@ -175,275 +134,77 @@ def fit_pairs(
         raise InputError("frozen rows need the vectors they have: give initial")
     if frozen is not None and np.shape(frozen) != (items,):
         raise InputError(f"frozen has the shape {np.shape(frozen)}: give one bool for each item")
-    run = _Run(config, items, pairs, held_out, restarts, stopping, initial, frozen)
+    if initial is not None:
+        restarts, initial = 1, _checked_start(initial, config, items)
+    seeds = (np.arange(restarts) + config.seed) % 2**32
+    run = start_sweep(
+        *(config, items, pairs, grid(config, seeds, [config.dim])),
+        vary=("init",),
+        snapshots=restarts,
+        stopping=stopping,
+        held_out=held_out,
+        initial=initial,
+        frozen=frozen,
+        devices=jax.devices()[:1],
+    )
+    assert isinstance(run, StoppedRun)
+
+    def per_restart(event: Progress) -> None:
+        steps = {"done": event.done // restarts, "total": event.total // restarts}
+        rate = None if event.rate is None else event.rate / restarts
+        report(event._replace(**steps, rate=rate))
+
     try:
-        for _ in drive(_Run.advance, run, run.schedule(), progress=_Run.progress, report=report):
-            pass
+        finish_sweep(run, None if report is None else per_restart)
     except KeyboardInterrupt:
-        run.stopped = "interrupted"
-    return run.result()
+        run.interrupt()
+    return best_of(sweep_result(config, run))
 
 
-class _Program(NamedTuple):
-    """The static arguments of the compiled programs."""
-
-    config: Config
-    items: int
-    restarts: int
-    masked: bool
-
-
-@functools.partial(jax.jit, static_argnames="program")
-def _start(program: _Program, seed, hyperparams):
-    keys = member_keys(seed)
-
-    def one(restart):
-        # Restart 0 has the initial values of a single training with this seed.
-        own = jnp.where(restart == 0, *_key_data(keys.init, restart))
-        own_keys = keys._replace(init=jax.random.wrap_key_data(own, impl=KEY_KIND))
-        return init_training(program.config, program.items, own_keys, hyperparams)
-
-    return keys, jax.vmap(one)(jnp.arange(program.restarts))
-
-
-@functools.partial(jax.jit, static_argnames="program")
-def _start_from(program: _Program, params, hyperparams):
-    """Return the trainings with these initial parameters [restarts, ...]."""
-    return jax.vmap(lambda one: training_from(program.config, one, hyperparams))(params)
-
-
-def _key_data(key: Array, restart: Array) -> tuple[Array, Array]:
-    return jax.random.key_data(key), jax.random.key_data(jax.random.fold_in(key, restart))
+def best_of(result: SweepResult) -> PairFit:
+    """Return the best member of a sweep with early stopping; the members are the restarts."""
+    found = result.evaluations
+    assert found is not None
+    best = int(np.argmin(found.best_loss))
+    taken = int(np.searchsorted(found.step, found.steps.max(), side="right"))
+    steps = result.epoch * found.epoch_steps
+    steps = steps[steps <= found.steps[best]]
+    snapshots = np.zeros((0, *result.vectors(best).shape), np.float32)
+    if len(result.snapshots):
+        snapshots = result.snapshots[best, : len(steps), :, : result.members[best].dim]
+    return PairFit(
+        config=result.config,
+        params=result.params_of(best),
+        embedding=result.vectors(best),
+        kernel=float(result.kernel[best]),
+        bias=float(result.bias[best]),
+        step=found.step[:taken],
+        loss=result.loss[:, :taken].T,
+        heldout_loss=None if found.heldout_loss is None else found.heldout_loss[:, :taken].T,
+        restart_loss=found.best_loss,
+        best=best,
+        best_step=int(found.best_step[best]),
+        stopped=found.stopped[best],
+        restart_stopped=found.stopped,
+        snapshot_step=steps,
+        snapshots=snapshots,
+    )
 
 
-@functools.partial(jax.jit, static_argnames="program", compiler_options=ONE_TRAINING)
-def _train(program: _Program, training, keys, hyperparams, pairs, epochs, frozen):
-    """Train all restarts for these epochs; return the training and losses [restarts, epochs]."""
-    config = program.config
-    optimizer = None
-    if program.masked and config.optimizer != LAZY_ADAM:
-        optimizer = _masked(make_optimizer(config, hyperparams), frozen)
-
-    def train(training, layout):
-        return run_epochs(
-            *(config, hyperparams, layout, training, keys, pairs, epochs),
-            transform=lambda training, metrics: metrics.loss,
-            optimizer=optimizer,
-            frozen=frozen,
-        )
-
-    if program.restarts > 1 and config.optimizer == KERAS_ADAM and optimizer is None:
-        return train(training, members_last(training.state))
-
-    def one(training):
-        layout = layout_of(config, training.state, own_optimizer=optimizer is not None)
-        return train(training, layout)
-
-    return jax.lax.map(one, training)
-
-
-def _masked(inner: optax.GradientTransformation, frozen: Array) -> optax.GradientTransformation:
-    """Return an optimiser that updates only the embedding rows that are not frozen."""
-
-    def update(gradient, state, params=None):
-        updates, state = inner.update(gradient, state, params)
-        rows = updates["embedding"]["embedding"]
-        moved = {"embedding": {"embedding": jnp.where(frozen[:, None], 0.0, rows)}}
-        return {**jax.tree.map(jnp.zeros_like, updates), **moved}, state
-
-    return optax.GradientTransformation(inner.init, update)
-
-
-@functools.partial(jax.jit, static_argnames="config")
-def _mean_losses(config: Config, params, pairs: DevicePairs, shares: Array):
-    """Return the weighted mean loss [restarts]; pairs and shares are [parts, size]."""
-
-    def one(params):
-        def add(total, part):
-            pairs, share = part
-            loss = cross_entropy(logits(config, params, pairs.first, pairs.second), pairs.label)
-            return total + jnp.sum(share * loss), None
-
-        return jax.lax.scan(add, jnp.zeros(()), (pairs, shares))[0]
-
-    return jax.lax.map(one, params)
-
-
-def _in_parts(pairs: DevicePairs) -> tuple[DevicePairs, Array]:
-    """Return pairs as [parts, size], and their shares of the weighted mean, 0 for padding."""
-    count = pairs.count
-    size = min(count, _EVALUATED)
-    parts = -(-count // size)
-
-    def cut(values):
-        return jnp.pad(values, (0, parts * size - count)).reshape(parts, size)
-
-    if pairs.weight is None:
-        share = jnp.full(count, 1 / count)
-    else:
-        share = pairs.weight / np.asarray(pairs.weight, np.float64).sum()
-    return jax.tree.map(cut, (pairs._replace(weight=None), share))
-
-
-class _Run:
-    """The state of a training, advanced from evaluation to evaluation."""
-
-    def __init__(self, config, items, pairs, held_out, restarts, stopping, initial, frozen):
-        restarts = 1 if initial is not None else restarts
-        self.stopping, self.config = stopping, config
-        self.program = _Program(config.static(), items, restarts, frozen is not None)
-        self.hyperparams = config.hyperparams()
-        unpacked = device_pairs(pairs, items)
-        self.frozen = None if frozen is None else jnp.asarray(frozen, bool)
-        self.pairs = packed_where_possible(unpacked, items, pairs.label)
-        self.is_held_out = held_out is not None and len(held_out) > 0
-        self.evaluated = _in_parts(device_pairs(held_out, items) if self.is_held_out else unpacked)
-        self.steps_per_epoch = -(-self.pairs.count // config.batch_size)
-        self.max_epochs = max(1, round(stopping.max_steps / self.steps_per_epoch))
-        # All parts have one length, so that they share one compiled program.
-        wanted = stopping.evaluate_every / self.steps_per_epoch / _PARTS
-        self.part = max(1, min(round(wanted), self.max_epochs // _PARTS))
-        parts = round(stopping.evaluate_every / self.steps_per_epoch / self.part)
-        self.parts = max(1, min(_PARTS, parts, self.max_epochs // self.part))
-        self.keys, self.training = _start(self.program, np.uint32(config.seed), self.hyperparams)
-        if initial is not None:
-            params = _checked_start(initial, self.training.state.params)
-            self.training = _start_from(self.program, params, self.hyperparams)
-        self.best = self.training.state.params
-        self.best_loss = np.full(restarts, np.inf, np.float32)
-        self.best_step = np.zeros(restarts, int)
-        self.mark, self.waited, self.drops = np.inf, 0, 0
-        self.epoch, self.stopped = 0, None
-        self.history: list[tuple[int, np.ndarray, np.ndarray | None]] = []
-        taken = -(-self.max_epochs // self.part) * restarts * items * config.dim * 4
-        self.snapshots: list[tuple[int, np.ndarray]] | None = None
-        if taken <= _SNAPSHOT_BYTES:
-            self.snapshots = []
-        self._snapshot()
-
-    @property
-    def steps(self) -> int:
-        return self.epoch * self.steps_per_epoch
-
-    def schedule(self) -> Iterator[int]:
-        """Yield the number of parts before the next evaluation, until the training has stopped."""
-        while self.stopped is None:
-            yield self.parts
-
-    def advance(self, parts: int) -> tuple[_Run, None]:
-        """Train up to the next evaluation, evaluate, and apply the stopping rule."""
-        losses = []
-        for _ in range(parts):
-            epochs = np.arange(self.epoch + 1, self.epoch + self.part + 1, dtype=np.int32)
-            self.training, loss = _train(
-                self.program,
-                self.training,
-                self.keys,
-                self.hyperparams,
-                self.pairs,
-                epochs,
-                self.frozen,
-            )
-            losses.append(np.asarray(loss))
-            self.epoch += self.part
-            self._snapshot()
-        params = self.training.state.params
-        value = np.asarray(_mean_losses(self.program.config, params, *self.evaluated))
-        diverged = np.asarray(self.training.diverged) > 0
-        # NaN must not hide the improvement of another restart.
-        value = np.where(diverged | np.isnan(value), np.float32(np.inf), value)
-        mean = np.concatenate(losses, axis=1).mean(axis=1)
-        self.history.append((self.steps, mean, value if self.is_held_out else None))
-        self._keep_best(value)
-        if diverged.all():
-            self.stopped = "diverged"
-        elif self.epoch + self.parts * self.part > self.max_epochs:
-            self.stopped = "steps"
-        elif value.min() < self.mark - self.stopping.tolerance:
-            self.mark, self.waited = float(value.min()), 0
-        else:
-            self._wait()
-        return self, None
-
-    def _keep_best(self, value: np.ndarray) -> None:
-        better = value < self.best_loss
-        if not better.any():
-            return
-
-        def chosen(new, old):
-            return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-        self.best = jax.tree.map(chosen, self.training.state.params, self.best)
-        self.best_loss = np.where(better, value, self.best_loss)
-        self.best_step = np.where(better, self.steps, self.best_step)
-
-    def _wait(self) -> None:
-        """Count an evaluation without improvement; drop the learning rate or stop if due."""
-        self.waited += 1
-        if self.waited < self.stopping.patience:
-            return
-        if self.drops == self.stopping.drops:
-            self.stopped = "plateau"
-            return
-        self.drops, self.waited = self.drops + 1, 0
-        lower = self.hyperparams.learning_rate / 10
-        self.hyperparams = self.hyperparams._replace(learning_rate=lower)
-        # `opt_state` is initialised anew, since restarts trained in one program share one step
-        # count, but reached their best evaluations after different numbers of steps.
-        self.training = _start_from(self.program, self.best, self.hyperparams)
-
-    def _snapshot(self) -> None:
-        if self.snapshots is not None:
-            vectors = jax.vmap(functools.partial(embedding_vectors, self.program.config))
-            taken = np.asarray(vectors(self.training.state.params))
-            self.snapshots.append((self.steps, taken))
-
-    def progress(self, _) -> Progress:
-        most = self.max_epochs * self.steps_per_epoch
-        return Progress(self.steps, most, float(self.best_loss.min()), drops=self.drops)
-
-    def result(self) -> PairFit:
-        best = int(np.argmin(self.best_loss))
-        params = jax.tree.map(lambda leaf: leaf[best], jax.device_get(self.best))
-        snapshots = self.snapshots or []
-        shape = (0, *params["embedding"]["embedding"].shape)
-
-        def evaluations(values):
-            return np.array(values, np.float32).reshape(-1, self.program.restarts)
-
-        return PairFit(
-            config=self.config,
-            params=params,
-            **described(self.config, params),
-            step=np.array([step for step, _, _ in self.history], int),
-            loss=evaluations([loss for _, loss, _ in self.history]),
-            heldout_loss=evaluations([value for _, _, value in self.history])
-            if self.is_held_out
-            else None,
-            restart_loss=self.best_loss,
-            best=best,
-            best_step=int(self.best_step[best]),
-            stopped=self.stopped or "interrupted",
-            snapshot_step=np.array([step for step, _ in snapshots], int),
-            snapshots=np.array([taken[best] for _, taken in snapshots]).reshape(-1, *shape[1:])
-            if snapshots
-            else np.zeros(shape, np.float32),
-        )
-
-
-def _checked_start(initial: Params, like: Params) -> Params:
-    """Return given parameters with a restart axis, [1, ...].
+def _checked_start(initial: Params, config: Config, items: int) -> Params:
+    """Return given parameters as float32.
 
     Raises:
         InputError: their structure or shapes are not those of the model.
     """
+    like = jax.eval_shape(lambda: init_params(config, items, member_keys(0).init))
 
     def checked(value, like):
-        if np.shape(value) != like.shape[1:]:
+        if np.shape(value) != like.shape:
             raise InputError(
-                f"initial has an array of the shape {np.shape(value)}: give {like.shape[1:]}"
+                f"initial has an array of the shape {np.shape(value)}: give {like.shape}"
             )
-        return jnp.asarray(value, like.dtype)[None]
+        return np.asarray(value, like.dtype)
 
     if jax.tree.structure(initial) != jax.tree.structure(like):
         raise InputError("initial: give the embedding and the dense unit's kernel and bias")

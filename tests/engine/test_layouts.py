@@ -124,7 +124,7 @@ def test_members_that_differ_in_a_step_are_not_members_last():
     assert not plan(vary=("init", "order")).members_last
     assert not plan(vary=("init", "labels")).members_last
     assert not plan(vary=("init", "pairs")).members_last
-    assert not plan(axes={"learning_rate": [1e-3, 1e-2]}).members_last
+    assert plan(axes={"learning_rate": [1e-3, 1e-2]}).members_last
     assert not plan(axes={"label_constant": [0.1, 0.2]}).members_last
     assert not plan(Config(epochs=2, optimizer="sgd")).members_last
     assert not plan(devices=[Device(), Device()]).members_last  # one member on each

@@ -1,17 +1,17 @@
 """Trainings of people's own pairs: what counts how much, when they end, and which one is kept."""
 
 import dataclasses
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
-from colour_embed import train
+from colour_embed import sweeps, train
 from colour_embed.config import Config, InputError
 from colour_embed.data import Pairs
-from colour_embed.engine.batches import DevicePairs, device_pairs
+from colour_embed.engine import batches, stopping
 from colour_embed.engine.optimizers import LAZY_ADAM
 from colour_embed.model import init_params
 from colour_embed.pairs import fit as pair_fit
@@ -129,23 +129,20 @@ def test_a_pair_without_weight_changes_nothing():
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("count", [16, 40])
 def test_the_loss_of_many_pairs_is_taken_in_parts(monkeypatch, count, weighted):
-    monkeypatch.setattr(pair_fit, "_EVALUATED", 16)
+    monkeypatch.setattr(batches, "EVALUATED", 16)
     pairs = random_pairs(count, weighted=weighted)
-    parts, shares = pair_fit._in_parts(device_pairs(pairs, ITEMS))
+    parts, shares = batches.in_parts(batches.device_pairs(pairs, ITEMS))
     assert parts.label.shape == shares.shape == (-(-count // 16), 16)
     assert np.sum(shares) == pytest.approx(1, abs=1e-6)
     assert (np.ravel(shares)[count:] == 0).all()
-    params = start()
-    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, 0 * leaf]), params)
-    fit = types.SimpleNamespace(config=CONFIG, params=params)
-    found = pair_fit._mean_losses(CONFIG.static(), stacked, parts, shares)
-    np.testing.assert_allclose(found, [loss_of(fit, pairs), np.log(2)], rtol=1e-6)
+    fit = run(held_out=pairs, restarts=3)
+    assert loss_of(fit, pairs) == pytest.approx(fit.restart_loss.min(), rel=1e-6)
 
 
 def test_logits_of_many_pairs_are_taken_in_parts(monkeypatch):
     params = start()
     whole = pair_logits(CONFIG, params, PAIRS.index)
-    monkeypatch.setattr(pair_fit, "_EVALUATED", 16)
+    monkeypatch.setattr(pair_fit, "EVALUATED", 16)
     np.testing.assert_allclose(pair_logits(CONFIG, params, PAIRS.index), whole, rtol=1e-6)
     none = pair_logits(CONFIG, params, PAIRS.index[:0])
     assert (none.shape, none.dtype) == ((0,), np.float32)
@@ -156,12 +153,14 @@ def test_the_loss_of_a_million_pairs_takes_little_memory():
     shape = (16, 2**16)
     ids = jax.ShapeDtypeStruct(shape, jnp.int32)
     values = jax.ShapeDtypeStruct(shape, jnp.float32)
-    pairs = DevicePairs(ids, ids, values)
     config = Config(dim=16)
     params = jax.eval_shape(
         jax.vmap(lambda key: init_params(config, 1000, key)), jax.random.split(jax.random.key(0))
     )
-    compiled = pair_fit._mean_losses.lower(config, params, pairs, values).compile()
+    mesh = Mesh(np.array(jax.devices()[:1]), ("members",))
+    program = sweeps._Program(config, 1000, frozenset(), False, False, False, 1, mesh)
+    given = (batches.DevicePairs(ids, ids, values), values)
+    compiled = sweeps._evaluate.lower(program, given, params).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 2**25
 
 
@@ -176,7 +175,7 @@ def test_the_plateau_rule_by_hand():
     assert fit.stopped == "plateau"
     assert fit.step.tolist() == [1, 2, 3, 4]
     assert [each.drops for each in told] == [0, 1, 2, 2]
-    assert [each.done for each in told] == [1, 2, 3, 4]
+    assert [each.done for each in told] == [1, 2, 3, HUGE]  # the last has ended
     assert {each.total for each in told} == {HUGE}
     # Each step was the best so far. An Adam that starts anew moves each value by its rate.
     moved = np.abs(np.diff(fit.snapshots, axis=0)).max(axis=(1, 2))
@@ -195,22 +194,10 @@ def test_a_training_that_comes_to_its_end_says_so(falls):
     assert fit.stopped == "plateau"
     entropy = -np.mean([p * np.log(p) + (1 - p) * np.log(1 - p) for p in (0.3, 0.8)])
     assert fit.restart_loss.min() == pytest.approx(entropy, abs=1e-4)
-    # The rule once more, on the losses that were seen.
-    mark, waited, fell, ended = np.inf, 0, 0, None
-    for look, (loss, event) in enumerate(zip(fit.heldout_loss.min(axis=1), told)):
-        assert ended is None
-        if loss < mark - stopping.tolerance:
-            mark, waited = loss, 0
-        else:
-            waited += 1
-        if waited == stopping.patience and fell == falls:
-            ended = look
-        elif waited == stopping.patience:
-            fell, waited = fell + 1, 0
-        assert event.drops == fell
-        assert event.loss == fit.heldout_loss[: look + 1].min()
-    assert ended == len(told) - 1
-    assert fell == falls
+    for look, event in enumerate(told):
+        assert event.loss == np.nanmin(fit.heldout_loss[: look + 1])
+    assert [event.drops for event in told] == sorted(event.drops for event in told)
+    assert told[-1].drops == falls
 
 
 @pytest.mark.parametrize(
@@ -270,22 +257,34 @@ def test_a_restart_does_not_depend_on_the_others(optimizer):
     np.testing.assert_allclose(few, many[:, :1], rtol=1e-4)
 
 
-def test_restarts_after_one_another_are_those_trained_as_one(monkeypatch):
-    """Also where each went back to a best look of its own when the rate fell."""
-    arguments = {
-        "stopping": Stopping(evaluate_every=2, patience=6),
-        "restarts": 4,
-        "learning_rate": 0.01,
-    }
-    as_one, _ = overfitting(**arguments)
-    # The rate falls after the seventh look.
-    assert set(as_one.heldout_loss[:7].argmin(axis=0).tolist()) == {0, 4}
-    pair_fit._train.clear_cache()
-    monkeypatch.setattr(pair_fit, "KERAS_ADAM", "none")
-    alone, _ = overfitting(**arguments)
-    pair_fit._train.clear_cache()
-    np.testing.assert_allclose(alone.loss, as_one.loss, rtol=1e-5)
-    np.testing.assert_allclose(alone.heldout_loss, as_one.heldout_loss, rtol=1e-5)
+def test_members_drop_and_stop_by_their_own_losses():
+    """A restart has the same bits alone as in company, whenever it or the others drop or stop."""
+    config = dataclasses.replace(CONFIG, dim=3, learning_rate=0.02)
+    held_out = random_pairs(30, seed=1)
+    stopping = Stopping(max_steps=2000, evaluate_every=4, patience=5, tolerance=1e-3)
+    given = {"vary": ("init",), "stopping": stopping, "held_out": held_out, "snapshots": 9}
+    several = sweeps.sweep(config, ITEMS, PAIRS, range(9), [3], **given)
+    found = several.evaluations
+    assert len(set(found.steps.tolist())) > 2
+    for seed in (1, 5, 8):
+        alone = sweeps.sweep(config, ITEMS, PAIRS, [seed], [3], **given)
+        np.testing.assert_array_equal(alone.embedding[0], several.embedding[seed])
+        np.testing.assert_array_equal(alone.loss[0], several.loss[seed])
+        np.testing.assert_array_equal(alone.snapshots[0], several.snapshots[seed])
+        for name in ("best_loss", "best_step", "steps", "stopped"):
+            values = getattr(alone.evaluations, name), getattr(found, name)
+            assert values[0][0] == values[1][seed], name
+        losses = alone.evaluations.heldout_loss[0]
+        drops, waited, mark = 0, 0, np.inf  # the rule once more, on the losses that were seen
+        seen = losses[np.isfinite(losses)]
+        for loss in seen:
+            improved = loss < mark - stopping.tolerance
+            mark, waited = (loss, 0) if improved else (mark, waited + 1)
+            if waited == stopping.patience:
+                drops, waited = drops + 1, 0
+        assert drops == 2
+        assert alone.evaluations.stopped == ["plateau"]
+        assert alone.evaluations.steps[0] == 4 * len(seen)
 
 
 def test_the_first_restart_starts_as_the_seed_does():
@@ -347,7 +346,7 @@ def test_a_training_interrupted_before_its_first_look_is_where_it_started(monkey
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pair_fit, "_train", interrupted)
+    monkeypatch.setattr(sweeps, "_advance", interrupted)
     fit = run(restarts=2, held_out=PAIRS)
     assert fit.stopped == "interrupted"
     assert fit.loss.shape == fit.heldout_loss.shape == (0, 2)
@@ -365,15 +364,15 @@ def test_a_training_that_diverges_says_so():
 
 @pytest.mark.parametrize("held_out", [None, PAIRS])
 def test_a_restart_that_diverged_does_not_hide_the_others(monkeypatch, held_out):
-    begin = pair_fit._start
+    begin = sweeps._start
 
     def spoilt(*arguments):
-        keys, training = begin(*arguments)
+        training = begin(*arguments)
         dense = training.state.params["dense"]
         dense["bias"] = dense["bias"].at[0].set(jnp.nan)
-        return keys, training
+        return training
 
-    monkeypatch.setattr(pair_fit, "_start", spoilt)
+    monkeypatch.setattr(sweeps, "_start", spoilt)
     fit = run(restarts=3, held_out=held_out, stopping=Stopping(max_steps=400, evaluate_every=10))
     assert np.isinf(fit.restart_loss[0])
     assert np.isfinite(fit.restart_loss[1:]).all()
@@ -383,9 +382,9 @@ def test_a_restart_that_diverged_does_not_hide_the_others(monkeypatch, held_out)
 
 def test_a_loss_that_is_no_number_does_not_hide_the_others(monkeypatch):
     """Parameters may be numbers and their loss none, where logits overflow on both sides."""
-    losses = pair_fit._mean_losses
+    losses = sweeps._evaluate
     monkeypatch.setattr(
-        pair_fit, "_mean_losses", lambda *arguments: losses(*arguments).at[1].set(jnp.nan)
+        sweeps, "_evaluate", lambda *arguments: losses(*arguments).at[1].set(jnp.nan)
     )
     fit = run(restarts=3, stopping=Stopping(max_steps=400, evaluate_every=10))
     assert np.isinf(fit.restart_loss[1])
@@ -403,7 +402,7 @@ def test_snapshots_are_of_the_best_restart():
 
 
 def test_snapshots_that_take_too_much_memory_are_left_out(monkeypatch):
-    monkeypatch.setattr(pair_fit, "_SNAPSHOT_BYTES", 500)
+    monkeypatch.setattr(stopping, "_SNAPSHOT_BYTES", 500)
     fit = run()
     assert (fit.snapshots.shape, fit.snapshots.dtype) == ((0, ITEMS, 2), np.float32)
     assert fit.snapshot_step.tolist() == []

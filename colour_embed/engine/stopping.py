@@ -1,0 +1,289 @@
+"""Early stopping and learning-rate drops of the members of a sweep, each by its own losses.
+
+A batch of members trains in lockstep. Members that have stopped leave the batch, whose width then
+shrinks to the next of a fixed set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from colour_embed.config import Config, Stopping
+from colour_embed.engine.members import MemberRun, Programs
+from colour_embed.runs import STOPPED, Evaluations, Progress
+
+_PARTS = 2  # snapshots per evaluation, since the embedding moves most before the first one
+_PADDING = 1.5  # the most columns of a batch, padded, for each that its members need
+_SNAPSHOT_BYTES = 2**28
+
+
+class Rhythm(NamedTuple):
+    """The epochs of an early-stopped training.
+
+    Attributes:
+        steps: Steps of an epoch.
+        part: Epochs between two snapshots, and of each call of the device program.
+        parts: Parts between two evaluations.
+        most: The most epochs.
+    """
+
+    steps: int
+    part: int
+    parts: int
+    most: int
+
+    @classmethod
+    def of(cls, stopping: Stopping, pairs: int, batch_size: int) -> Rhythm:
+        """Return the rhythm for a number of pairs."""
+        steps = max(1, -(-pairs // batch_size))
+        most = max(1, round(stopping.max_steps / steps))
+        # All parts have one length, so that they share one compiled program.
+        wanted = stopping.evaluate_every / steps
+        part = max(1, min(round(wanted / _PARTS), most // _PARTS))
+        return cls(steps, part, max(1, min(_PARTS, round(wanted / part), most // part)), most)
+
+    @property
+    def evaluations(self) -> int:
+        """The most evaluations."""
+        return self.most // (self.part * self.parts)
+
+    @property
+    def snapshot_epochs(self) -> np.ndarray:
+        """The epochs of all snapshots, int32 [F]."""
+        return np.arange(self.evaluations * self.parts + 1, dtype=np.int32) * self.part
+
+
+class StoppedRun(MemberRun):
+    """A `MemberRun` whose members stop early.
+
+    Args:
+        members: All members.
+        programs: The device programs.
+        items: Number of items.
+        stopping: The rule.
+        rhythm: When it is applied.
+        held_out: Whether the losses that it compares are those of held-out pairs.
+        lanes: Number of members -> the width of their batch, padding included.
+        unit: The fewest members that keep all devices busy.
+        per_batch: The most members of a batch.
+        data: As for `MemberRun`.
+        snapshots: The number of members, from the first on, whose snapshots are kept; none are
+            where they would exceed 256 MiB.
+    """
+
+    def __init__(  # noqa: D107
+        self,
+        members: Sequence[Config],
+        programs: Programs,
+        items: int,
+        *,
+        stopping: Stopping,
+        rhythm: Rhythm,
+        held_out: bool,
+        lanes: Callable[[int], int],
+        unit: int,
+        per_batch: int,
+        data: str,
+        snapshots: int,
+    ):
+        self.stopping, self.rhythm, self.held_out = stopping, rhythm, held_out
+        self.lanes, self.unit = lanes, unit
+        table = 4 * items * max(member.dim for member in members)
+        if snapshots * len(rhythm.snapshot_epochs) * table > _SNAPSHOT_BYTES:
+            snapshots = 0
+        super().__init__(
+            members,
+            programs,
+            items,
+            per_batch=per_batch,
+            chunk=rhythm.part,
+            columns=rhythm.evaluations,
+            data=data,
+            wanted=rhythm.snapshot_epochs if snapshots else np.zeros(0, np.int32),
+            snapshots=snapshots,
+        )
+        count = len(members)
+        self.results |= {
+            "heldout_loss": np.full((count, rhythm.evaluations), np.nan, np.float32),
+            "best_loss": np.full(count, np.inf, np.float32),
+            "best_epoch": np.zeros(count, np.int32),
+            "epochs": np.zeros(count, np.int32),
+            "stopped": np.zeros(count, np.int8),
+            "mark": np.full(count, np.inf),
+            "waited": np.zeros(count, np.int32),
+            "drops": np.zeros(count, np.int32),
+        }
+        self.best: Any = None
+
+    def _fill_queue(self, places: np.ndarray) -> None:
+        """Cut the members into batches by dim; small ones are joined, if that pads them little."""
+        dims = np.array([member.dim for member in self.members])
+        self.queue = []
+        for dim in np.unique(dims[places]):
+            left = places[dims[places] == dim]
+            if self.queue and self._join(self.queue[-1], left, dims):
+                self.queue[-1] = np.concatenate([self.queue[-1], left])
+                continue
+            count = -(-len(left) // self.per_batch)
+            self.queue += [part for part in np.array_split(left, count) if part.size]
+
+    def _join(self, one: np.ndarray, other: np.ndarray, dims: np.ndarray) -> bool:
+        """Return whether members of a further dim join a batch."""
+        both = np.concatenate([one, other])
+        padded = dims[both].max() * len(both) <= _PADDING * dims[both].sum()
+        return padded and len(one) < self.unit and len(both) <= self.per_batch
+
+    def schedule(self) -> Iterator[int]:
+        """Yield the number of parts before the next evaluation, until all members have stopped."""
+        while self.queue:
+            yield self.rhythm.parts
+
+    def _batch(self) -> list[Config]:
+        """Return the members of the current batch at their present learning rates, padded."""
+        rows = self._padded(self.queue[0])
+        return [
+            dataclasses.replace(
+                self.members[row],
+                learning_rate=self.members[row].learning_rate / 10 ** int(drops),
+            )
+            for row, drops in zip(rows, self.results["drops"][rows])
+        ]
+
+    def _padded(self, values: np.ndarray) -> np.ndarray:
+        """Return values of the batch's members, with copies of the last for the padding."""
+        return np.pad(values, (0, self.lanes(len(values)) - len(values)), "edge")
+
+    def advance(self, parts: int) -> tuple[MemberRun, None]:
+        """Train the current batch up to its next evaluation, and apply the stopping rule."""
+        if self.training is None:
+            self._start_batch()
+            self.best = None
+        training: Any = self.training
+        self.best = training.state.params if self.best is None else self.best
+        losses, epoch = [], self.epoch
+        for _ in range(parts):
+            epochs = np.arange(epoch + 1, epoch + self.rhythm.part + 1, dtype=np.int32)
+            training, (metrics, _) = self.programs.advance(training, self._batch(), epochs, False)
+            losses.append(np.asarray(metrics.loss))
+            epoch += self.rhythm.part
+            if self._with_snapshots().size:
+                vectors = np.asarray(self.programs.vectors(training.state.params))
+                self._keep_snapshots(np.array([epoch]), vectors[:, None])
+        value = np.asarray(self.programs.evaluate(training.state.params))
+        diverged = np.asarray(training.diverged)
+        self.training, self.epoch = training, epoch
+        self._evaluated(value, np.concatenate(losses, axis=1).mean(axis=1), diverged)
+        return self, None
+
+    def _evaluated(self, value: np.ndarray, loss: np.ndarray, diverged: np.ndarray) -> None:
+        """Record an evaluation of the batch; drop the learning rates and stop what is due."""
+        rows, found = self.queue[0], self.results
+        value, loss, diverged = (values[: len(rows)] for values in (value, loss, diverged > 0))
+        # NaN must not hide the improvement of another member.
+        value = np.where(diverged | np.isnan(value), np.float32(np.inf), value)
+        interval = self.rhythm.part * self.rhythm.parts
+        column = self.epoch // interval - 1
+        found["loss"][rows, column] = loss
+        found["heldout_loss"][rows, column] = value
+        found["epochs"][rows] = self.epoch
+        better = value < found["best_loss"][rows]
+        found["best_loss"][rows[better]] = value[better]
+        found["best_epoch"][rows[better]] = self.epoch
+        if better.any():
+            now = self.training.state.params
+            self.best = self.programs.choose(self._padded(better), now, self.best)
+        improved = value < found["mark"][rows] - self.stopping.tolerance
+        found["mark"][rows[improved]] = value[improved]
+        found["waited"][rows] = np.where(improved, 0, found["waited"][rows] + 1)
+        last = self.epoch + interval > self.rhythm.most
+        due = found["waited"][rows] >= self.stopping.patience
+        lower = due & (found["drops"][rows] < self.stopping.drops) & ~diverged & (not last)
+        reasons = {"diverged": diverged, "steps": np.full(len(rows), last), "plateau": due & ~lower}
+        codes = [STOPPED.index(name) for name in reasons]
+        found["stopped"][rows] = np.select(list(reasons.values()), codes)
+        if lower.any():
+            self._drop(lower)
+        self._leave(found["stopped"][rows] > 0)
+
+    def _drop(self, lower: np.ndarray) -> None:
+        """Continue from the best evaluation at a tenth of the learning rate.
+
+        `opt_state` is initialised anew, as that of the best evaluation is not kept.
+        """
+        self.results["drops"][self.queue[0][lower]] += 1
+        self.results["waited"][self.queue[0][lower]] = 0
+        again = self.programs.restart(self.best, self._batch())
+        self.training = self.programs.choose(self._padded(lower), again, self.training)
+
+    def _leave(self, stopped: np.ndarray) -> None:
+        """Keep the results of members that have stopped, and train on without them."""
+        rows = self.queue[0]
+        if not stopped.any():
+            return
+        best = jax.device_get(self.best)
+        table = best["embedding"]["embedding"][: len(rows)][stopped]
+        self.results["embedding"][rows[stopped], :, : table.shape[-1]] = table
+        for name in ("kernel", "bias"):
+            self.results[name][rows[stopped]] = best["dense"][name][: len(rows)][stopped]
+        if self.checkpoints is not None:
+            self.checkpoints.add_finished(self._saved(rows[stopped]))
+        if stopped.all():
+            self._next_batch()
+            return
+        kept = np.flatnonzero(~stopped)
+        self.queue[0] = rows[kept]
+        places = self._padded(kept)
+        held = jax.device_get((self.training, self.best))
+        self.training, self.best = self.programs.put(jax.tree.map(lambda x: x[places], held))
+
+    def interrupt(self) -> None:
+        """End all members that have not stopped; those of the current batch keep their best."""
+        ended = self.results["stopped"] == 0
+        self.results["stopped"][ended] = STOPPED.index("interrupted")
+        if self.training is not None:
+            self.checkpoints = None
+            self._leave(np.ones(len(self.queue[0]), bool))
+
+    def evaluations(self) -> Evaluations:
+        """Return the record of all evaluations."""
+        found, rhythm = self.results, self.rhythm
+        step = rhythm.snapshot_epochs[rhythm.parts :: rhythm.parts] * rhythm.steps
+        return Evaluations(
+            step=step,
+            heldout_loss=found["heldout_loss"] if self.held_out else None,
+            best_loss=found["best_loss"],
+            best_step=found["best_epoch"] * rhythm.steps,
+            steps=found["epochs"] * rhythm.steps,
+            stopped=[STOPPED[code] for code in found["stopped"]],
+            epoch_steps=rhythm.steps,
+        )
+
+    def progress(self) -> Progress:
+        """Return the progress in steps of all members, without its rate."""
+        found, rhythm = self.results, self.rhythm
+        stopped = found["stopped"] > 0
+        most = rhythm.most * rhythm.steps
+        losses = found["best_loss"][np.isfinite(found["best_loss"])]
+        return Progress(
+            done=int(stopped.sum()) * most + int(found["epochs"][~stopped].sum()) * rhythm.steps,
+            total=len(stopped) * most,
+            loss=float(losses.min()) if losses.size else float("nan"),
+            members_done=int(stopped.sum()),
+            members=len(stopped),
+            drops=int(found["drops"].max()),
+        )
+
+    def _state(self) -> Any:
+        return self.training, self.best
+
+    def _set_state(self, state: Any) -> None:
+        self.training, self.best = state
+
+    def _started(self) -> Any:
+        training = self.programs.start(self._batch())
+        return training, training.state.params
