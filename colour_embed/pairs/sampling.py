@@ -131,7 +131,7 @@ def split_pairs(pairs: Pairs, items: int, share: float | None = None, seed: int 
     """Split pairs by `split_held_out`, where every item of a pair keeps a pair to train on.
 
     Args:
-        pairs: the pairs, with weights.
+        pairs: the pairs.
         items: number of items.
         share: share of the distinct pairs to hold out; 0 for none; None for `default_share`.
         seed: seed of the split.
@@ -139,7 +139,7 @@ def split_pairs(pairs: Pairs, items: int, share: float | None = None, seed: int 
     Raises:
         InputError: the share or the seed is out of range, or all weights are 0.
     """
-    rows = np.flatnonzero(pairs.weight)
+    rows = np.arange(len(pairs)) if pairs.weight is None else np.flatnonzero(pairs.weight)
     if not rows.size:
         raise InputError("all weights are 0: give some pairs more")
     if len(rows) < len(pairs):
