@@ -3,6 +3,7 @@
 - truth: the exact probability of every label, and the losses that no model can beat.
 - scores: cross-entropy, AUC, Brier score, calibration, from logits.
 - geometry: alignment, recovered distances, nearest neighbours, from vectors.
+- uncertainty: covariances and ellipses of positions, from repeated trainings.
 - intervals: Wilson and bootstrap intervals, the interquartile mean, the choice of a dimension.
 - tables: `evaluate_members` and the tables of a sweep.
 - ranks, cielab: what the above use.

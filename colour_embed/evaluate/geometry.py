@@ -41,7 +41,14 @@ _TREE_ROWS, _SPARE = 2**14, 8  # searched at a time, and candidates beyond those
 # Alignment
 
 
-def align(points: ArrayLike, target: ArrayLike, *, scale: bool = False) -> NDArray[np.float64]:
+def align(
+    points: ArrayLike,
+    target: ArrayLike,
+    *,
+    scale: bool = False,
+    shift: bool = True,
+    weight: ArrayLike | None = None,
+) -> NDArray[np.float64]:
     """Rotate, reflect and shift each set of points to where it lies closest to its target.
 
     Ordinary Procrustes analysis. With A the centred points, B the centred target and
@@ -56,6 +63,10 @@ def align(points: ArrayLike, target: ArrayLike, *, scale: bool = False) -> NDArr
             against those of `points`, so that one [items, k] serves all. The narrower of the two is
             padded with columns of zeros.
         scale: Also scale each set. Without it pairwise distances stay as they are.
+        shift: Whether sets are centred; without it they are turned about the origin, as dot
+            products need it.
+        weight: [..., items], 0 or more, how much an item counts for the alignment; 1 each where
+            None. Items of weight 0 are moved with the others.
 
     Returns:
         [..., items, max(dim, k)], in the target's units. A set that is one point goes to the
@@ -90,18 +101,32 @@ def align(points: ArrayLike, target: ArrayLike, *, scale: bool = False) -> NDArr
     width = max(points.shape[-1], target.shape[-1])
     points, target = _widen(points, width), _widen(target, width)
 
-    centroid = target.mean(axis=-2, keepdims=True)
-    points, target = points - points.mean(axis=-2, keepdims=True), target - centroid
-    size = np.linalg.norm(points, axis=(-2, -1), keepdims=True)
-    extent = np.linalg.norm(target, axis=(-2, -1), keepdims=True)
+    weight = None if weight is None else np.asarray(weight, np.float64)[..., None]
+    centroid = np.zeros(width)
+    if shift:
+        centroid = _centroid(target, weight)
+        points, target = points - _centroid(points, weight), target - centroid
+    one, other = (
+        (points, target) if weight is None else (np.sqrt(weight) * points, np.sqrt(weight) * target)
+    )
+    size = np.linalg.norm(one, axis=(-2, -1), keepdims=True)
+    extent = np.linalg.norm(other, axis=(-2, -1), keepdims=True)
     # To unit size first, so that _TIE is as small whatever the units.
-    cross = np.swapaxes(points / _or_one(size), -2, -1) @ (target / _or_one(extent))
+    cross = np.swapaxes(one / _or_one(size), -2, -1) @ (other / _or_one(extent))
     left, _, right = np.linalg.svd(cross + _TIE * np.eye(width))
     turn = left @ right
     if scale:
         agreement = np.sum(turn * cross, axis=(-2, -1), keepdims=True)
         points = points * (agreement * extent / _or_one(size))
     return points @ turn + centroid
+
+
+def _centroid(points: NDArray, weight: NDArray | None) -> NDArray[np.float64]:
+    """The mean [..., 1, dim] of points under weights [..., items, 1]; 0 where all weights are 0."""
+    if weight is None:
+        return points.mean(axis=-2, keepdims=True)
+    total = weight.sum(axis=-2, keepdims=True)
+    return np.sum(weight * points, axis=-2, keepdims=True) / _or_one(total)
 
 
 def principal_axes(points: ArrayLike, count: int) -> NDArray[np.float64]:

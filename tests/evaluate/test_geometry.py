@@ -93,6 +93,19 @@ def test_a_batch_is_its_sets_one_by_one(scale):
     assert align(points[0, 0], cloud(2, 5, 20, 2)).shape == (5, 20, 2)
 
 
+@pytest.mark.parametrize("shift", [False, True])
+@pytest.mark.parametrize("scale", [False, True])
+def test_an_item_of_weight_two_counts_as_two_and_one_of_weight_zero_not_at_all(scale, shift):
+    points, target = cloud(0, 8, 3), cloud(1, 8, 3)
+    weight = np.array([0, 1, 2, 1, 1, 1, 1, 0])
+    place = np.repeat(np.arange(8), weight)
+    kind = {"scale": scale, "shift": shift}
+    found = align(points, target, weight=weight, **kind)
+    np.testing.assert_allclose(found[place], align(points[place], target[place], **kind))
+    everywhere = align(points, target, weight=np.ones(8), **kind)
+    np.testing.assert_allclose(everywhere, align(points, target, **kind))
+
+
 def test_padding_with_zeros_changes_nothing():
     points, target = cloud(0, 20, 2), cloud(1, 20, 3)
     padded = np.pad(points, [(0, 0), (0, 1)])
