@@ -1,32 +1,31 @@
 """Train a grid of seeds and dimensions as one compiled program, and evaluate every member.
 
+The members train on pairs of colours, or with --pairs on your own: on several splits of them, each
+member until its held-out loss no longer improves. The dimension is then selected by that loss.
+
 Writes runs.csv (a row per member), summary.csv (a row per dimension), curves.npz, embeddings.npz,
-and figures of the losses, the quality by dimension, the recovery by initial weight, and the
-members themselves.
+and figures of the losses, the quality by dimension and the members; of colours also of the recovery
+by initial weight.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from colour_embed.config import Config, Hyperparams, InputError
-from experiments import _cli
+from experiments import _cli, _pairs
+from experiments._tasks import Grid, Task
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from colour_embed.data import Colours, Pairs
     from colour_embed.engine.memory import MemoryPlan
     from colour_embed.runs import SweepResult
 
@@ -38,10 +37,17 @@ _FIELDS = ("config", "data", "grid")
 
 
 _cli.define_out("sweep")
-_SEEDS = flags.DEFINE_string("seeds", "0:32", "Seeds: a range like 0:32, or a list like 0,1,5.")
+_SEEDS = flags.DEFINE_string(
+    "seeds",
+    None,
+    "Seeds: a range like 0:32, or a list like 0,1,5. By default 0:32; of --pairs 0:8.",
+)
 _DIMS = flags.DEFINE_string("dims", "1,2,3,4", "Dimensions: a list like 1,2,3, or a range.")
 _HEADS = flags.DEFINE_list(
-    "heads", ["free"], "Heads, separated by commas; each is a compiled program of its own."
+    "heads",
+    None,
+    "Heads, separated by commas; each is a compiled program of its own. By default free; of "
+    "--pairs negative.",
 )
 _SWEEP = flags.DEFINE_multi_string(
     "sweep",
@@ -52,11 +58,20 @@ _SWEEP = flags.DEFINE_multi_string(
 )
 _VARY = flags.DEFINE_list(
     "vary",
-    ["init", "order"],
-    "What a member's seed changes, of init, order, labels, pairs; the rest is the same for all.",
+    None,
+    "What a member's seed changes, of init, order, labels, pairs; the rest is the same for all. By "
+    "default init,order; of --pairs init, so that all members share the order.",
 )
 _cli.colour_flags()
+_pairs.define_flags()
+_SPLITS = flags.DEFINE_integer(
+    "splits", 5, "Of --pairs: random splits into pairs to train on and held-out pairs."
+)
+_HELD_OUT = flags.DEFINE_float("held_out", 0.1, "Of --pairs: share of the pairs that is held out.")
+_MAX_STEPS = flags.DEFINE_integer("max_steps", 50_000, "Of --pairs: maximum number of steps.")
 _CONFIG = _cli.config_flags("seed", "dim", "head", "label_constant")
+_OF_COLOURS = ("colours", "num_pairs", "epochs")
+_OF_PAIRS = ("splits", "held_out", "max_steps", "positives_only", "items")
 _SNAPSHOTS = flags.DEFINE_integer(
     "snapshots",
     0,
@@ -96,102 +111,92 @@ _PROCESSES = flags.DEFINE_integer("processes", None, "How many processes the job
 _PROCESS = flags.DEFINE_integer("process", None, "Which of them this one is, from 0 on.")
 
 
-class Grid(NamedTuple):
-    """The data, and the axes that all programs share."""
-
-    colours: Colours
-    pairs: Pairs
-    seeds: list[int]
-    dims: list[int]
-    axes: dict[str, list[float]]
-    part: tuple[int, int]
-
-    def snapshots(self) -> int:
-        """Count this process's members that keep snapshots; none outside process 0."""
-        count = len(self.seeds) * len(self.dims) * math.prod(map(len, self.axes.values()))
-        return min(_SNAPSHOTS.value, count // self.part[1]) if self.part[0] == 0 else 0
-
-
 def main() -> None:
-    seeds = _cli.whole_numbers("seeds", _SEEDS.value)
-    dims = _cli.whole_numbers("dims", _DIMS.value)
-    axes, programs = _axes_and_programs()
-    for flag, least in ((_CHECKPOINT_EVERY, 1), (_SNAPSHOTS, 0), (_DEVICES, 0)):
-        if flag.value < least:
-            raise InputError(f"{flag.name} is {flag.value}: give at least {least}")
-    if _ANIMATE.value and _SNAPSHOTS.value < 1:
-        raise InputError("--animate shows members that keep snapshots: give --snapshots")
-    part = _start_jax()
+    own = flags.FLAGS.pairs is not None
+    _check_flags(own)
+    axes, programs = _axes_and_programs(own)
+    grid = Grid(
+        _cli.whole_numbers("seeds", _SEEDS.value or ("0:8" if own else "0:32")),
+        _cli.whole_numbers("dims", _DIMS.value),
+        axes,
+        sorted(_VARY.value if _VARY.value is not None else ["init"] if own else ["init", "order"]),
+        (0, 1),
+    )
+    grid = grid._replace(part=_start_jax())
     import jax
 
-    from colour_embed import data
     from colour_embed.engine import checkpoint
     from colour_embed.io import machine, placing, run_folder
-    from experiments import _sweep_figures
+    from experiments import _colour_sweep, _pair_sweep
 
     began = time.perf_counter()
-    grid = Grid(*_cli.load_colour_pairs(), seeds, dims, axes, part)
-    plans = {name: _plan(config, grid) for name, config in programs.items()}
-    about = {
-        "experiment": "sweep",
-        "colours": grid.colours.source,
-        "pairs": len(grid.pairs),
-        "seeds": seeds,
-        "dims": dims,
-        "axes": dict(sorted(axes.items())),
-        "vary": sorted(_VARY.value),
-        "snapshots": _SNAPSHOTS.value,
-        "programs": {name: dataclasses.asdict(config) for name, config in programs.items()},
-    }
-    out, data_hash = _cli.out_folder(), data.data_hash(grid.colours, grid.pairs)
+    out = _cli.out_folder()
     placing.check_folder(out, "sweep")
-    work = out / "checkpoint" / f"process-{part[0]}"
-    with checkpoint.running_lock(work):
-        current = checkpoint.fingerprint(json.dumps(_shared(about)), data_hash)
-        grown = {**current, "grid": _axes_of(about)}
-        if _RESUME.value and _is_finished(out, about, work, grown):
-            print(f"{out}: finished already, with these members; further --seeds extend it")
-            return
-        if not (out / run_folder.MARKER).exists():
-            run_folder.write_json(out / run_folder.MARKER, {**about, "finished": False})
-        environment = machine.environment(jax.devices()[0].device_kind, data_hash)
-        others, forced = _open(work, grown)
-        with _cli.progress() as add:
+    with _cli.progress() as add:
+        if own:
+            split = (_SPLITS.value, _HELD_OUT.value, _MAX_STEPS.value)
+            source = _pair_sweep.Source.read(add, grid, programs, *split)
+        else:
+            source = _colour_sweep.Source.read(grid, programs)
+        plans = {name: _plan(task, grid) for name, task in source.tasks.items()}
+        configs = {name: dataclasses.asdict(task.config) for name, task in source.tasks.items()}
+        about = {
+            "experiment": "sweep",
+            **source.about,
+            "seeds": grid.seeds,
+            "dims": grid.dims,
+            "axes": dict(sorted(axes.items())),
+            "vary": grid.vary,
+            "snapshots": _SNAPSHOTS.value,
+            "programs": configs,
+        }
+        work = out / "checkpoint" / f"process-{grid.part[0]}"
+        with checkpoint.running_lock(work):
+            current = checkpoint.fingerprint(json.dumps(_shared(about)), source.data_hash)
+            grown = {**current, "grid": _axes_of(about)}
+            if _RESUME.value and _is_finished(out, about, work, grown):
+                print(f"{out}: finished already, with these members; further --seeds extend it")
+                return
+            if not (out / run_folder.MARKER).exists():
+                run_folder.write_json(out / run_folder.MARKER, {**about, "finished": False})
+            environment = machine.environment(jax.devices()[0].device_kind, source.data_hash)
+            others, forced = _open(work, grown)
             found = {
-                name: _train(work, others, config, plans[name], grid, name, add)
-                for name, config in programs.items()
+                name: _train(work, others, task, plans[name], grid, name, add)
+                for name, task in source.tasks.items()
             }
-        done = {"fingerprint": grown, "processes": part[1]}
-        run_folder.write_json(work / _DONE, done)
-        seconds = {"training": time.perf_counter() - began}
-        if part[0] > 0:
-            # JAX ends a job 300 s after the first of its processes has left.
-            while not _says(out / "checkpoint" / "process-0" / _WRITTEN, done):
-                time.sleep(0.2)
-            return
-        if part[1] > 1:
-            found = _gathered(out, grown, programs, grid)
-        runs, summary = _tables(found, grid)
-        with placing.replacing(out, "sweep") as folder:
-            about |= {"finished": True, **({"forced": forced} if forced else {})}
-            run_folder.write_json(folder / run_folder.MARKER, about)
-            if flags.FLAGS.colours not in data.BUILT_IN:
-                run_folder.write_colours(folder, grid.colours)
-            runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
-            summary.to_csv(folder / "summary.csv", index=False, lineterminator="\n")
-            run_folder.write_sweep(folder, found)
-            _sweep_figures.draw(folder, folder)
-            if _ANIMATE.value:
-                _animate(folder, grid.colours, found)
-            seconds["whole"] = time.perf_counter() - began
-            run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
-            checkpoint.link_all(out / "checkpoint", folder / "checkpoint")
-        run_folder.write_json(out / "checkpoint" / work.name / _WRITTEN, done)
-    _print_summary(out, summary, seconds, len(runs))
+            done = {"fingerprint": grown, "processes": grid.part[1]}
+            run_folder.write_json(work / _DONE, done)
+            seconds = {"training": time.perf_counter() - began}
+            if grid.part[0] > 0:
+                # JAX ends a job 300 s after the first of its processes has left.
+                while not _says(out / "checkpoint" / "process-0" / _WRITTEN, done):
+                    time.sleep(0.2)
+                return
+            if grid.part[1] > 1:
+                found = _gathered(out, grown, source.tasks, grid)
+            runs, summary = source.tables(found)
+            with placing.replacing(out, "sweep") as folder:
+                about |= {"finished": True, **({"forced": forced} if forced else {})}
+                run_folder.write_json(folder / run_folder.MARKER, about)
+                runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
+                summary.to_csv(folder / "summary.csv", index=False, lineterminator="\n")
+                run_folder.write_sweep(folder, found)
+                source.write(folder, found, _ANIMATE.value)
+                seconds["whole"] = time.perf_counter() - began
+                run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
+                checkpoint.link_all(out / "checkpoint", folder / "checkpoint")
+            run_folder.write_json(out / "checkpoint" / work.name / _WRITTEN, done)
+    source.print_summary(summary)
+    count, whole = len(runs), seconds["whole"]
+    print(
+        f"{count} runs in {whole:.1f} s, {whole / count:.3f} s each, compilation and evaluation "
+        f"included; results in {out}"
+    )
     if (runs["diverged"] > 0).any():
         _cli.warn(
-            f"{(runs['diverged'] > 0).sum()} of {len(runs)} members became NaN or infinite; the "
-            "column diverged of runs.csv holds the epoch. A smaller --learning_rate may help."
+            f"{(runs['diverged'] > 0).sum()} of {count} members became NaN or infinite; the column "
+            "diverged of runs.csv holds the epoch. A smaller --learning_rate may help."
         )
 
 
@@ -199,9 +204,27 @@ def main() -> None:
 # The flags
 
 
-def _axes_and_programs() -> tuple[dict[str, list[float]], dict[str, Config]]:
+def _check_flags(own: bool) -> None:
+    """Raise an InputError for flags that are out of range or do not go together."""
+    for flag, least in ((_CHECKPOINT_EVERY, 1), (_SNAPSHOTS, 0), (_DEVICES, 0), (_SPLITS, 1)):
+        if flag.value < least:
+            raise InputError(f"{flag.name} is {flag.value}: give at least {least}")
+    if _ANIMATE.value and _SNAPSHOTS.value < 1:
+        raise InputError("--animate shows members that keep snapshots: give --snapshots")
+    for name in _OF_COLOURS if own else _OF_PAIRS:
+        if flags.FLAGS[name].present:
+            kind = "own pairs" if own else "colours"
+            raise InputError(f"--{name} is not of a sweep of {kind}: leave it out")
+    if own:
+        _pairs.check_flags()
+        if _ANIMATE.value:
+            raise InputError("--animate shows colours: use experiments.train for own pairs")
+
+
+def _axes_and_programs(own: bool) -> tuple[dict[str, list[float]], dict[str, Config]]:
     """Return the axes within a program, and the config of each compiled program by name."""
-    axes, static = {}, {"head": _HEADS.value}
+    heads = ["negative" if own else "free"] if _HEADS.value is None else _HEADS.value
+    axes, static = {}, {"head": heads}
     for text in _SWEEP.value:
         name, _, values = text.partition("=")
         if name in axes or name in static:
@@ -223,6 +246,10 @@ def _axes_and_programs() -> tuple[dict[str, list[float]], dict[str, Config]]:
         if not values or len(set(values)) < len(values):
             raise InputError(f"{name}: give at least one value, and none twice")
     shared = {"dim": 2, **_CONFIG()}
+    if own:
+        shared["epochs"] = Config.epochs
+        if not flags.FLAGS["learning_rate"].present:
+            shared["learning_rate"] = 0.01
     programs = {}
     for values in itertools.product(*static.values()):
         chosen = dict(zip(static, values))
@@ -261,7 +288,7 @@ def _start_jax() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
-def _plan(config: Config, grid: Grid) -> MemoryPlan:
+def _plan(task: Task, grid: Grid) -> MemoryPlan:
     """Plan the member batches of one program; checks the configs of all members."""
     import jax
 
@@ -269,22 +296,23 @@ def _plan(config: Config, grid: Grid) -> MemoryPlan:
     from colour_embed.engine.optimizers import make_optimizer
     from colour_embed.engine.schedule import snapshot_epochs
 
-    make_optimizer(config, config.hyperparams())
-    members = sweeps.part_of(sweeps.grid(config, grid.seeds, grid.dims, grid.axes), grid.part)
+    make_optimizer(task.config, task.config.hyperparams())
+    members = sweeps.part_of(sweeps.grid(task.config, grid.seeds, grid.dims, grid.axes), grid.part)
     if _ANIMATE.value and grid.snapshots():
         try:
             animation.GridLayout.of(members[: grid.snapshots()])
         except InputError as error:
             raise InputError(f"--animate with --snapshots={_SNAPSHOTS.value}: {error}") from None
     return sweeps.plan_sweep(
-        config,
-        len(grid.colours),
-        grid.pairs,
+        task.config,
+        task.items,
+        task.pairs,
         members,
         swept=tuple(grid.axes),
-        vary=_VARY.value,
+        vary=grid.vary,
         snapshots=grid.snapshots(),
-        frames=len(snapshot_epochs("tutorial", config.epochs)),
+        frames=len(snapshot_epochs("tutorial", task.config.epochs)),
+        stopping=task.stopping,
         devices=jax.local_devices(),
         max_bytes=_cli.max_bytes(_cli.device_bytes),
     )
@@ -370,7 +398,7 @@ def _belongs(folder: Path, current: dict[str, Any]) -> bool:
 def _train(
     work: Path,
     others: list[Path],
-    config: Config,
+    task: Task,
     plan: MemoryPlan,
     grid: Grid,
     name: str,
@@ -382,7 +410,7 @@ def _train(
     from colour_embed import sweeps
     from colour_embed.engine.checkpoint import Checkpoints
 
-    own = sweeps.part_of(sweeps.grid(config, grid.seeds, grid.dims, grid.axes), grid.part)
+    own = sweeps.part_of(sweeps.grid(task.config, grid.seeds, grid.dims, grid.axes), grid.part)
     print(
         f"{name}: {len(own)} members on {len(jax.local_devices())} devices, "
         f"{plan.per_device} at a time on each; at most about {plan.host_bytes / 1e6:.0f} MB for "
@@ -393,27 +421,26 @@ def _train(
     def show(event) -> None:
         nonlocal bar
         bar = bar or add(name, event.total)  # no bar if the sweep is refused
-        runs = "" if event.rate is None else f", {event.rate / max(config.epochs, 1):.2f} runs/s"
+        each = max(event.total // event.members, 1)
+        runs = "" if event.rate is None else f", {event.rate / each:.2f} runs/s"
         _cli.show_progress(event, bar, f"{event.members_done}/{event.members} members{runs}")
 
     checkpoints = Checkpoints(work / name, [folder / name for folder in others])
-    return _sweep(config, grid, checkpoints, part=grid.part, report=show)
+    return _sweep(task, grid, checkpoints, part=grid.part, report=show)
 
 
-def _sweep(config: Config, grid: Grid, checkpoints: Any, **arguments: Any) -> SweepResult:
+def _sweep(task: Task, grid: Grid, checkpoints: Any, **arguments: Any) -> SweepResult:
     """Train the members of one program that are not in the checkpoints yet."""
     from colour_embed import sweeps
 
     return sweeps.sweep(
-        config,
-        len(grid.colours),
-        grid.pairs,
-        grid.seeds,
-        grid.dims,
-        truth=grid.colours.rgb,
+        *(task.config, task.items, task.pairs, grid.seeds, grid.dims),
+        truth=task.truth,
         axes=grid.axes,
-        vary=_VARY.value,
+        vary=grid.vary,
         snapshots=grid.snapshots(),
+        stopping=task.stopping,
+        held_out=task.held_out,
         max_bytes=_cli.max_bytes(_cli.device_bytes),
         checkpoints=checkpoints,
         checkpoint_every=_CHECKPOINT_EVERY.value,
@@ -422,7 +449,7 @@ def _sweep(config: Config, grid: Grid, checkpoints: Any, **arguments: Any) -> Sw
 
 
 def _gathered(
-    out: Path, current: dict[str, Any], programs: dict[str, Config], grid: Grid
+    out: Path, current: dict[str, Any], tasks: dict[str, Task], grid: Grid
 ) -> dict[str, SweepResult]:
     """Wait for all processes, and collect their members."""
     from colour_embed.engine.checkpoint import Checkpoints
@@ -436,9 +463,9 @@ def _gathered(
         time.sleep(0.2)
     return {
         name: _sweep(
-            config, grid, Checkpoints(work[0] / name, [folder / name for folder in work[1:]])
+            task, grid, Checkpoints(work[0] / name, [folder / name for folder in work[1:]])
         )
-        for name, config in programs.items()
+        for name, task in tasks.items()
     }
 
 
@@ -447,91 +474,6 @@ def _says(path: Path, expected: dict[str, Any]) -> bool:
         return json.loads(path.read_text(encoding="utf-8")) == expected
     except (OSError, ValueError):
         return False
-
-
-# --------------------------------------------------------------------------------------------------
-# Results
-
-
-def _tables(found: dict[str, SweepResult], grid: Grid) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the table of all members, and the summary."""
-    import numpy as np
-    import pandas as pd
-
-    from colour_embed.evaluate import geometry, tables
-    from colour_embed.sweeps import training_pairs
-
-    index = grid.pairs
-    if "pairs" in _VARY.value:
-        index = functools.partial(_own_pairs, training_pairs, grid)
-    runs = pd.concat(
-        [
-            tables.member_table(
-                result,
-                tables.evaluate_members(result, grid.colours.rgb, index),
-                axes=tuple(grid.axes),
-            )
-            for result in found.values()
-        ],
-        ignore_index=True,
-    )
-    groups, between = tables.group_columns(runs), {}
-    embeddings = [vectors for result in found.values() for vectors in result.embedding]
-    for values, members in runs[runs["recovered"]].groupby(groups):
-        if len(members) > 1:
-            chosen = np.stack([embeddings[row][:, : values[-1]] for row in members.index])
-            disparity = geometry.cross_seed_procrustes(chosen)
-            between[values] = disparity[np.triu_indices(len(chosen), 1)].mean()
-    return runs, tables.summary_table(runs, between)
-
-
-def _own_pairs(training_pairs: Callable, grid: Grid, member: Config) -> Any:
-    return training_pairs(len(grid.colours), grid.pairs, member, _VARY.value)
-
-
-def _animate(folder: Path, colours: Colours, found: dict[str, SweepResult]) -> None:
-    """Write a video of the members with snapshots of each program."""
-    from colour_embed import animation
-
-    for name, result in found.items():
-        suffix = f"_{name}" if len(found) > 1 else ""
-        animation.animate_grid(result, colours.rgb, folder / f"grid{suffix}.mp4")
-
-
-def _print_summary(
-    out: Path, summary: pd.DataFrame, seconds: dict[str, float], members: int
-) -> None:
-    """Print the summary."""
-    from rich.console import Console
-    from rich.table import Table
-
-    groups = summary.columns[1 : summary.columns.get_loc("members")]  # after dim
-    shown = [name for name in groups if name == "head" or summary[name].nunique() > 1]
-    table = Table(*shown, "dim", "recovered", "held-out loss", "excess KL", "Spearman")
-    for row in summary.to_dict("records"):
-
-        def interval(name, row=row):
-            middle, low, high = (row[f"recovered_{name}{end}"] for end in ("", "_low", "_high"))
-            return f"{middle:.4f} [{low:.4f}, {high:.4f}]"
-
-        table.add_row(
-            *(
-                f"{row[name]:g}" if isinstance(row[name], float) else str(row[name])
-                for name in shown
-            ),
-            f"{row['dim']}{' *' if row['selected'] else ''}",
-            f"{row['recovered_members']}/{row['members']}",
-            interval("heldout_loss"),
-            interval("excess_kl"),
-            interval("spearman"),
-        )
-    Console(width=120).print(table)
-    print(
-        "Interquartile means over the recovered members, with 95 % intervals. *: the dimension "
-        "that held-out loss selects.\n"
-        f"{members} runs in {seconds['whole']:.1f} s, {seconds['whole'] / members:.3f} s each, "
-        f"compilation and evaluation included; results in {out}"
-    )
 
 
 if __name__ == "__main__":

@@ -10,74 +10,15 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from colour_embed.config import Config, InputError
-from experiments import _cli
+from colour_embed.config import Config
+from experiments import _cli, _pairs
 
 _cli.define_out("train")
-_PAIRS = flags.DEFINE_string(
-    "pairs",
-    None,
-    "The pairs: CSV, TSV or other text, gzip of these, or Parquet, with two columns of item names "
-    "and one of labels from 0 (dissimilar) to 1 (similar).",
-)
-_ITEMS = flags.DEFINE_string(
-    "items",
-    None,
-    "The items, one a row. The columns r,g,b or hex, or else group, set their colours. By default "
-    "the items are those that the pairs name.",
-)
-_FIRST = flags.DEFINE_string("first", None, "Column of the first item of each pair.")
-_SECOND = flags.DEFINE_string("second", None, "Column of the second item of each pair.")
-_LABEL = flags.DEFINE_string("label", None, "Column of the labels.")
-_WEIGHT = flags.DEFINE_string("weight", None, "Column of weights, 0 or more.")
-_ITEM = flags.DEFINE_string("item", None, "Column of the item names in --items.")
-_IDS = flags.DEFINE_bool("ids", False, "The pairs hold row numbers, from 0, instead of names.")
-_POSITIVES_ONLY = flags.DEFINE_bool(
-    "positives_only",
-    False,
-    "Every row is a similar pair, with an optional count or weight. Dissimilar pairs are sampled "
-    "by the items' frequency to the power of 0.75.",
-)
-_TWO_SIDED = flags.DEFINE_bool(
-    "two_sided",
-    False,
-    "The two columns hold two kinds of items, such as users and films. The items are then called "
-    "by their column, such as user:7 and film:7.",
-)
-_LABEL_SCALE = flags.DEFINE_string(
-    "label_scale",
-    None,
-    "The labels that stand for 0 and 1, such as -1,1 or 1,5; for distances 10,0. Those between are "
-    "mapped linearly.",
-)
-_SEPARATOR = flags.DEFINE_enum(
-    "separator",
-    "auto",
-    ["auto", "comma", "tab", "semicolon", "pipe", "space"],
-    "What the columns of a text are separated by; space is any run of spaces and tabs.",
-)
-_HEADER = flags.DEFINE_enum(
-    "header",
-    "auto",
-    ["auto", "yes", "no"],
-    "Whether the pairs have a header. Without one the columns are called 1, 2, 3 and so on.",
-)
-_QUOTING = flags.DEFINE_enum(
-    "quoting",
-    "auto",
-    ["auto", "csv", "none"],
-    "csv: cells may be in double quotes. none: a quotation mark is a character. auto: as csv, and "
-    "quotes that seem to hold whole lines are refused.",
-)
-_COMMENT = flags.DEFINE_string("comment", None, "What the lines to skip begin with, such as #.")
-_NEGATIVES = flags.DEFINE_float(
-    "negatives", 1.0, "With --positives_only: dissimilar pairs for each distinct similar one."
-)
+_pairs.define_flags()
 _CONFIG = _cli.config_flags("epochs", "label_constant", head="negative", learning_rate=0.01)
 _RESTARTS = flags.DEFINE_integer("restarts", 8, "Random initialisations; the best is kept.")
 _MAX_STEPS = flags.DEFINE_integer("max_steps", 50_000, "Maximum number of steps.")
@@ -104,10 +45,7 @@ _PAGE = flags.DEFINE_bool("page", False, "Write an interactive page, for items w
 
 
 def main() -> None:
-    if _PAIRS.value is None:
-        raise InputError("give --pairs, a table of labelled pairs (see --help)")
-    if flags.FLAGS["negatives"].present and not _POSITIVES_ONLY.value:
-        raise InputError("--negatives needs --positives_only: give both or neither")
+    _pairs.check_flags()
     max_bytes = _cli.max_bytes()
     out = _cli.out_folder()
 
@@ -120,8 +58,8 @@ def main() -> None:
         restarts=_RESTARTS.value,
         max_steps=_MAX_STEPS.value,
         held_out=_HELD_OUT.value,
-        positives_only=_POSITIVES_ONLY.value,
-        negatives=_NEGATIVES.value,
+        positives_only=flags.FLAGS.positives_only,
+        negatives=flags.FLAGS.negatives,
         exports=tuple(_EXPORT.value),
         report_items=tuple(_REPORT_ITEMS.value),
         animate=_ANIMATE.value,
@@ -130,64 +68,15 @@ def main() -> None:
     placing.check_folder(out, "train")
     _cli.set_up_jax()
     with _cli.progress() as add:
-        table = _read(add, max_bytes)
+        table = _pairs.read(add, max_bytes)
         with placing.replacing(out, "train") as folder:
-            metrics = _training.run(folder, plan, table, _about(table), add, max_bytes=max_bytes)
+            metrics = _training.run(
+                folder, plan, table, _pairs.about(table), add, max_bytes=max_bytes
+            )
     _print_report(metrics)
     print(f"results in {out}")
     if metrics["stopped"] == "interrupted":
         raise _cli.Unfinished("interrupted; the best result so far is saved")
-
-
-def _read(add, max_bytes: int):
-    """Read and check the pairs."""
-    from colour_embed.pairs.reading import read_pairs
-
-    report, expected = None, 1
-
-    def show(event) -> None:
-        nonlocal report, expected
-        expected = max(event.total, 1)
-        report = report or add("read", expected)
-        report(min(event.done, expected), f"{event.done:,} rows")
-
-    table = read_pairs(
-        _PAIRS.value,
-        items=_ITEMS.value,
-        first=_FIRST.value,
-        second=_SECOND.value,
-        label=_LABEL.value,
-        weight=_WEIGHT.value,
-        item=_ITEM.value,
-        ids=_IDS.value,
-        positives_only=_POSITIVES_ONLY.value,
-        two_sided=_TWO_SIDED.value,
-        label_scale=_LABEL_SCALE.value,
-        separator=_SEPARATOR.value,
-        header=_HEADER.value,
-        quoting=_QUOTING.value,
-        comment=_COMMENT.value,
-        max_bytes=max_bytes,
-        report=show,
-    )
-    if report is not None:  # the number of rows was an estimate
-        report(expected, f"{len(table):,} pairs")
-    for note in table.notes:
-        print(f"note: {note}")
-    return table
-
-
-def _about(table) -> dict[str, Any]:
-    """Return the entries of config.json on the files: names without folders, and columns."""
-    return {
-        "pairs": Path(_PAIRS.value).name,
-        "items": None if _ITEMS.value is None else Path(_ITEMS.value).name,
-        "columns": table.column_names,
-        "ids": _IDS.value,
-        "two_sided": table.two_sided,
-        "label_scale": _LABEL_SCALE.value,
-        "notes": table.notes,
-    }
 
 
 # --------------------------------------------------------------------------------------------------

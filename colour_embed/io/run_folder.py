@@ -244,6 +244,10 @@ def write_sweep(folder: Path, results: Mapping[str, SweepResult]) -> None:
     curves, embeddings = {}, {}
     for name, result in results.items():
         curves[f"{name}_loss"], curves[f"{name}_mse"] = result.loss, result.mse
+        if result.evaluations is not None:
+            curves[f"{name}_step"] = result.evaluations.step
+            if result.evaluations.heldout_loss is not None:
+                curves[f"{name}_heldout"] = result.evaluations.heldout_loss
         dims = np.array([member.dim for member in result.members])
         for dim in np.unique(dims):
             vectors = result.embedding[dims == dim, :, :dim]

@@ -214,12 +214,13 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         self._warn(fit, split.held_out or split.training)
         self._place(fit.config, items, fit.params, fit.embedding)
         self.kernel_, self.bias_ = fit.kernel, fit.bias
-        self.loss_curve_ = fit.loss[:, fit.best]
+        taken = np.isfinite(fit.loss[:, fit.best])  # the other restarts may have gone on
+        self.loss_curve_ = fit.loss[taken, fit.best]
         self.heldout_loss_curve_ = (
-            None if fit.heldout_loss is None else fit.heldout_loss[:, fit.best]
+            None if fit.heldout_loss is None else fit.heldout_loss[taken, fit.best]
         )
-        self.loss_steps_ = fit.step
-        self.n_iter_ = int(fit.step[-1]) if len(fit.step) else 0
+        self.loss_steps_ = fit.step[taken]
+        self.n_iter_ = int(self.loss_steps_[-1]) if taken.any() else 0
         self.restart_losses_ = fit.restart_loss
         self.stopped_ = fit.stopped
         self.base_rate_ = base_rate(pairs)

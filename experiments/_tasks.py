@@ -1,0 +1,47 @@
+"""What a sweep trains: the axes of the grid, and the members of each compiled program."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from absl import flags
+
+if TYPE_CHECKING:
+    from colour_embed.config import Config, Stopping
+    from colour_embed.data import Pairs
+
+
+class Task(NamedTuple):
+    """The members of one compiled program.
+
+    Attributes:
+        config: What they share.
+        items: Number of items.
+        pairs: The training pairs.
+        truth: The coordinates that determine the labels; None of one's own pairs.
+        stopping: The early stopping rule; None of colours.
+        held_out: The held-out pairs of the rule.
+    """
+
+    config: Config
+    items: int
+    pairs: Pairs
+    truth: Any = None
+    stopping: Stopping | None = None
+    held_out: Pairs | None = None
+
+
+class Grid(NamedTuple):
+    """The axes that all programs share, and this process's part of the members."""
+
+    seeds: list[int]
+    dims: list[int]
+    axes: dict[str, list[float]]
+    vary: list[str]
+    part: tuple[int, int]
+
+    def snapshots(self) -> int:
+        """Count this process's members that keep snapshots; none outside process 0."""
+        count = len(self.seeds) * len(self.dims) * math.prod(map(len, self.axes.values()))
+        return min(flags.FLAGS.snapshots, count // self.part[1]) if self.part[0] == 0 else 0
