@@ -316,12 +316,7 @@ def _plot_curves(folder: Path, program: str, about: dict) -> Any:
     """Plot the held-out losses of the first split's members by dimension, against evaluations."""
     name = f"{program}_split0"
     curves = run_folder.read_arrays(folder / "curves.npz", [f"{name}_heldout", f"{name}_step"])
-    with run_folder.reading(folder / "runs.csv"):
-        runs = pd.read_csv(folder / "runs.csv", dtype={"split": str})
-    config = about["programs"][name]
-    keys = ("head", "normalise", "batch_size")
-    chosen = np.logical_and.reduce([runs[key] == config[key] for key in keys])
-    dims = runs[chosen & (runs["split"] == "0")]["dim"].to_numpy()
+    dims = _runs_of(folder, name, about)["dim"].to_numpy()
     losses = curves[f"{name}_heldout"]
     seen = np.isfinite(losses).any(axis=0)
     bands = {f"d = {dim}": losses[dims == dim][:, seen] for dim in np.unique(dims)}
@@ -333,6 +328,8 @@ def _plot_curves(folder: Path, program: str, about: dict) -> Any:
 
 def _plot_members(folder: Path, program: str, about: dict) -> Any:
     """Plot the first seeds of each dimension, trained on all pairs and aligned to the first."""
+    from experiments._sweep_figures import turned
+
     dims = sorted(set(about["dims"]))
     name = f"{program}_all"
     vectors = run_folder.read_arrays(folder / "embeddings.npz", [f"{name}_d{dim}" for dim in dims])
@@ -342,18 +339,29 @@ def _plot_members(folder: Path, program: str, about: dict) -> Any:
             rgb = items["rgb"] / 255
         elif "group" in items:
             rgb = group_colours(items["group"].tolist())
+    # All are aligned to the first member of the largest dimension.
+    plane = geometry.principal_axes(vectors[f"{name}_d{dims[-1]}"][0].astype(np.float64), 2)
+    runs = _runs_of(folder, name, about)
     panels, titles = [], []
-    plane = None
-    for dim in dims[::-1]:  # from the largest, whose plane the others are aligned to
-        members = [_flat(one.astype(np.float64)) for one in vectors[f"{name}_d{dim}"][:SEEDS]]
-        plane = members[0] if plane is None else plane
-        panels.append([geometry.align(one, plane) for one in members])
-        titles.append([f"d = {dim}, seed {seed}" for seed in about["seeds"][: len(members)]])
-    return plot_members(panels[::-1], rgb, titles[::-1])
+    for dim in dims:
+        panels.append([turned(one.astype(np.float64), plane) for one in vectors[f"{name}_d{dim}"]])
+        titles.append(
+            [
+                ", ".join(
+                    [f"d = {dim}, seed {row['seed']}", *(f"{row[a]:g}" for a in about["axes"])]
+                )
+                for row in runs[runs["dim"] == dim].to_dict("records")
+            ]
+        )
+    panels, titles = ([one[:SEEDS] for one in rows] for rows in (panels, titles))
+    return plot_members(panels, rgb, titles)
 
 
-def _flat(vectors: np.ndarray) -> np.ndarray:
-    """Return the first two principal axes of item vectors; the second is zero for d = 1."""
-    if vectors.shape[1] == 1:
-        return np.pad(vectors - vectors.mean(), ((0, 0), (0, 1)))
-    return geometry.principal_axes(vectors, 2)
+def _runs_of(folder: Path, name: str, about: dict) -> pd.DataFrame:
+    """Return the rows of runs.csv of one program."""
+    with run_folder.reading(folder / "runs.csv"):
+        runs = pd.read_csv(folder / "runs.csv", dtype={"split": str})
+    config, split = about["programs"][name], name.rsplit("_", 1)[1].removeprefix("split")
+    keys = ("head", "normalise", "batch_size")
+    chosen = np.logical_and.reduce([runs[key] == config[key] for key in keys])
+    return runs[chosen & (runs["split"] == split)]

@@ -205,13 +205,13 @@ def _plot_members(
     panels, titles, failed = [], [], []
     for dim, vectors in embeddings.items():
         first = members[members["dim"] == dim].iloc[:SEEDS]
-        panels.append([_turned(one, plane) for one in vectors[:SEEDS]])
+        panels.append([turned(one, plane) for one in vectors[:SEEDS]])
         titles.append([f"d = {dim}, seed {seed}" for seed in first["seed"]])
         failed.append(~first["recovered"].to_numpy(bool))
     return plot_members(panels, rgb, titles, failed=np.array(failed))
 
 
-def _turned(vectors: np.ndarray, plane: np.ndarray) -> np.ndarray:
+def turned(vectors: np.ndarray, plane: np.ndarray) -> np.ndarray:
     """Align item vectors [C, d] to the plane [C, 2]; the second column is zero for d = 1."""
     if not np.isfinite(vectors).all():  # overflow of half precision, beyond 65504
         return np.full(plane.shape, np.nan)

@@ -66,6 +66,7 @@ class Plan:
         animate: Whether to write a video.
         page: Whether to write an interactive page.
         snapshots: Whether to save snapshots.
+        chosen: The line on how the dimension was selected; empty if it was given.
     """
 
     config: Config
@@ -79,6 +80,7 @@ class Plan:
     animate: bool = False
     page: bool = False
     snapshots: bool = True
+    chosen: str = ""
 
     def __post_init__(self):
         Stopping(max_steps=self.max_steps)

@@ -8,18 +8,27 @@ neighbours.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from colour_embed.config import Config
+from colour_embed.config import Config, Stopping
 from experiments import _cli, _pairs
+
+if TYPE_CHECKING:
+    from colour_embed.pairs.reading import PairTable
+    from experiments._training import Plan
 
 _cli.define_out("train")
 _pairs.define_flags()
-_CONFIG = _cli.config_flags("epochs", "label_constant", head="negative", learning_rate=0.01)
+_CONFIG = _cli.config_flags("dim", "epochs", "label_constant", head="negative", learning_rate=0.01)
+_DIM = flags.DEFINE_string(
+    "dim", "2", "Number of coordinates per item; auto selects one of 1 to 6 by held-out loss."
+)
 _RESTARTS = flags.DEFINE_integer("restarts", 8, "Random initialisations; the best is kept.")
 _MAX_STEPS = flags.DEFINE_integer("max_steps", 50_000, "Maximum number of steps.")
 _HELD_OUT = flags.DEFINE_float(
@@ -53,8 +62,9 @@ def main() -> None:
     from colour_embed.io import placing
     from experiments import _training
 
+    dim = 2 if _DIM.value == "auto" else _cli.whole_numbers("dim", _DIM.value)[0]
     plan = _training.Plan(
-        Config(**_CONFIG()),
+        Config(dim=dim, **_CONFIG()),
         restarts=_RESTARTS.value,
         max_steps=_MAX_STEPS.value,
         held_out=_HELD_OUT.value,
@@ -69,6 +79,8 @@ def main() -> None:
     _cli.set_up_jax()
     with _cli.progress() as add:
         table = _pairs.read(add, max_bytes)
+        if _DIM.value == "auto":
+            plan = _with_dim(plan, table, add)
         with placing.replacing(out, "train") as folder:
             metrics = _training.run(
                 folder, plan, table, _pairs.about(table), add, max_bytes=max_bytes
@@ -77,6 +89,26 @@ def main() -> None:
     print(f"results in {out}")
     if metrics["stopped"] == "interrupted":
         raise _cli.Unfinished("interrupted; the best result so far is saved")
+
+
+def _with_dim(plan: Plan, table: PairTable, add: Callable) -> Plan:
+    """Return the plan with the dimension that is selected, and say why."""
+    from colour_embed.pairs.dimensions import choose_dimension
+
+    bar = add("select", 100)
+    selection = choose_dimension(
+        plan.config,
+        len(table.items),
+        _pairs.with_negatives(table, plan.config.seed),
+        stopping=Stopping(max_steps=plan.max_steps),
+        report=lambda event: bar(100 * event.done // event.total, "dimension"),
+    )
+    print(f"note: {selection}")
+    return dataclasses.replace(
+        plan,
+        config=dataclasses.replace(plan.config, dim=selection.selected),
+        chosen=str(selection),
+    )
 
 
 # --------------------------------------------------------------------------------------------------

@@ -16,6 +16,12 @@ from colour_embed.pairs.selection import Selection, grouped_splits, selected_dim
 from colour_embed.runs import Progress, SweepResult
 from colour_embed.sweeps import sweep
 
+AUTO = "auto"
+"""The dim that is selected."""
+
+AUTO = "auto"
+"""The value of dim by which it is selected."""
+
 AUTO_DIMS, AUTO_SEEDS, AUTO_SPLITS = range(1, 7), range(4), 5
 """The dimensions, seeds and splits of a dimension that is selected automatically."""
 

@@ -6,6 +6,7 @@ Scikit-learn's estimator checks that do not apply to pairs are listed in `NOT_FO
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ from colour_embed.pairs.checks import (
     quality_warnings,
     without_self_pairs,
 )
+from colour_embed.pairs.dimensions import AUTO, choose_dimension
 from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs
 from colour_embed.pairs.ids import as_objects, find, item_values, items_in, rows_of
 from colour_embed.pairs.sampling import split_pairs
@@ -69,7 +71,8 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
     for training instead. Names in the order of a table give the embedding of `experiments.train`.
 
     Args:
-        dim: Dimension of the embedding; at most the number of items.
+        dim: Dimension of the embedding, at most the number of items; or "auto", which selects one
+            of 1 to 6 by `choose_dimension` and takes some thirty times as long.
         head: The map from two vectors to log-odds; see `heads`.
         normalise: Scale every vector to unit length.
         optimizer: "keras_adam", "lazy_adam" or the name of an optimiser in optax.
@@ -107,6 +110,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         restart_losses_: float32 [restarts], the best loss of each restart: of the held-out pairs,
             or without them of the training pairs.
         stopped_: "plateau", "steps", "interrupted" (Ctrl-C; the best so far is kept) or "diverged".
+        selection_: The `Selection` of dim="auto", whose text says what was selected; else None.
         classes_: 0 and 1.
         n_features_in_: 2.
         feature_names_in_: The names of the two columns, if X was a DataFrame with names.
@@ -194,6 +198,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         if config.dim > len(items):
             raise InputError(f"dim is {config.dim} for {len(items)} items: give at most as many")
         pairs = self._checked(items, Pairs(rows_of(items, values), labels, weights), before)
+        config = self._with_dim(config, pairs, len(items))
         split = split_pairs(pairs, len(items), self._share(), seed)
         _warn(split.warnings, PairWarning)
         if before is not None:
@@ -398,7 +403,23 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
 
     def _config(self, seed: int) -> Config:
         taken = ("dim", "head", "normalise", "optimizer", "learning_rate", "batch_size")
-        return Config(seed=seed, **{name: _plain(getattr(self, name)) for name in taken})
+        values = {name: _plain(getattr(self, name)) for name in taken}
+        if isinstance(values["dim"], str) and values["dim"] == AUTO:
+            values["dim"] = getattr(self, "_fitted", Config(head=self.head)).dim
+        return Config(seed=seed, **values)
+
+    def _with_dim(self, config: Config, pairs: Pairs, items: int) -> Config:
+        """Return the config with the selected dimension, if it is to be selected."""
+        selects = isinstance(self.dim, str) and (not self.warm_start or self._before() is None)
+        self.selection_ = None
+        if not selects:
+            return config
+        self.selection_ = choose_dimension(
+            config, items, pairs, stopping=self._stopping(), devices=jax.devices()[:1]
+        )
+        if self.verbose:
+            print(self.selection_)
+        return dataclasses.replace(config, dim=self.selection_.selected)
 
     def _stopping(self) -> Stopping:
         return Stopping(_plain(self.max_steps), tolerance=_plain(self.tolerance))
