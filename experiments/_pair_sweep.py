@@ -345,13 +345,10 @@ def _plot_members(folder: Path, program: str, about: dict) -> Any:
     panels, titles = [], []
     for dim in dims:
         panels.append([turned(one.astype(np.float64), plane) for one in vectors[f"{name}_d{dim}"]])
+        rows = runs[runs["dim"] == dim].to_dict("records")
+        values = [", ".join(f"{row[axis]:g}" for axis in about["axes"]) for row in rows]
         titles.append(
-            [
-                ", ".join(
-                    [f"d = {dim}, seed {row['seed']}", *(f"{row[a]:g}" for a in about["axes"])]
-                )
-                for row in runs[runs["dim"] == dim].to_dict("records")
-            ]
+            [f"d = {dim}, seed {row['seed']} {value}".rstrip() for row, value in zip(rows, values)]
         )
     panels, titles = ([one[:SEEDS] for one in rows] for rows in (panels, titles))
     return plot_members(panels, rgb, titles)

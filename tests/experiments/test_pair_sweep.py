@@ -13,7 +13,7 @@ import pytest
 import colour_embed as ce
 from experiments import _pair_sweep
 
-GRID = ["--dims=1,2,3", "--seeds=0:4", "--splits=2", "--max_steps=1200"]
+GRID = ["--dims=1,2,3", "--seeds=0:4", "--splits=2", "--max_steps=20000"]
 
 
 def _command(out, pairs, *arguments):
