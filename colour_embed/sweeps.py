@@ -252,6 +252,7 @@ def start_sweep(
     evaluated = pairs if held_out is None or not len(held_out) else held_out
     programs = _programs(
         *(config, items, pairs, truth, members, draw_labels, vary, devices, plan),
+        swept=swept,
         evaluated=None if rhythm is None else evaluated,
         initial=initial,
         frozen=frozen,
@@ -438,7 +439,10 @@ class _Shared(NamedTuple):
 
 
 class _Program(NamedTuple):
-    """The static arguments of the compiled program; hashable, as jit requires."""
+    """The static arguments of the compiled program; hashable, as jit requires.
+
+    `own` names the hyperparameters in which members of `members_last` may differ.
+    """
 
     config: Config
     items: int
@@ -448,6 +452,7 @@ class _Program(NamedTuple):
     members_last: bool
     width: int
     mesh: Mesh
+    own: frozenset[str] = frozenset()
 
 
 def _keys(program: _Program, seed: ArrayLike, base_seed: ArrayLike) -> MemberKeys:
@@ -548,8 +553,8 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
     def all_as_one(given, training, inputs):
         # All members have the same order and pairs, and hyperparameters of their own.
         first = jax.tree.map(lambda values: values[0], inputs)
-        own = jax.tree.map(lambda values: values[None], inputs.hyperparams)
-        first = first._replace(hyperparams=own)
+        own = {name: getattr(inputs.hyperparams, name)[None] for name in program.own}
+        first = first._replace(hyperparams=first.hyperparams._replace(**own))
         return train(given, training, first, lambda state, _: members_last(state))
 
     function, over = (all_as_one, _over_lanes) if program.members_last else (one, _over_members)
@@ -581,6 +586,11 @@ def _restart(program: _Program, params, inputs: _Inputs):
     return _over_members(program, one, None, params, inputs)
 
 
+@functools.partial(jax.jit, static_argnames="config")
+def _vectors(config: Config, params):
+    return jax.vmap(functools.partial(embedding_vectors, config))(params)
+
+
 @jax.jit
 def _choose(mask: Array, one, other):
     """Return the members of the first tree where the mask is True, else of the second."""
@@ -602,6 +612,7 @@ def _programs(
     devices,
     plan,
     *,
+    swept=(),
     evaluated=None,
     initial=None,
     frozen=None,
@@ -625,6 +636,7 @@ def _programs(
         members_last=plan.members_last,
         width=plan.width,
         mesh=mesh,
+        own=frozenset([*swept, *(["learning_rate"] if evaluated is not None else [])]),
     )
     if evaluated is not None:
         evaluated = jax.device_put(in_parts(device_pairs(evaluated, items)), on_all)
@@ -660,7 +672,7 @@ def _programs(
         advance=lambda training, batch, epochs, keep: _advance(
             of(batch), shared, training, inputs(batch), epochs, keep
         ),
-        vectors=jax.vmap(functools.partial(embedding_vectors, program.config)),
+        vectors=functools.partial(_vectors, program.config),
         put=lambda training: jax.device_put(training, sharded),
         devices=len(devices),
         evaluate=evaluate,
