@@ -109,6 +109,10 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         bias_: The bias of the head.
         restart_losses_: float32 [restarts], the best loss of each restart: of the held-out pairs,
             or without them of the training pairs.
+        snapshots_: float32 [F, items, dim], the vectors of the best restart while it trained, from
+            its initial values up to its best evaluation, whose vectors are `embedding_`. F is 0 if
+            those of all restarts would exceed 256 MiB.
+        snapshot_steps_: int [F], the number of steps before each snapshot.
         stopped_: "plateau", "steps", "interrupted" (Ctrl-C; the best so far is kept) or "diverged".
         selection_: The `Selection` of dim="auto", whose text says what was selected; else None.
         classes_: 0 and 1.
@@ -122,6 +126,12 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         (4, 2)
         >>> model.predict([["pink", "wine"]])
         array([1])
+        >>> import colour_embed as ce
+        >>> groups = ["red", "red", "green", "red"]  # of model.items_
+        >>> ce.animate(
+        ...     model.snapshot_steps_, model.snapshots_, groups, unit="step", size=(480, 320)
+        ... ).frames == len(model.snapshots_)
+        True
     """
 
     def __init__(  # noqa: D107
@@ -227,6 +237,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         self.loss_steps_ = fit.step[taken]
         self.n_iter_ = int(self.loss_steps_[-1]) if taken.any() else 0
         self.restart_losses_ = fit.restart_loss
+        self.snapshot_steps_, self.snapshots_ = fit.snapshot_step, fit.snapshots
         self.stopped_ = fit.stopped
         self.base_rate_ = base_rate(pairs)
         self.classes_ = np.array([0, 1])
@@ -241,7 +252,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
 
         Each new item is initialised at the position of the old item that minimises the loss of its
         pairs with old items. Pairs of two old items are ignored. No pairs are held out. The loss
-        curves remain those of `fit`.
+        curves and the snapshots remain those of `fit`.
 
         Args:
             pairs: [N, 2], ids or names, old and new.

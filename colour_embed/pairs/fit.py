@@ -48,7 +48,8 @@ class PairFit:
         stopped: "plateau", "steps", "interrupted" or "diverged".
         restart_stopped: The same for each restart.
         snapshot_step: int [F], the steps of the snapshots; 0 is before the first step.
-        snapshots: float32 [F, items, dim] of the best restart; F is 0 if they would exceed 256 MiB.
+        snapshots: float32 [F, items, dim] of the best restart, up to its best evaluation; F is 0 if
+            those of all restarts would exceed 256 MiB.
     """
 
     config: Config
@@ -168,7 +169,7 @@ def best_of(result: SweepResult) -> PairFit:
     best = int(np.argmin(found.best_loss))
     taken = int(np.searchsorted(found.step, found.steps.max(), side="right"))
     steps = result.epoch * found.epoch_steps
-    steps = steps[steps <= found.steps[best]]
+    steps = steps[steps <= found.best_step[best]]
     snapshots = np.zeros((0, *result.vectors(best).shape), np.float32)
     if len(result.snapshots):
         snapshots = result.snapshots[best, : len(steps), :, : result.members[best].dim]

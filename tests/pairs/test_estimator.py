@@ -176,6 +176,13 @@ def test_attributes(fitted):
     assert fitted.heldout_loss_curve_ is None
     assert fitted.n_iter_ == fitted.loss_steps_[-1]
     assert fitted.restart_losses_.shape == (8,)
+    assert fitted.snapshots_.shape == (len(fitted.snapshot_steps_), ITEMS, 2)
+    assert fitted.snapshots_.dtype == np.float32
+    assert fitted.snapshot_steps_[0] == 0
+    assert np.all(np.diff(fitted.snapshot_steps_) > 0)
+    # The last one is of the best evaluation, which came before the training had stopped.
+    assert fitted.snapshot_steps_[-1] < fitted.n_iter_
+    np.testing.assert_array_equal(fitted.snapshots_[-1], fitted.embedding_)
     assert fitted.stopped_ == "plateau"
     assert fitted.kernel_ < 0 < fitted.bias_
     assert fitted.n_features_in_ == 2
