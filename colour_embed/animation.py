@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,7 +42,10 @@ from colour_embed.viz.overlay import (
     strips_of,
     styled,
 )
-from colour_embed.viz.raster import DPI, Box, DeepPanel, FlatPanel, limits, stamp_dots
+from colour_embed.viz.raster import DPI, MARKER_AREA, Box, DeepPanel, FlatPanel, limits, stamp_dots
+
+if TYPE_CHECKING:
+    from colour_embed.viz.style import ItemLooks
 
 __all__ = ["Animation", "GridLayout", "animate", "animate_grid", "draw_frames", "interpolate"]
 
@@ -104,7 +107,7 @@ class _Scene(NamedTuple):
 def animate(
     epoch: ArrayLike,
     embedding: ArrayLike,
-    rgb: ArrayLike,
+    rgb: ArrayLike | Sequence[str] | None = None,
     path: str | os.PathLike | None = None,
     *,
     loss: ArrayLike | None = None,
@@ -115,6 +118,7 @@ def animate(
     size: tuple[int, int] | None = None,
     crf: int = 26,
     title: str | None = None,
+    unit: str = "epoch",
     poster: bool = True,
     report: Callable[[Progress], None] | None = None,
 ) -> Animation:
@@ -122,15 +126,21 @@ def animate(
 
     A chunk of frames is drawn in a thread while the chunk before it is encoded.
 
+    Of more than three dimensions the first three principal axes of the last snapshot are drawn. One
+    dimension is drawn across, with the items in the order of the last snapshot from bottom to top.
+
     Args:
         epoch: int [F], the epoch of each snapshot, ascending; 0 is before training.
-        embedding: [F, C, d] with d = 2 or 3.
-        rgb: [C, 3], red, green and blue in 0..1.
+        embedding: [F, C, d].
+        rgb: The colours of the items, [C, 3], red, green and blue in 0..1; or their groups, [C]
+            texts, which have the colours and markers of `viz.style.item_looks` and a legend; or
+            None for one hue.
         path: The file to write atomically, ending in .mp4, .webm, .gif or .apng; None keeps an MP4
             in memory.
         loss: [E], the loss of each epoch from 1 on, displayed with the epoch.
         toward: The target that snapshots are aligned to by a rotation, reflection and translation:
-            the "last" snapshot, the "rgb" of the items, or None for no alignment.
+            the "last" snapshot, the "rgb" of the items, or None for no alignment (of up to three
+            dimensions).
         at: [G], the epochs of the frames, at which snapshots are interpolated; need not be whole.
             By default the epochs of the snapshots.
         curve: Whether to draw the loss curve below, with a mark at the current epoch.
@@ -138,6 +148,7 @@ def animate(
         size: Width and height in pixels, even; by default 1000 x 500 in 2-D, 800 x 600 in 3-D.
         crf: H.264's constant rate factor, 0 (lossless) to 51; see `viz.encode.encode`.
         title: Text at the top left; None for a default title with the dimension.
+        unit: What `epoch` counts, "epoch" or "step", as it is called in the video.
         poster: Whether to write the last frame as a PNG beside the video, under its name. A PNG of
             that name that is no poster is kept, with a UserWarning.
         report: Called with a Progress after each chunk.
@@ -146,9 +157,9 @@ def animate(
         The Animation, which notebooks display.
 
     Raises:
-        InputError: shapes do not match, d is not 2 or 3, values are not finite, colours are outside
-            0..1, an epoch has no loss, the size is odd, too small or too large, fps is out of
-            range, or the path is invalid.
+        InputError: shapes do not match, values are not finite, colours are outside 0..1, an epoch
+            has no loss, the size is odd, too small or too large, fps is out of range, or the path
+            is invalid.
 
     Example:
         >>> generator = np.random.default_rng(0)
@@ -157,7 +168,7 @@ def animate(
         >>> video.frames, video.size
         (3, (320, 240))
     """
-    about = {"loss": loss, "toward": toward, "at": at, "curve": curve}
+    about = {"loss": loss, "toward": toward, "at": at, "curve": curve, "unit": unit}
     scene = _scene(epoch, embedding, rgb, size=size, title=title, **about)
     return _record(scene, path, fps, crf, poster, report)
 
@@ -165,7 +176,7 @@ def animate(
 def draw_frames(
     epoch: ArrayLike,
     embedding: ArrayLike,
-    rgb: ArrayLike,
+    rgb: ArrayLike | Sequence[str] | None = None,
     *,
     loss: ArrayLike | None = None,
     toward: str | None = "last",
@@ -173,6 +184,7 @@ def draw_frames(
     curve: bool = False,
     size: tuple[int, int] | None = None,
     title: str | None = None,
+    unit: str = "epoch",
 ) -> Iterator[NDArray[np.uint8]]:
     """Return the frames of `animate` in chunks, without encoding them.
 
@@ -186,7 +198,7 @@ def draw_frames(
     Raises:
         InputError: as `animate`, before the first frame is drawn.
     """
-    about = {"loss": loss, "toward": toward, "at": at, "curve": curve}
+    about = {"loss": loss, "toward": toward, "at": at, "curve": curve, "unit": unit}
     return _scene(epoch, embedding, rgb, size=size, title=title, **about).draw()
 
 
@@ -241,14 +253,16 @@ def animate_grid(
         >>> ce.animate_grid(result, colours.rgb).frames
         3
     """
-    rgb = np.asarray(rgb, dtype=np.float64)
     members = sweep.members[: len(sweep.snapshots)]
     if not members or len(sweep.epoch) == 0:
         raise InputError("the sweep kept no snapshots: give sweep(..., snapshots=N)")
     layout = GridLayout.of(members, panel)
     check_rate(fps)
     epoch, frames = np.asarray(sweep.epoch), _frame_epochs(sweep.epoch, at)
-    _checked(epoch, sweep.snapshots[0], rgb, None, any_dim=True)
+    looks = _checked(epoch, sweep.snapshots[0], rgb, None)[2]
+    if not looks.own:
+        raise InputError(f"rgb has shape {np.shape(rgb)}; give [items, 3], a row per item")
+    rgb = looks.rgb
     moving = _grid_frames(sweep, members, rgb, frames)
     still = layout.still(title or "Training of colour embeddings", _failures(sweep, members))
     painters: list[Any] = [counters(frames, None, layout.size[0] - 12)]
@@ -338,17 +352,12 @@ def _reported(chunks: Iterator, total: int, report: Callable[[Progress], None]) 
 # Scenes
 
 
-def _checked(epoch, embedding, rgb, loss, *, any_dim=False):
+def _checked(epoch, embedding, rgb, loss):
+    """Return the arrays and the items' looks."""
     epoch, embedding = np.asarray(epoch), np.asarray(embedding, dtype=np.float64)
-    rgb = np.asarray(rgb, dtype=np.float64)
     if embedding.ndim != 3 or 0 in embedding.shape:
-        raise InputError(f"embedding has shape {embedding.shape}; give [frames, items, 2 or 3]")
-    frames, items, dim = embedding.shape
-    if dim not in (2, 3) and not any_dim:
-        hint = "add a second column" if dim == 1 else "project it, say on its principal components"
-        raise InputError(
-            f"embedding has {dim} dimension{'s' * (dim != 1)}, and a video shows 2 or 3; {hint}"
-        )
+        raise InputError(f"embedding has shape {embedding.shape}; give [frames, items, dimensions]")
+    frames = len(embedding)
     if epoch.shape != (frames,) or not np.issubdtype(epoch.dtype, np.integer) or epoch.min() < 0:
         raise InputError(
             f"epoch is {epoch.dtype} {epoch.shape}; give one whole number, 0 or more, "
@@ -356,11 +365,7 @@ def _checked(epoch, embedding, rgb, loss, *, any_dim=False):
         )
     if (np.diff(epoch) <= 0).any():
         raise InputError("epoch: the snapshots must stand in ascending order, none twice")
-    if rgb.shape != (items, 3) or not ((rgb >= 0) & (rgb <= 1)).all():
-        raise InputError(
-            f"rgb has shape {rgb.shape}; give [{items}, 3], a row per item, in 0..1 "
-            "(divide bytes by 255)"
-        )
+    looks = _looks(rgb, embedding.shape[1])
     finite = np.isfinite(embedding).all(axis=(1, 2))
     if not finite.all():
         raise InputError(
@@ -373,7 +378,22 @@ def _checked(epoch, embedding, rgb, loss, *, any_dim=False):
             raise InputError(
                 f"loss has shape {loss.shape}; give one number per epoch, up to {epoch.max()}"
             )
-    return epoch, embedding, rgb, loss
+    return epoch, embedding, looks, loss
+
+
+def _looks(rgb, items: int) -> ItemLooks:
+    """Return the looks of items from their colours, their groups or None."""
+    from colour_embed.viz.style import item_looks
+
+    try:
+        if rgb is not None and np.ndim(rgb) == 1:
+            return item_looks(items, groups=rgb)
+        return item_looks(items, rgb)
+    except (ValueError, TypeError):
+        raise InputError(
+            f"rgb has shape {np.shape(rgb)}; give [{items}, 3], a row per item, in 0..1 "
+            f"(divide bytes by 255), or the groups of the items, [{items}]"
+        ) from None
 
 
 def _size(size: tuple[int, int] | None, dim: int) -> tuple[int, int]:
@@ -400,41 +420,103 @@ def _frame_epochs(epoch: ArrayLike, at: ArrayLike | None) -> NDArray[np.float64]
     return at
 
 
-def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title) -> _Scene:
-    epoch, embedding, rgb, loss = _checked(epoch, embedding, rgb, loss)
+def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title, unit="epoch") -> _Scene:
+    epoch, embedding, looks, loss = _checked(epoch, embedding, rgb, loss)
     dim = embedding.shape[2]
-    width, height = size = _size(size, dim)
+    flat = dim < 3
+    width, height = size = _size(size, 2 if flat else 3)
     if curve and (loss is None or len(loss) == 0):
         raise InputError("curve: there is no loss to draw; give loss, or leave curve out")
     if toward not in ("last", "rgb", None):
         raise InputError(f"toward is {toward!r}; give 'last', 'rgb' or None")
+    if toward == "rgb" and not looks.own:
+        raise InputError("toward is 'rgb', and the items have no colours; give 'last' or None")
+    if title is None:
+        title = f"Training of the {dim}-D {'colour ' * looks.own}embedding"
+    if dim > 3:
+        embedding, share = _projected(embedding)
+        title += f", first three principal axes ({share:.0%} of the variance)"
     if toward is not None:
-        target = embedding[-1] if toward == "last" else principal_axes(rgb, dim)
+        target = embedding[-1]
+        target = target if toward == "last" else principal_axes(looks.rgb, min(dim, 3))
         embedding = align(embedding, target)
+    if dim == 1:
+        order = np.argsort(np.argsort(embedding[-1, :, 0], kind="stable"), kind="stable")
+        order = np.broadcast_to(order[:, None], embedding.shape)
+        embedding = np.concatenate([embedding, order], axis=2)
     frames = _frame_epochs(epoch, at)
     embedding = interpolate(epoch, embedding, frames)
-    title = f"Training of the {dim}-D colour embedding" if title is None else title
     floor = height - (_CURVE_HEIGHT if curve else 0)
-    if dim == 2:
-        box = Box(40, floor - 56, 80, width - 20)
-        figure, canvas = _flat_axes(size, box, limits(embedding))
-        margins = box.left, box.right
-        panel: Any = FlatPanel(embedding, rgb, box)
+    margins = (80, width - 20) if flat else (24, width - 24)
+    box = Box(40, floor - (56 if flat else 16), *margins)
+    with styled():
+        listed = _add_legend(new_canvas(width, height)[0], looks, box.top, box.bottom, box.right)
+    if listed:
+        box = box._replace(right=box.right - listed - 12)
+    if flat:
+        figure, canvas = _flat_axes(size, box, limits(embedding), line=dim == 1)
+        panel: Any = FlatPanel(embedding, looks.rgb, box, area=_area(looks), looks=looks)
     else:
         figure, canvas = new_canvas(width, height)
-        margins = 24, width - 24
-        names = strips_of([f"$x_{axis}$" for axis in range(3)], 12)
-        box = Box(40, floor - 16, *margins)
-        panel = DeepPanel(embedding, rgb, box, names=names)
-    painters = [counters(frames, loss, margins[1]), panel]
+        names = strips_of([f"axis {k}" if dim > 3 else f"$x_{k - 1}$" for k in (1, 2, 3)], 12)
+        panel = DeepPanel(embedding, looks.rgb, box, area=_area(looks), names=names, looks=looks)
+    painters = [counters(frames, loss, margins[1], unit), panel]
     from colour_embed.viz.style import legible
 
     with styled():
         place = margins[0] / width, 1 - BASELINE / height
         figure.text(*place, legible(title, 200), parse_math=False)
+        _add_legend(figure, looks, box.top, box.bottom, margins[1])
         if curve:
-            painters.append(_add_curve(figure, size, margins, loss, frames))
-        return _Scene(len(frames), size, picture_of(canvas), painters, rgb)
+            painters.append(_add_curve(figure, size, margins, loss, frames, unit))
+        return _Scene(len(frames), size, picture_of(canvas), painters, looks.rgb)
+
+
+def _projected(snapshots: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return snapshots on the last one's first three principal axes, and the variance on these.
+
+    The snapshots are aligned to the last one. The variance is its share of the last one's.
+    """
+    turned = align(snapshots, snapshots[-1])
+    centre = turned[-1].mean(axis=0)
+    _, spread, axes = np.linalg.svd(turned[-1] - centre, full_matrices=False)
+    total = (spread**2).sum()
+    return (turned - centre) @ axes[:3].T, float((spread[:3] ** 2).sum() / total) if total else 1.0
+
+
+def _area(looks: ItemLooks) -> float:
+    """Return the area of a marker, square points: larger for few items, whose shapes are read."""
+    if looks.own:
+        return MARKER_AREA
+    return float(np.interp(np.log10(len(looks.kind)), [1.5, 2.5, 4], [34, 16, MARKER_AREA / 2]))
+
+
+def _add_legend(figure, looks: ItemLooks, top: int, bottom: int, right: int) -> int:
+    """List the groups at the right edge of a figure; return the width, pixels, 0 without groups."""
+    from matplotlib.figure import Figure
+
+    from colour_embed.viz.style import legible
+
+    if looks.groups is None:
+        return 0
+    width, height = figure.bbox.size
+    points = min(9.0, 72 / DPI * (bottom - top) / (1.8 * len(looks.looks)))
+    longest = max(int(width / (5 * points * _LETTER)), 4)
+    axes = Figure().add_subplot()
+    legend = figure.legend(
+        [axes.scatter([], [], **look.scatter(points**2 / 2)) for look in looks.looks],
+        ["-"] * len(looks.looks),  # matplotlib leaves out labels that begin with "_"
+        loc="upper right",
+        bbox_to_anchor=(right / width, 1 - top / height),
+        fontsize=points,
+        borderaxespad=0,
+        borderpad=0,
+        handletextpad=0.2,
+    )
+    for text, look in zip(legend.get_texts(), looks.looks):
+        text.set_parse_math(False)
+        text.set_text(legible(look.label, longest))
+    return int(np.ceil(legend.get_window_extent().width))
 
 
 class _Mark:
@@ -455,7 +537,7 @@ class _Mark:
         stamp_dots(box, *place)
 
 
-def _add_curve(figure, size, margins, loss, frames) -> _Mark:
+def _add_curve(figure, size, margins, loss, frames, unit) -> _Mark:
     """Draw the loss curve once, and return the mark that moves on it."""
     left = max(margins[0], 80)  # room for the numbers
     box = Box(size[1] - _CURVE_HEIGHT + 6, size[1] - 44, left, margins[1])
@@ -466,7 +548,7 @@ def _add_curve(figure, size, margins, loss, frames) -> _Mark:
     low, high = low - margin, high + margin
     axes.plot(np.arange(1, len(loss) + 1), loss, color="0.35", linewidth=1)
     end = 1.015 * len(loss)  # room for the last dot
-    axes.set(xlim=(0, end), ylim=(low, high), xlabel="epoch", ylabel="loss")
+    axes.set(xlim=(0, end), ylim=(low, high), xlabel=unit, ylabel="loss")
     axes.xaxis.label.set_size(9)
     axes.yaxis.label.set_size(9)
     axes.xaxis.set_label_coords(0.5, -20 / (box.bottom - box.top))
@@ -688,10 +770,7 @@ def _grid_frames(sweep, members, rgb, frames) -> list[NDArray[np.float64]]:
         if len(epoch) == 0:  # diverged before the first snapshot
             epoch, snapshots = np.zeros(1), np.zeros((1, len(rgb), member.dim))
         if member.dim > 3:
-            turned = align(snapshots, snapshots[-1])
-            centred = turned[-1] - turned[-1].mean(axis=0)
-            axes = np.linalg.svd(centred, full_matrices=False)[2][:3]
-            snapshots = (turned - turned[-1].mean(axis=0)) @ axes.T
+            snapshots, _ = _projected(snapshots)
         last = align(snapshots[-1], targets[member.dim])
         turned = interpolate(epoch, align(snapshots, last), frames)
         if member.dim == 1:
@@ -702,14 +781,18 @@ def _grid_frames(sweep, members, rgb, frames) -> list[NDArray[np.float64]]:
     return moving
 
 
-def _flat_axes(size: tuple[int, int], box: Box, bounds: tuple[NDArray, NDArray]):
-    """Return a figure with the axes of a two-dimensional embedding, and its canvas."""
+def _flat_axes(
+    size: tuple[int, int], box: Box, bounds: tuple[NDArray, NDArray], *, line: bool = False
+):
+    """Return a figure with the axes of an embedding of two dimensions or one, and its canvas."""
     width, height = size
     (left, bottom), (right, top) = bounds
     with styled():
         figure, canvas = new_canvas(width, height)
         axes = _axes_in(figure, size, box)
         axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="$x_0$", ylabel="$x_1$")
+        if line:
+            axes.set(ylabel="order at the end", yticks=[])
         # At a fixed position, independent of the width of the tick labels.
         axes.yaxis.set_label_coords(-58 / (box.right - box.left), 0.5)
     return figure, canvas

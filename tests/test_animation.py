@@ -7,6 +7,7 @@ import pytest
 import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from colour_embed import animation as module
@@ -16,7 +17,7 @@ from colour_embed.evaluate.geometry import align, principal_axes
 from colour_embed.heads import HEADS
 from colour_embed.runs import SweepResult
 from colour_embed.viz import overlay, raster
-from colour_embed.viz.style import MARKER, style
+from colour_embed.viz.style import MARKER, SHAPES, ItemLooks, Look, item_looks, style
 
 SMALL = (400, 240)
 
@@ -277,8 +278,6 @@ def test_one_item_in_one_frame_is_enough(dim):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"embedding": np.zeros((4, 30, 1))}, "1 dimension,"),
-        ({"embedding": np.zeros((4, 30, 5))}, "5 dimensions.*principal"),
         ({"embedding": np.zeros((30, 2))}, r"shape \(30, 2\)"),
         ({"embedding": np.zeros((0, 30, 2))}, "shape"),
         ({"embedding": np.full((4, 30, 2), np.nan)}, "epoch 1 is not finite"),
@@ -287,6 +286,9 @@ def test_one_item_in_one_frame_is_enough(dim):
         ({"epoch": [-1, 2, 3, 4]}, "0 or more"),
         ({"rgb": np.zeros((29, 3))}, r"\[30, 3\]"),
         ({"rgb": np.full((30, 3), 255)}, "divide"),
+        ({"rgb": ["a"] * 29}, r"shape \(29,\).*groups of the items, \[30\]"),
+        ({"rgb": ["a"] * 30, "toward": "rgb"}, "the items have no colours"),
+        ({"rgb": None, "toward": "rgb"}, "the items have no colours"),
         ({"loss": [0.5, 0.4]}, "up to 4"),
         ({"size": (401, 240)}, "even"),
         ({"size": (100, 100)}, "320"),
@@ -611,3 +613,96 @@ def test_a_poster_goes_where_its_link_leads(tmp_path):
 )
 def test_a_title_is_text_whatever_it_holds(title):
     pictures(*training(frames=1), title=title)
+
+
+# Items without colours of their own
+
+
+def pixels_like(frame, colour, within=20):
+    """Return whether each pixel of a frame is close to a colour, such as "#0072B2"."""
+    wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    return (np.abs(frame.astype(int) - wanted) <= within).all(axis=-1)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+def test_groups_have_the_colours_of_figures_and_a_legend(dim):
+    epoch, embedding, _ = training(frames=3, items=28, dim=dim)
+    groups = [f"$g{place % 14}$" for place in range(28)]
+    frame = pictures(epoch, embedding, groups, size=(800, 600))[-1]
+    looks = item_looks(28, groups=groups).looks
+    assert len(looks) == 13
+    for look in looks:
+        found = pixels_like(frame, look.colour)
+        assert found[:, 700:].sum() > 10, look  # in the legend
+        assert dim > 2 or found[:, :690].sum() > 20, look  # in the panel; in 3-D they are paler
+    plain = pictures(epoch, embedding, size=(800, 600))[-1]
+    assert pixels_like(plain, item_looks(1).looks[0].colour, 60).sum() > 400
+    assert not pixels_like(plain, looks[1].colour).any()
+
+
+@pytest.mark.parametrize("marker", SHAPES[:8])
+def test_markers_of_groups_look_as_matplotlib_draws_them(marker):
+    _, embedding, rgb = training(frames=1, items=60)
+    rgb[:] = to_rgb("#0072B2")
+
+    def ours(filled):
+        looks = ItemLooks(rgb, np.zeros(60, int), [Look("", "#0072B2", marker, filled)])
+        picture = np.full((1, 500, 1000, 3), 255, np.uint8)
+        raster.FlatPanel(embedding, rgb, BOX, area=60, looks=looks).paint(picture, slice(0, 1))
+        return picture[0].astype(int)
+
+    figure, canvas = overlay.new_canvas(1000, 500)
+    axes = module._axes_in(figure, (1000, 500), BOX)
+    (left, bottom), (right, top) = raster.limits(embedding)
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    axes.axis("off")
+    # Of a single colour, matplotlib rounds markers to whole pixels.
+    look = Look("", "#0072B2", marker).scatter(60) | {"edgecolors": "0.6", "c": rgb}
+    with style():
+        axes.scatter(*embedding[0].T, **look).set_snap(False)
+        theirs = overlay.picture_of(canvas).astype(int)
+    filled, hollow = ours(True), ours(False)
+    touched = ((filled != 255) | (theirs != 255)).any(axis=2)
+    assert touched.sum() > 3000
+    assert np.abs(filled - theirs)[touched].mean() <= 5
+    # A marker that is not filled has the same outline, and is white inside.
+    changed = (hollow != filled).any(axis=2)
+    assert changed.sum() > 1000
+    assert np.mean(hollow[changed].min(axis=1) > 230) > 0.2
+    assert pixels_like(hollow, "#0072B2", 60).sum() > 500
+
+
+def test_groups_are_drawn_alike_in_whatever_they_come():
+    epoch, embedding, _ = training()
+    groups = [["a", "b", ""][place % 3] for place in range(30)]
+    told = pictures(epoch, embedding, groups)
+    for other in (np.array(groups), np.array(groups, object), [one or None for one in groups]):
+        np.testing.assert_array_equal(pictures(epoch, embedding, other), told)
+    assert (pictures(epoch, embedding, groups[::-1]) != told).any()
+
+
+@pytest.mark.parametrize("dim", [4, 16])
+def test_of_many_dimensions_the_principal_axes_of_the_last_snapshot_are_shown(dim):
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(5, 30, 3)) * (3, 2, 1)
+    plain -= plain.mean(axis=1, keepdims=True)
+    turn = np.linalg.qr(rng.normal(size=(dim, dim)))[0]
+    embedding = np.pad(plain, ((0, 0), (0, 0), (0, dim - 3))) @ turn + 5
+    shown, share = module._projected(embedding)
+    assert share == pytest.approx(1)
+    for ours, truth in zip(shown, plain, strict=True):  # no distance is lost
+        np.testing.assert_allclose(align(ours, truth), truth, atol=1e-9)
+    np.testing.assert_allclose(np.abs(np.corrcoef(shown[-1].T) - np.eye(3)), 0, atol=1e-9)
+
+
+def test_steps_are_called_steps():
+    epoch, embedding, rgb = training()
+    texts = overlay._counter(np.array([3, 20]), np.full(20, 0.5), "step")
+    assert texts == [("step", [" 3", "20"]), ("loss", ["0.5000", "0.5000"])]
+    named = pictures(epoch, embedding, rgb, unit="step")
+    assert (named != pictures(epoch, embedding, rgb)).any(axis=(0, 2, 3))[:40].any()
+
+
+def test_a_grid_needs_colours():
+    with pytest.raises(InputError, match=r"give \[items, 3\]"):
+        animate_grid(made_of([Config(seed=0)]), ["a"] * 40)

@@ -1,12 +1,12 @@
 """Figures of embeddings, with items in their own colours or by group, and names."""
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from colour_embed.viz.style import (
     DOUBLE_COLUMN,
     MARKER,
-    SHAPES,
+    OTHER,
     SINGLE_COLUMN,
     drawing,
+    item_looks,
     legend_above,
     legible,
     legible_names,
@@ -38,10 +39,6 @@ __all__ = [
     "plot_moments",
 ]
 
-OTHER = "other"
-"""Legend label of the items outside the eight largest groups."""
-
-_GROUP_COLOURS = ("0072B2", "D55E00", "009E73", "CC79A7", "E69F00", "56B4E9", "7F3C8D", "000000")
 _NAMES_TRIED = 1500
 _VECTOR_POINTS = 3000  # more markers than this are rasterised in a PDF
 
@@ -255,8 +252,8 @@ def plot_items(
         names: [C].
         ax: where to draw, made with `projection="3d"` for three columns; a new figure when None.
         rgb: [C, 3], each item's own colour, red, green and blue in 0..1.
-        groups: [C], the group of each item, distinguished by colour and shape; the eight largest
-            are named, all others and "" are grey. Not with `rgb`.
+        groups: [C], the group of each item, distinguished by colour and shape; the twelve largest
+            are named, all others and "" are grey; see `style.item_looks`. Not with `rgb`.
         rank: [C], the order in which names are placed, lowest first; the order of the rows when
             None.
         axis_names: a name per column.
@@ -271,12 +268,10 @@ def plot_items(
     """
     points, dim = np.asarray(points, dtype=np.float64), np.shape(points)[-1]
     count = len(points)
-    colours = np.full((count, 3), 0.25) if rgb is None else rgb
-    points, colours = _checked(points, colours, dims=(1, 2, 3))
     if len(names) != count or (groups is not None and len(groups) != count):
         raise ValueError(f"names and groups must be [{count}], one for each item")
-    if rgb is not None and groups is not None:
-        raise ValueError("give rgb or groups, not both")
+    found = item_looks(count, rgb, groups)
+    points, colours = _checked(points, found.rgb, dims=(1, 2, 3))
     _check_axes(ax, dim)
     width = DOUBLE_COLUMN if count > 25 or dim == 3 else SINGLE_COLUMN
     height = min(0.8 + 0.13 * count, 9) if dim == 1 else 0.72 * width + 0.5
@@ -287,16 +282,18 @@ def plot_items(
     area = float(np.interp(np.log10(count), [1.5, 2.5, 4], [18, 9, 2]))
     projection = "3d" if dim == 3 else None
     with drawing(ax, height, width=width, projection=projection) as ax:
-        handles, labels = [], []
-        for chosen, look, label in _looks(colours, groups, rgb is not None):
-            look |= {"s": area, "rasterized": count > _VECTOR_POINTS}
-            depth = {"depthshade": False} if dim == 3 else {}
-            handles.append(ax.scatter(*points[chosen].T, **look, **depth))
-            labels.append(label)
+        handles = []
+        about: dict[str, Any] = {"rasterized": count > _VECTOR_POINTS}
+        about |= {"depthshade": False} if dim == 3 else {}
+        for kind, look in reversed(list(enumerate(found.looks))):  # the largest group on top
+            chosen = found.kind == kind
+            shape = {"c": colours[chosen], **look.scatter(area)}
+            handles.insert(0, ax.scatter(*points[chosen].T, **shape, **about))
         _finish_items(ax, dim, axis_names, legible(title or "", 80))
         note = ax.set_title(f"names: {count} of {count}", loc="right", color="0.35", fontsize=7)
-        if groups is not None:
-            legend_above(ax, handles, legible_names(labels), parse_math=False)
+        if found.groups is not None:
+            labels = legible_names([look.label for look in found.looks])
+            legend_above(ax, handles, labels, parse_math=False)
     settle_layout(ax.figure)
     order = np.argsort(np.arange(count) if rank is None else rank, kind="stable")
     with style():
@@ -307,10 +304,7 @@ def plot_items(
 
 def group_colours(groups: Sequence[str]) -> NDArray[np.float64]:
     """Return the colours [C, 3] in 0..1 in which `plot_items` draws items of these groups [C]."""
-    rgb = np.empty((len(groups), 3))
-    for chosen, look, _ in _looks(rgb, groups, False):
-        rgb[chosen] = to_rgb(look["color"])
-    return rgb
+    return item_looks(len(groups), groups=groups).rgb
 
 
 def _checked(
@@ -381,25 +375,6 @@ def _draw_member(ax: Axes, embedding: NDArray[np.float64], rgb: NDArray[np.float
     # Strokes have no edge: wider grey strokes below keep white ones visible.
     for colour, stroke in (("0.6", 1.1), (rgb, 0.8)):
         ax.scatter(*embedding.T, s=300, c=colour, marker="|", linewidths=stroke)
-
-
-def _looks(
-    colours: NDArray[np.float64], groups: Sequence[str] | None, own: bool
-) -> Iterator[tuple[NDArray, dict, str]]:
-    """Yield (items of a group, keywords of `scatter`, name of the group)."""
-    edge = {"edgecolors": "0.6" if own else "white", "linewidths": 0.3}
-    if groups is None:
-        yield np.arange(len(colours)), {"marker": "o", "c": colours, **edge}, ""
-        return
-    groups = np.array(groups, dtype=object)
-    names = sorted({name for name in groups if name})
-    names.sort(key=lambda name: -np.sum(groups == name))
-    named = names[: len(_GROUP_COLOURS)]
-    rest = ~np.isin(groups, named) if named else np.ones(len(groups), bool)
-    if rest.any():
-        yield np.flatnonzero(rest), {"marker": "o", "color": "0.7", **edge}, OTHER
-    for name, colour, shape in zip(named, _GROUP_COLOURS, SHAPES):
-        yield np.flatnonzero(groups == name), {"marker": shape, "color": f"#{colour}", **edge}, name
 
 
 def _finish_items(ax: Axes, dim: int, axis_names: Sequence[str], title: str) -> None:

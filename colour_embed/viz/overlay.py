@@ -22,9 +22,11 @@ _WHITE = 255
 _RC = {"axes.labelsize": 12, "xtick.labelsize": 9, "ytick.labelsize": 9, "font.size": 11}
 
 
-def _counter(epoch: NDArray, loss: NDArray | None) -> list[tuple[str, list[str]]]:
+def _counter(
+    epoch: NDArray, loss: NDArray | None, unit: str = "epoch"
+) -> list[tuple[str, list[str]]]:
     """Return the text of the counter: a label and each frame's value, padded to one length."""
-    parts = [("epoch", [str(number) for number in epoch])]
+    parts = [(unit, [str(number) for number in epoch])]
     if loss is not None:
         # Epoch 0 is before training and has no loss.
         values = [f"{loss[number - 1]:.4f}" if number else "–" for number in epoch]
@@ -102,10 +104,10 @@ class Counters(NamedTuple):
         frames[:, self.row : bottom, self.column : right] = strips
 
 
-def counters(frames: NDArray, loss: NDArray | None, right: int) -> Counters:
+def counters(frames: NDArray, loss: NDArray | None, right: int, unit: str = "epoch") -> Counters:
     """Return the counters of the frames' epochs, with their right end at the column `right`."""
     with styled():
-        strips = _counter_strips(_counter(np.floor(frames).astype(int), loss), 11)
+        strips = _counter_strips(_counter(np.floor(frames).astype(int), loss, unit), 11)
     row = BASELINE - round(strips.shape[1] * (1 - _STRIP_BASELINE))
     return Counters(strips, row, right - strips.shape[2])
 

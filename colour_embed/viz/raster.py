@@ -1,16 +1,21 @@
 """Rasterisation of an embedding's points with NumPy, for all frames of a chunk at once.
 
 A frame of 646 points takes about 1 ms. Markers match `style.MARKER` in matplotlib: a disc in its
-item's colour with a thin grey edge, which keeps white and nearly white items visible.
+item's colour with a thin grey edge, which keeps white and nearly white items visible. Those of
+groups have the shapes of `style.item_looks`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from colour_embed.viz.style import ItemLooks
 
 __all__ = ["Box", "DeepPanel", "FlatPanel", "limits", "stamp_dots"]
 
@@ -19,6 +24,7 @@ MARKER_AREA = 10.0  # square points, as scatter's s in the tutorial
 _MARGIN = 0.03  # of the last frame's span, so that its outermost markers are not clipped
 _SUBPIXELS = 8  # a marker's centre is rounded to this fraction of a pixel
 _WHITE = 255
+_RING = 1.5  # width of the outline of a marker that is not filled, pixels
 
 # The 3-D camera, in units of half the cube's side.
 _DISTANCE = 6.0
@@ -61,6 +67,7 @@ class FlatPanel:
         box: Box,
         *,
         area: float = MARKER_AREA,
+        looks: ItemLooks | None = None,
     ):
         """Compute the pixel position of each point in each frame.
 
@@ -69,10 +76,11 @@ class FlatPanel:
             rgb: [C, 3], in 0..1.
             box: The pixels to draw in; points outside are clipped.
             area: Area of a marker, square points.
+            looks: The items' markers; discs by default.
         """
         low, high = limits(embedding)
         self._box, self._colour = box, _bytes(rgb)
-        self._markers = _markers(np.ones(1), np.zeros(1), area)
+        self._markers, self._kind = _markers(np.ones(1), np.zeros(1), area, looks), _kinds(looks)
         self._column = (embedding[:, :, 0] - low[0]) / (high[0] - low[0]) * (box.right - box.left)
         self._row = (high[1] - embedding[:, :, 1]) / (high[1] - low[1]) * (box.bottom - box.top)
 
@@ -81,7 +89,8 @@ class FlatPanel:
         box = frames[self._box.slices]
         canvas, inside = _padded(box, self._markers.side)
         inside[:] = box
-        _stamp(canvas, self._markers, self._row[chunk], self._column[chunk], self._colour)
+        place = self._row[chunk], self._column[chunk]
+        _stamp(canvas, self._markers, *place, self._colour, level=self._kind)
         # The axis lines, one pixel at the left and the bottom, are kept above the points.
         box[:, :-1, 1:] = inside[:, :-1, 1:]
 
@@ -100,6 +109,7 @@ class DeepPanel:
         *,
         area: float = MARKER_AREA,
         names: list[NDArray[np.uint8]] | None = None,
+        looks: ItemLooks | None = None,
     ):
         """Compute the camera and the scale, which are the same for all frames.
 
@@ -109,6 +119,7 @@ class DeepPanel:
             box: The pixels to draw in.
             area: Area of a marker in the cube's centre, square points.
             names: Names of the three axes as grey strips; none by default.
+            looks: The items' markers; discs by default.
         """
         low, high = limits(embedding)
         self._embedding = (embedding - (low + high) / 2) / ((high - low).max() / 2)
@@ -124,7 +135,8 @@ class DeepPanel:
         self._middle = np.array([height / 2 + (most[1] + least[1]) / 2 * self._scale, width / 2])
         self._level_depth = np.linspace(_DISTANCE - 1.5, _DISTANCE + 1.5, _DEPTH_LEVELS)
         fade = np.linspace(0, _FADE, _DEPTH_LEVELS)
-        self._markers = _markers(_DISTANCE / self._level_depth, fade, area)
+        self._markers = _markers(_DISTANCE / self._level_depth, fade, area, looks)
+        self._kind = _kinds(looks)
 
     def paint(self, frames: NDArray[np.uint8], chunk: slice) -> None:
         """Blend the cube and the points of a chunk of frames into their pictures."""
@@ -147,7 +159,7 @@ class DeepPanel:
         position[depth < 0.5] = -1e6  # beside or behind the camera
         first, last = self._level_depth[[0, -1]]
         level = np.rint((depth - first) / (last - first) * (_DEPTH_LEVELS - 1))
-        level = np.clip(level, 0, _DEPTH_LEVELS - 1).astype(np.intp)
+        level = np.clip(level, 0, _DEPTH_LEVELS - 1).astype(np.intp) + _DEPTH_LEVELS * self._kind
         order = np.argsort(-depth, axis=1, kind="stable")
         _stamp(canvas, self._markers, *position.transpose(2, 0, 1), self._colour, order, level)
         draw_edges(np.maximum(-weight, 0))
@@ -174,14 +186,18 @@ def _bytes(rgb: NDArray[np.float64]) -> NDArray[np.uint16]:
     return np.rint(rgb * 255).astype(np.uint16)
 
 
+def _kinds(looks: ItemLooks | None) -> NDArray[np.intp] | int:
+    return 0 if looks is None else looks.kind
+
+
 # Markers, by NumPy ----------------------------------------------------------------------------
 
 
 class _Markers(NamedTuple):
     """Marker stamps: pixel = (behind * pixel + face * colour + fixed) / 256.
 
-    Each is uint16 [levels * subpixels^2, side, 3 side]. Every weight is repeated for red, green and
-    blue, so that a row of a stamp has the layout of a row of a frame.
+    Each is uint16 [shapes * levels * subpixels^2, side, 3 side]. Every weight is repeated for red,
+    green and blue, so that a row of a stamp has the layout of a row of a frame.
     """
 
     behind: NDArray[np.uint16]
@@ -193,46 +209,95 @@ class _Markers(NamedTuple):
         return self.behind.shape[1]
 
 
-def _coverage(radius: float, side: int) -> NDArray[np.float64]:
-    """Return the coverage of each pixel by a disc, [subpixel row, subpixel column, side, side].
+_FINE = 4 * _SUBPIXELS  # samples per pixel and direction
 
-    The centre of the disc is `(subpixel + 0.5) / subpixels` from the corner of the middle pixel.
-    Its area is summed over `fine` samples per subpixel and direction.
+
+def _samples(side: int) -> NDArray[np.float64]:
+    """Return the positions of the samples of `_coverage` from the centre of a marker, pixels."""
+    place = (np.arange((side + 1) * _FINE) + 0.5) / _FINE
+    return place - (side // 2 + 1 + 0.5 / _SUBPIXELS)
+
+
+def _coverage(distance: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Return the coverage of each pixel by a shape, [subpixel row, subpixel column, side, side].
+
+    The centre of the shape is `(subpixel + 0.5) / subpixels` from the corner of the middle pixel.
+    `distance` is that of each of `_samples`, down and across, to the edge, pixels; positive inside.
     """
-    fine = 4
-    step = _SUBPIXELS * fine
-    place = (np.arange((side + 1) * step) + 0.5) / step - (side // 2 + 1 + 0.5 / _SUBPIXELS)
-    inside = np.clip((radius - np.hypot(place[:, None], place)) * step + 0.5, 0, 1)
-    area = np.zeros((len(place) + 1,) * 2)
+    inside = np.clip(distance * _FINE + 0.5, 0, 1)
+    area = np.zeros((len(inside) + 1,) * 2)
     area[1:, 1:] = inside.cumsum(axis=0).cumsum(axis=1)
-    # Shifting the disc right is the same as shifting the pixels left.
-    start = np.arange(1, side + 1) * step - np.arange(_SUBPIXELS)[:, None] * fine
-    first, last = start, start + step
+    # Shifting the shape right is the same as shifting the pixels left.
+    start = np.arange(1, side + 1) * _FINE - np.arange(_SUBPIXELS)[:, None] * _FINE // _SUBPIXELS
+    first, last = start, start + _FINE
 
     def corner(row, column):
         return area[row[:, None, :, None], column[None, :, None, :]]
 
     total = corner(last, last) - corner(first, last) - corner(last, first) + corner(first, first)
-    return total / step**2
+    return total / _FINE**2
 
 
-def _markers(scale: NDArray[np.float64], fade: NDArray[np.float64], area: float) -> _Markers:
-    """Return the stamps of each depth level, of which `scale` is the size and `fade` the white."""
+def _inside(corners: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distance of each position, down and across, to a polygon's edge, positive inside.
+
+    Args:
+        corners: [V, 2], x and y upward.
+        place: [S], positions in both directions.
+    """
+    x, y = place, -place[:, None]
+    nearest = np.full((len(place),) * 2, np.inf)
+    crossed = np.zeros(nearest.shape, bool)
+    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0)):
+        across, up = x2 - x1, y2 - y1
+        along = ((x - x1) * across + (y - y1) * up) / (across**2 + up**2)
+        along = np.clip(along, 0, 1)
+        np.minimum(
+            nearest, (x - x1 - along * across) ** 2 + (y - y1 - along * up) ** 2, out=nearest
+        )
+        if up:
+            crossed ^= ((y1 > y) != (y2 > y)) & (x < x1 + (y - y1) / up * across)
+    return np.where(crossed, 1, -1) * np.sqrt(nearest)
+
+
+def _markers(
+    scale: NDArray[np.float64],
+    fade: NDArray[np.float64],
+    area: float,
+    looks: ItemLooks | None = None,
+) -> _Markers:
+    """Return the stamps of each depth level, of which `scale` is the size and `fade` the white.
+
+    With `looks` there are as many for each of them, one after another.
+    """
     from matplotlib.colors import to_rgb
 
     from colour_embed.viz.style import MARKER
 
+    shapes = (
+        [(None, True)] if looks is None else [(one.outline(), one.filled) for one in looks.looks]
+    )
     edge_width = MARKER["linewidths"] * DPI / 72
     edge_grey = to_rgb(MARKER["edgecolors"])[0] * 255
     radius = scale * np.sqrt(area) / 2 * DPI / 72
-    side = 2 * int(np.ceil(radius.max() + edge_width / 2)) + 1
+    reach = max(0.5 if corners is None else np.abs(corners).max() for corners, _ in shapes)
+    side = 2 * int(np.ceil(2 * reach * radius.max() + edge_width / 2)) + 1
+    place = _samples(side)
     tables = [], [], []
-    for level_radius, level_fade in zip(radius, fade):
+    for (corners, filled), (level_radius, level_fade) in itertools.product(
+        shapes, zip(radius, fade)
+    ):
+        if corners is None:
+            distance = level_radius - np.hypot(place[:, None], place)
+        else:
+            distance = _inside(2 * level_radius * corners, place)
         # As in Agg: the face is drawn first, then the edge, half of it over the face.
-        edge = _coverage(level_radius + edge_width / 2, side)
-        edge = edge - _coverage(level_radius - edge_width / 2, side)
-        face = _coverage(level_radius, side) * (1 - edge)
+        edge = _coverage(distance + edge_width / 2, side)
+        edge = edge - _coverage(distance - edge_width / 2, side)
+        face = _coverage(distance, side) * (1 - edge)
         behind = np.rint((1 - face - edge) * 256)
+        if not filled:
+            face = np.maximum(face - _coverage(distance - _RING, side), 0)
         face = np.minimum(np.rint(face * (1 - level_fade) * 256), 256 - behind)
         rest = 256 - behind - face
         paint = edge * (1 - level_fade) * 256 * edge_grey
@@ -269,7 +334,7 @@ def _stamp(
         column: [F, C], distance from its left.
         colour: [C, 3], 0..255.
         order: [F, C], the items in drawing order; the order of `colour` when None.
-        level: [F, C], the depth level.
+        level: [F, C] or [C], the depth level, of the levels of all shapes.
     """
     side = markers.side
     frames, height, wide = canvas.shape[:3]

@@ -11,9 +11,11 @@ import io
 import os
 import string
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
@@ -21,23 +23,29 @@ import matplotlib.style
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.legend import Legend
+from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import LogFormatter
 from matplotlib.typing import ColorType
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from colour_embed.io.placing import replacing_file
 
 __all__ = [
     "DOUBLE_COLUMN",
     "MARKER",
+    "OTHER",
     "SHAPES",
     "SINGLE_COLUMN",
     "STYLE_FILE",
+    "ItemLooks",
+    "Look",
     "drawing",
     "groups_of",
+    "item_looks",
     "legend_above",
     "legible",
     "legible_names",
@@ -65,6 +73,15 @@ MARKER = {"marker": "o", "edgecolors": "0.6", "linewidths": 0.3}
 
 SHAPES = "os^DvP*<>"
 """Marker shapes of the groups."""
+
+OTHER = "other"
+"""Label of the items outside the largest groups, and of those without a group."""
+
+_NAMED_GROUPS = 12
+# Each has a contrast of 3 with white and with a dark page, but for two light ones, which have the
+# edge of their marker. The least colour difference, also to colour-blind eyes, is 14 (CIELAB).
+_GROUP_COLOURS = ("0072B2", "D55E00", "009E73", "CC79A7", "E69F00", "56B4E9", "9570F1", "76684A")
+_GREY = "#b3b3b3"
 
 # Where DejaVu Sans lacks a character, the first of these that the machine has and that has it.
 _FALLBACKS = (
@@ -134,6 +151,126 @@ def legible_names(names: Sequence[str]) -> list[str]:
             stacklevel=3,
         )
     return [legible(name) for name in names]
+
+
+class Look(NamedTuple):
+    """The colour and the marker of a group of items.
+
+    Attributes:
+        label: Name of the group; "" without groups.
+        colour: Such as "#0072b2"; None if each item has its own.
+        marker: The shape, as matplotlib names it.
+        filled: Whether the colour fills the marker, or only outlines it.
+    """
+
+    label: str
+    colour: str | None
+    marker: str = "o"
+    filled: bool = True
+
+    def outline(self) -> NDArray[np.float64] | None:
+        """Return the corners of the marker [V, 2], y upward; None for a disc of diameter 1.
+
+        All markers have the area of that disc.
+        """
+        if self.marker == "o":
+            return None
+        shape = MarkerStyle(self.marker)
+        corners = shape.get_path().transformed(shape.get_transform()).to_polygons()[0][:-1]
+        x, y = corners.T
+        area = abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+        return corners * np.sqrt(np.pi / 4 / area)
+
+    def scatter(self, area: float) -> dict[str, object]:
+        """Return the keywords of `scatter`, apart from the colours of items that have their own.
+
+        Args:
+            area: Area of a disc, square points, as `scatter` takes it.
+        """
+        if self.colour is None:
+            return {"s": area, **MARKER}
+        corners, edge = self.outline(), {"edgecolors": "white", "linewidths": 0.3}
+        if not self.filled:
+            edge = {"edgecolors": self.colour, "linewidths": 0.9}
+        if corners is not None:  # scatter scales them to a reach of 1/2, and closes no outline
+            area *= (2 * np.abs(corners).max()) ** 2
+            corners = np.append(corners, corners[:1], axis=0)
+        face = self.colour if self.filled else "white"
+        return {"s": area, "marker": "o" if corners is None else corners, "c": face, **edge}
+
+
+class ItemLooks(NamedTuple):
+    """The colours and markers of items, the same in figures, videos and pages.
+
+    Attributes:
+        rgb: float64 [items, 3], red, green and blue in 0..1.
+        kind: int [items], the index of each item's look.
+        looks: The look of each group, largest first and `OTHER` last; without groups a single one.
+        groups: [items], the group of each item, "" for none; None without groups.
+    """
+
+    rgb: NDArray[np.float64]
+    kind: NDArray[np.intp]
+    looks: list[Look]
+    groups: list[str] | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether each item has a colour of its own."""
+        return self.looks[0].colour is None
+
+
+def item_looks(
+    count: int, rgb: ArrayLike | None = None, groups: Iterable[object] | None = None
+) -> ItemLooks:
+    """Return the colours and markers of items.
+
+    Items with colours of their own are discs. Of groups, the twelve largest have a colour and a
+    marker each, and no two the same marker, so that they are distinguishable in grayscale; other
+    items are grey discs. Without either all items are discs of one hue.
+
+    Args:
+        count: Number of items.
+        rgb: [items, 3], red, green and blue in 0..1.
+        groups: [items], the group of each item; "", None or NaN for none. Not with `rgb`.
+
+    Raises:
+        ValueError: a shape is wrong, a colour is outside 0..1, or both are given.
+
+    Example:
+        >>> found = item_looks(4, groups=["tree", "bird", "tree", ""])
+        >>> [(look.label, look.marker) for look in found.looks], found.kind.tolist()
+        ([('tree', 'o'), ('bird', 's'), ('other', 'o')], [0, 1, 0, 2])
+    """
+    if rgb is not None and groups is not None:
+        raise ValueError("give rgb or groups, not both")
+    if rgb is not None:
+        colours = np.asarray(rgb, dtype=np.float64)
+        if colours.shape != (count, 3):
+            raise ValueError(f"rgb must be [{count}, 3], a row per item, got {colours.shape}")
+        if not np.all((colours >= 0) & (colours <= 1)):
+            raise ValueError("rgb must lie in 0..1: divide values of 0..255 by 255")
+        return ItemLooks(colours, np.zeros(count, np.intp), [Look("", None)])
+    names = [""] * count
+    if groups is not None:
+        names = ["" if one is None or one != one else str(one) for one in groups]
+        if len(names) != count:
+            raise ValueError(f"groups must be [{count}], one for each item, got {len(names)}")
+    sizes = Counter(name for name in sorted(names) if name not in ("", OTHER))
+    largest = [name for name, _ in sizes.most_common(_NAMED_GROUPS)]
+    colours = len(_GROUP_COLOURS)
+    looks = [
+        Look(name, f"#{_GROUP_COLOURS[k % colours]}", SHAPES[k % colours], filled=k < colours)
+        for k, name in enumerate(largest)
+    ]
+    if not any(names):
+        looks, largest = [Look("", f"#{_GROUP_COLOURS[0]}")], [""]
+    elif len(largest) < len(set(names)):
+        looks.append(Look(OTHER, _GREY))
+    place = {name: k for k, name in enumerate(largest)}
+    kind = np.array([place.get(name, len(largest)) for name in names], np.intp)
+    palette = np.array([to_rgb(look.colour) for look in looks])
+    return ItemLooks(palette[kind], kind, looks, names if any(names) else None)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from colour_embed.viz.embedding import (
     plot_members,
     plot_moments,
 )
-from colour_embed.viz.style import DOUBLE_COLUMN, SINGLE_COLUMN, legible, save_figure
+from colour_embed.viz.style import DOUBLE_COLUMN, SINGLE_COLUMN, item_looks, legible, save_figure
 
 pytestmark = pytest.mark.usefixtures("nothing_left_open")
 
@@ -217,25 +217,27 @@ def test_names_are_text_whatever_they_hold(tmp_path):
 
 
 def test_groups_are_told_apart_by_colour_and_shape():
-    groups = [f"group {place % 10}" for place in range(45)]
-    points = np.random.default_rng(0).normal(size=(45, 2))
+    groups = [f"group {place % 15:02}" for place in range(60)]
+    points = np.random.default_rng(0).normal(size=(60, 2))
     ax = plot_items(points, groups, groups=groups)
     labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
-    assert labels == ["other", *(f"group {place}" for place in range(8))]
+    assert labels == [*(f"group {place:02}" for place in range(12)), OTHER]
     rgb = group_colours(groups)
-    np.testing.assert_allclose(rgb[8], to_rgb("0.7"))
-    np.testing.assert_allclose(rgb[0], rgb[10])
+    np.testing.assert_allclose(rgb[12], to_rgb("0.7"), atol=0.002)
+    np.testing.assert_allclose(rgb[0], rgb[15])
     assert len(np.unique(rgb, axis=0)) == 9
-    for collection, label in zip(ax.collections, labels):
-        np.testing.assert_allclose(
-            collection.get_facecolors()[0, :3],
-            to_rgb("0.7") if label == "other" else rgb[groups.index(label)],
-        )
+    looks = item_looks(60, groups=groups).looks
+    # The largest groups are drawn last, and lie on top.
+    for collection, look in zip(ax.collections, reversed(looks), strict=True):
+        filled = collection.get_facecolors()[0, :3]
+        np.testing.assert_allclose(filled, to_rgb(look.colour if look.filled else "white"))
+        if not look.filled:
+            np.testing.assert_allclose(collection.get_edgecolors()[0, :3], to_rgb(look.colour))
 
 
 def test_the_legend_of_groups_stands_clear_of_the_items(on_the_page, tmp_path):
     points = np.random.default_rng(0).normal(size=(45, 2))
-    groups = [f"a rather long group {place % 10}" for place in range(45)]
+    groups = [f"a rather long group {place % 15}" for place in range(45)]
     ax = plot_items(points, groups, groups=groups, title="items")
     save_figure(ax.figure, tmp_path / "items", formats=["png"])
     on_the_page(ax.figure)

@@ -199,3 +199,68 @@ def test_a_fallback_that_is_installed_draws_what_the_font_lacks(monkeypatch):
     style._fonts.cache_clear()
     style._glyphs.cache_clear()
     assert style.legible(text) != text
+
+
+# Colours and markers of items
+
+
+def contrast(one, other):
+    """The contrast ratio of two sRGB colours [3] in 0..1, by WCAG 2."""
+    linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in (one, other)]
+    high, low = sorted((part @ (0.2126, 0.7152, 0.0722) for part in linear), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_items_without_colours_and_groups_have_one_hue_that_is_seen_on_white_and_on_dark():
+    for found in (
+        style.item_looks(3),
+        style.item_looks(3, groups=["", None, float("nan")]),
+    ):
+        assert (found.rgb == found.rgb[0]).all()
+        assert contrast(found.rgb[0], np.ones(3)) >= 3
+        assert contrast(found.rgb[0], np.array([0x1C, 0x1E, 0x21]) / 255) >= 3  # page.css
+        assert [look.label for look in found.looks] == [""]
+        assert found.groups is None
+        assert not found.own
+
+
+@pytest.mark.parametrize("number", [1, 2, 8, 9, 12, 13, 40])
+def test_no_two_groups_share_a_marker_and_the_smallest_are_other(number):
+    groups = [f"g{place:02}" for place in range(number) for _ in range(number - place)]
+    found = style.item_looks(len(groups), groups=groups)
+    named = min(number, 12)
+    wanted = [f"g{place:02}" for place in range(named)] + ["other"] * (number > 12)
+    assert [look.label for look in found.looks] == wanted
+    assert len({(look.marker, look.filled) for look in found.looks[:named]}) == named
+    labels = [found.looks[kind].label for kind in found.kind]
+    assert all(label in (group, "other") for label, group in zip(labels, groups))
+    assert found.groups == groups
+
+
+def test_numbers_are_groups_and_a_group_called_other_is_no_second_entry():
+    found = style.item_looks(6, groups=[2, 2, 10, "other", None, ""])
+    assert [look.label for look in found.looks] == ["2", "10", "other"]
+    assert found.kind.tolist() == [0, 0, 1, 2, 2, 2]
+    assert found.groups == ["2", "2", "10", "other", "", ""]
+
+
+def test_colours_of_their_own_are_kept():
+    rgb = np.random.default_rng(0).random((4, 3))
+    found = style.item_looks(4, rgb)
+    np.testing.assert_array_equal(found.rgb, rgb)
+    assert found.own
+    for wrong, message in ((rgb[:3], r"\[4, 3\]"), (255 * rgb, "divide")):
+        with pytest.raises(ValueError, match=message):
+            style.item_looks(4, wrong)
+    with pytest.raises(ValueError, match="not both"):
+        style.item_looks(4, rgb, ["a"] * 4)
+    with pytest.raises(ValueError, match="one for each item, got 3"):
+        style.item_looks(4, groups=["a"] * 3)
+
+
+@pytest.mark.parametrize("marker", style.SHAPES[1:8])
+def test_markers_have_the_area_of_a_disc_of_diameter_one(marker):
+    x, y = style.Look("", "#000000", marker).outline().T
+    area = abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2
+    assert area == pytest.approx(np.pi / 4)
+    assert np.hypot(x, y).max() < 1
