@@ -35,7 +35,7 @@ from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs, pair_logits
 from colour_embed.pairs.reading import PairTable
 from colour_embed.pairs.vocabulary import nearest_name
 from colour_embed.viz import page
-from colour_embed.viz.embedding import group_colours
+from colour_embed.viz.style import item_looks
 from experiments import _cli, _train_figures
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ _NEIGHBOURS = 5
 _SHOWN_ITEMS = 5  # items whose neighbours are reported by default
 _SNAPSHOT_BYTES = 2_800_000  # under 3 MB together with the losses
 _STEP_BYTES, _PAIR_BYTES = 4, 96
-_GREY = 0.25
 
 
 @dataclass(frozen=True)
@@ -93,10 +92,6 @@ class Plan:
         for form in self.exports:
             if form not in exports.FORMATS:
                 raise InputError(f"export is {form!r}: give some of {', '.join(exports.FORMATS)}")
-        if self.animate and self.config.dim not in (2, 3):
-            raise InputError(
-                f"animate shows dim 2 or 3, and dim is {self.config.dim}: leave it out"
-            )
         make_optimizer(self.config, self.config.hyperparams())  # rejects an unknown name
 
 
@@ -180,8 +175,10 @@ def run(
     trained = time.perf_counter() - began
     metrics = measure(plan, table, parts, fit)
     written = _write_arrays(folder, plan, table, fit, item_colours)
+    per_epoch = -(-len(parts.training) // plan.config.batch_size)
+    written += _write_moving(folder, plan, table, fit, item_colours, per_epoch, add)
     metrics["warnings"] = [
-        *(*table.warnings, *odd, *parts.warnings, *_fit_warnings(plan, fit)),
+        *(*table.warnings, *odd, *parts.warnings),
         *convergence_warnings(fit, plan.max_steps, "--"),
         *quality_warnings(fit, parts.held_out or parts.training, "--"),
         *written,
@@ -191,9 +188,6 @@ def run(
     )
     run_folder.write_json(folder / "metrics.json", metrics)
     draw(folder, folder)
-    if plan.animate or plan.page:
-        per_epoch = -(-len(parts.training) // plan.config.batch_size)
-        _write_moving(folder, plan, table, fit, item_colours, per_epoch, add)
     device = jax.devices()[0].device_kind
     seconds = {"training": trained, "whole": time.perf_counter() - began}
     environment = machine.environment(device, table_hash(table))
@@ -231,10 +225,6 @@ def check(plan: Plan, table: PairTable, item_colours: ItemColours, max_bytes: fl
             near = nearest_name(name, table.items)
             hint = "give names of items" if near is None else f"did you mean {near!r}?"
             raise InputError(f"report_items: no item is called {name!r}; {hint}")
-    if plan.page and item_colours.rgb is None:
-        raise InputError(
-            "page shows items in colours of their own: give --items with the columns r,g,b or hex"
-        )
     needed = training_bytes(plan, items, len(table))
     if needed > max_bytes:
         raise InputError(
@@ -450,13 +440,6 @@ def _neighbours(plan: Plan, table: PairTable, fit: PairFit) -> list[dict[str, An
     ]
 
 
-def _fit_warnings(plan: Plan, fit: PairFit) -> list[str]:
-    """Return warnings on what is shown of the training."""
-    if (plan.animate or plan.page) and not len(_kept_snapshots(fit)):
-        return ["too many items for snapshots: there is no video and no page"]
-    return []
-
-
 # --------------------------------------------------------------------------------------------------
 # Files
 
@@ -508,7 +491,7 @@ def _labels(extra: pd.DataFrame | None) -> dict[str, list[Any]] | None:
 
 
 def _kept_snapshots(fit: PairFit) -> np.ndarray:
-    """Select the snapshots up to the best step that fit into the size limit of their file.
+    """Select the snapshots that fit into the size limit of their file.
 
     The first and the last are kept. Those between are spaced evenly in the square root of the
     step, because most of the change is early.
@@ -518,7 +501,7 @@ def _kept_snapshots(fit: PairFit) -> np.ndarray:
     most = int(_SNAPSHOT_BYTES // (2 * fit.snapshots[0].size))
     if most < 2:
         return np.zeros(0, int)
-    root = np.sqrt(fit.snapshot_step[fit.snapshot_step <= fit.best_step])
+    root = np.sqrt(fit.snapshot_step)
     targets = np.linspace(0, root[-1], min(most, len(root)))
     return np.unique(np.abs(root[:, None] - targets).argmin(axis=0))
 
@@ -541,38 +524,44 @@ def _write_moving(
     item_colours: ItemColours,
     per_epoch: int,
     add: Callable,
-) -> None:
-    """Write the video and the page, both by epoch."""
+) -> list[str]:
+    """Write the video and the page, both by epoch; return the warnings."""
+    if not (plan.animate or plan.page):
+        return []
     chosen = _kept_snapshots(fit)
     if not len(chosen):
-        return
+        return ["too many items for snapshots: there is no video and no page"]
     # Snapshots are taken between epochs.
     epoch, frames = fit.snapshot_step[chosen] // per_epoch, fit.snapshots[chosen]
     loss = _spread(fit, int(epoch[-1]), per_epoch)
     if plan.animate:
         bar = add("animate", len(chosen))
-        rgb = (
-            np.full((len(table.items), 3), _GREY) if item_colours.rgb is None else item_colours.rgb
-        )
         animation.animate(
             epoch,
             frames,
-            group_colours(item_colours.groups) if item_colours.groups else rgb,
+            item_colours.groups if item_colours.rgb is None else item_colours.rgb,
             folder / "training.mp4",
             loss=loss,
             title=f"Training of the {plan.config.dim}-D embedding",
             report=lambda event: _cli.show_progress(event, bar),
         )
     if plan.page:
-        training = page.Training(plan.config.dim, epoch, frames, loss, facts="")
-        colours = Colours(table.items, item_colours.rgb, "items")
+        looks = item_looks(len(table.items), *item_colours)
+        about = f"Trained on {len(table):,} pairs of items."
+        if looks.own or looks.groups:
+            kind = "Colours" if looks.own else "Groups"
+            about += f" {kind} are used for display only, not in training."
         shown = page.Run(
-            "tutorial",
-            colours,
+            "items",
+            Colours(table.items, looks.rgb, "items"),
             len(table),
-            [training],
+            [page.Training(plan.config.dim, epoch, frames, loss)],
+            looks=looks,
             title=f"Training of an embedding of {len(table.items):,} items",
-            about=f"Trained on {len(table):,} pairs of items. Colours are used for display only, "
-            "not in training.",
+            about=about,
         )
-        page.write_page(folder / "page.html", page.page(shown))
+        try:
+            page.write_page(folder / "page.html", page.page(shown))
+        except InputError as error:  # the training is not lost for want of a page
+            return [f"there is no page: {error}"]
+    return []

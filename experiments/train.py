@@ -49,8 +49,8 @@ _REPORT_ITEMS = flags.DEFINE_list(
     [],
     'Items whose neighbours to print, like sea,"Grey, Silver"; by default those with most pairs.',
 )
-_ANIMATE = flags.DEFINE_bool("animate", False, "Make a video of the training (dim 2 or 3).")
-_PAGE = flags.DEFINE_bool("page", False, "Write an interactive page, for items with colours.")
+_ANIMATE = flags.DEFINE_bool("animate", False, "Make a video of the training.")
+_PAGE = flags.DEFINE_bool("page", False, "Write an interactive page of the training.")
 
 
 def main() -> None:

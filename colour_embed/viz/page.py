@@ -1,8 +1,9 @@
-"""A run as one self-contained HTML page: points over epochs beside the true RGB.
+"""A run as one self-contained HTML page: points over epochs, of colours beside the true RGB.
 
 `read_run` reads the arrays of a run folder, `page` renders the HTML, and `write_page` writes it.
-The page fetches nothing, which its content security policy enforces. Text from the run is embedded
-as JSON and displayed as text, so that a colour named <script> is not executed. NumPy only.
+Items without colours of their own have the colours and markers of `style.item_looks`. The page
+fetches nothing, which its content security policy enforces. Text from the run is embedded as JSON
+and displayed as text, so that a colour named <script> is not executed. NumPy only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,12 +30,15 @@ from colour_embed.evaluate import geometry
 from colour_embed.io.placing import replacing_file
 from colour_embed.io.run_folder import read_colours, reading
 
+if TYPE_CHECKING:
+    from colour_embed.viz.style import ItemLooks
+
 __all__ = ["Run", "Training", "check_page", "page", "read_run", "write_page"]
 
 MARKER = b'<meta name="generator" content="colour_embed.page">'
 """The tag that identifies a page; a file without it is not replaced."""
 
-MAX_BYTES = {"tutorial": 4_000_000, "sweep": 20_000_000}
+MAX_BYTES = {"tutorial": 4_000_000, "sweep": 20_000_000, "items": 3_000_000}
 """The largest size of a page in bytes, by experiment."""
 
 _TEMPLATES = importlib.resources.files("colour_embed.viz") / "templates"
@@ -70,9 +74,9 @@ class Run:
     """The content of a page.
 
     Attributes:
-        experiment: "tutorial", whose trainings are displayed side by side, or "sweep", of which one
-            training is selected.
-        colours: names and RGB of the items.
+        experiment: "tutorial", whose trainings are displayed side by side, "sweep", of which one
+            training is selected, or "items", whose text speaks of items, not of colours.
+        colours: names of the items, and their RGB as drawn.
         pairs: number of training pairs.
         trainings: one for each combination of the choices.
         choices: the parameters in which trainings differ, "seed" among them, and their values.
@@ -80,6 +84,8 @@ class Run:
         start: index of the training that is displayed first.
         left_out: number of seeds left out to limit the size.
         share: share of the snapshots that is included.
+        looks: markers and groups of items without colours of their own, whose RGB is then no space
+            to compare with. None, or looks of items with colours, for discs.
         title: title of the page; a default for colour names if empty.
         about: text below the title; a default for colour names if empty.
     """
@@ -93,8 +99,14 @@ class Run:
     start: int = 0
     left_out: int = 0
     share: float = 1.0
+    looks: ItemLooks | None = None
     title: str = ""
     about: str = ""
+
+    @property
+    def true_rgb(self) -> np.ndarray | None:
+        """The RGB that embeddings are compared with, [items, 3]; None if it is only for display."""
+        return self.colours.rgb if self.looks is None or self.looks.own else None
 
 
 # --------------------------------------------------------------------------------------------------
@@ -261,6 +273,7 @@ def page(run: Run, max_bytes: int | None = None) -> str:
         "policy": policy,
         "title": html.escape(_title(run)),
         "about": html.escape(_about(run)),
+        **_wording(run),
         "data": _json(_content(run)),
         **code,
     }
@@ -270,6 +283,23 @@ def page(run: Run, max_bytes: int | None = None) -> str:
 
 def _template(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _wording(run: Run) -> dict[str, str]:
+    """Return the words of the template that depend on the run."""
+    noun = _noun(run)
+    kept = " The sweep's <code>--snapshots</code> keeps more." if run.experiment == "sweep" else ""
+    beside = "" if run.true_rgb is None else " beside the true colours"
+    return {
+        "noun": noun,
+        "a_noun": f"a{'n' * (noun[0] == 'i')} {noun}",
+        "panels": f"Embeddings{beside}",
+        "still": f"Of this training only the last epoch is kept.{kept}",
+    }
+
+
+def _noun(run: Run) -> str:
+    return "item" if run.experiment == "items" else "colour"
 
 
 def _title(run: Run) -> str:
@@ -303,8 +333,12 @@ def _content(run: Run) -> dict:
     trainings = [_training(training, run) for training in run.trainings]
     return {
         "names": _distinct(run.colours.names),
+        "noun": _noun(run),
         "rgb": _encode(np.round(255 * rgb), "uint8"),
-        "item": int(np.argmax(np.ptp(rgb, axis=1))),  # the first of the most vivid colours
+        "truth": run.true_rgb is not None,
+        **_markers(run),
+        # The first of the most vivid colours, or the first item.
+        "item": 0 if run.true_rgb is None else int(np.argmax(np.ptp(rgb, axis=1))),
         "panels": 1 if choices else len(trainings),
         "choices": choices,
         "seed": list(run.choices).index("seed") if choices else -1,
@@ -318,21 +352,48 @@ def _content(run: Run) -> dict:
     }
 
 
+def _markers(run: Run) -> dict[str, Any]:
+    """Return the marker of each kind of items, each item's kind, and its group if there are any."""
+    looks = run.looks
+    if looks is None or looks.own:
+        disc = {"label": "", "outline": None, "filled": True}
+        zeros = np.zeros(len(run.colours))
+        return {"looks": [disc], "kind": _encode(zeros, "uint8"), "groups": None}
+    shapes = [
+        {
+            "label": look.label,
+            "outline": None if (corners := look.outline()) is None else corners.round(3).tolist(),
+            "filled": look.filled,
+        }
+        for look in looks.looks
+    ]
+    groups = None
+    if looks.groups is not None:
+        places = {name: place for place, name in enumerate(dict.fromkeys(looks.groups))}
+        of = np.array([places[name] for name in looks.groups])
+        groups = {"names": list(places), "of": _encode(of, "int32")}
+    return {"looks": shapes, "kind": _encode(looks.kind, "uint8"), "groups": groups}
+
+
 def _training(training: Training, run: Run) -> dict:
     choice = [
         list(values).index(value) for value, values in zip(training.choice, run.choices.values())
     ]
-    frames = _turned(training.frames, run.colours.rgb)
+    frames = _turned(training.frames, run.true_rgb)
     unit = float(np.max(np.abs(frames), initial=0.0)) / _LARGEST or 1.0
-    facts = training.facts
-    if training.dim > 3:
-        facts = f"first three principal axes, {facts}"
+    facts = [training.facts] if training.facts else []
+    if training.dim > 3 and len(frames):
+        spread = frames[-1].var(axis=0)
+        share = spread[:3].sum() / (spread.sum() or 1.0)
+        facts.insert(0, f"first three principal axes ({share:.0%} of the variance)")
+    if training.dim == 1 and run.looks is not None and len(run.looks.looks) > 1:
+        facts.insert(0, "each group in a row of its own, in the order above")
     return {
         "choice": choice,
         "dim": training.dim,
         "title": f"{training.dim}-D embedding",
         "space": f"{training.dim}-D",
-        "facts": facts,
+        "facts": ", ".join(facts),
         "unit": unit,
         "epoch": _encode(training.epoch, "int32"),
         "points": _encode(np.round(frames / unit), "int16"),
@@ -340,16 +401,19 @@ def _training(training: Training, run: Run) -> dict:
     }
 
 
-def _turned(frames: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+def _turned(frames: np.ndarray, rgb: np.ndarray | None) -> np.ndarray:
     """Return frames [F, items, d], centred and aligned to the last, whose first 3 axes fit RGB.
 
-    The alignment is a rotation, reflection and translation, which preserves distances.
+    Without RGB the last has its principal axes. The alignment is a rotation, reflection and
+    translation, which preserves distances.
     """
     if len(frames) == 0:
         return frames
     dim = frames.shape[-1]
     shown = min(dim, 3)
     last = geometry.principal_axes(frames[-1], dim)
+    if rgb is None:
+        return geometry.align(frames, last)
     target = rgb - rgb.mean(axis=0) if shown == 3 else geometry.principal_axes(rgb, shown)
     last[:, :shown] = geometry.align(last[:, :shown], target)
     return geometry.align(frames, last)
@@ -366,7 +430,7 @@ def _fitting(run: Run, max_bytes: int) -> Run:
     if fits < 1:
         raise InputError(
             f"the run is too large for a page: {sum(least) / 1e6:.1f} MB without its snapshots, "
-            f"and {room / 1e6:.1f} MB fit; make a run of fewer colours or epochs"
+            f"and {max(room, 0) / 1e6:.1f} MB fit; make a run of fewer {_noun(run)}s or epochs"
         )
     if fits < len(seeds):
         kept = [one for one in run.trainings if one.choice[-1] in seeds[:fits]]

@@ -149,15 +149,15 @@ def commands(tables, tmp_path_factory):
     """What is run, by name; each into a folder of its own name."""
     out = tmp_path_factory.mktemp("runs")
     everything = "csv,npz,parquet,word2vec,word2vec_binary,safetensors,projector,table"
-    pairs = f"--pairs={tables['pairs']}"
+    pairs, moving = f"--pairs={tables['pairs']}", ("--animate", "--page")
     runs = {
         "main": [
-            *(pairs, f"--items={tables['items']}", "--animate", "--page"),
+            *(pairs, f"--items={tables['items']}", *moving),
             *(f"--export={everything}", '--report_items="=1+1",日本,[red]bold[/red]'),
         ],
-        "grouped": [pairs, f"--items={tables['grouped']}", "--dim=3", "--animate", "--held_out=0"],
-        "deep": [pairs, "--dim=5", "--optimizer=adam", "--normalise", "--head=dot"],
-        "line": [pairs, "--dim=1", "--optimizer=lazy_adam", "--seed=3"],
+        "grouped": [pairs, f"--items={tables['grouped']}", "--dim=3", *moving, "--held_out=0"],
+        "deep": [pairs, "--dim=5", "--optimizer=adam", "--normalise", "--head=dot", *moving],
+        "line": [pairs, "--dim=1", "--optimizer=lazy_adam", "--seed=3", *moving],
         "soft": [f"--pairs={tables['soft']}", "--held_out=0"],
         "positives": [
             f"--pairs={tables['counts']}",
@@ -248,9 +248,33 @@ def test_snapshots_end_with_the_embedding_that_is_kept(runs):
         vectors = exports.read_csv(folder / "embedding.csv").vectors
         np.testing.assert_allclose(arrays["embedding"][-1], vectors, rtol=1e-3, atol=1e-3)
         shown = len(arrays["epoch"])
-    for name in ("main", "grouped"):
+    for name in ("main", "grouped", "deep", "line"):
         with av.open(runs[name][0] / "training.mp4") as container:
             assert name != "main" or sum(1 for _ in container.decode(video=0)) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("main", "Colours are used for display only, not in training."),
+        ("grouped", "Groups are used for display only, not in training."),
+        ("deep", "first three principal axes"),
+        ("line", "pairs of items.</p>"),
+    ],
+)
+def test_pages_show_items_with_and_without_colours(runs, name, said):
+    folder, metrics, _, _ = runs[name]
+    text = (folder / "page.html").read_text(encoding="utf-8")
+    assert said in text
+    (data,) = re.findall(r'id="data">(.*?)</script>', text)
+    found = json.loads(data)
+    assert (found["noun"], found["truth"]) == ("item", name == "main")
+    assert len(found["names"]) == metrics["items"]
+    if name == "grouped":
+        assert found["groups"]["names"] == ["$odd$", "_even", ""]
+        assert [one["label"] for one in found["looks"]] == ["$odd$", "_even", "other"]
+    else:
+        assert found["groups"] is None
 
 
 def test_names_never_act(runs):
@@ -413,8 +437,6 @@ REFUSED = {
     "--max_memory=0.01 --dim=40 --restarts=500": "training would take about",
     "--max_memory=-1": "max_memory is -1",
     "--seed=-1": "seed is -1",
-    "--page": "page shows items in colours",
-    "--dim=4 --animate": "animate shows dim 2 or 3",
     "--positives_only --negatives=nan": "negatives is nan",
     "--label=label --positives_only": "positives_only",
     "--items=nowhere.csv": "nowhere.csv",

@@ -19,6 +19,7 @@ from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
 from colour_embed.evaluate import geometry
 from colour_embed.io import run_folder
 from colour_embed.viz import page
+from colour_embed.viz.style import item_looks
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "results" / "tutorial"
@@ -97,6 +98,20 @@ def sweep_run(seeds=3, dims=(1, 2, 5), frames=4, items=30):
     return dataclasses.replace(made, experiment="sweep", trainings=trainings, choices=choices)
 
 
+def own_run(items=30, dim=2, groups=None, rgb=None, names=None, frames=5):
+    """A training of own items, of made-up numbers; the last group lies apart from the others."""
+    random = np.random.default_rng(0)
+    looks = item_looks(items, rgb, groups)
+    moving = (
+        random.normal(size=(frames, items, dim)) + 5.0 * (looks.kind == looks.kind.max())[:, None]
+    )
+    training = page.Training(
+        dim, 3 * np.arange(frames), moving, random.random(3 * frames).astype(np.float32)
+    )
+    colours = Colours(names or [f"thing {i}" for i in range(items)], looks.rgb, "items")
+    return page.Run("items", colours, 1000, [training], looks=looks, title="Mine", about="Pairs.")
+
+
 def distances(points):
     return np.linalg.norm(points[:, None] - points[None], axis=-1)
 
@@ -138,6 +153,58 @@ def test_frames_lie_close_to_the_last_one():
     frames = np.stack([last @ turn + random.normal(size=3) for turn in turns])
     shown = page._turned(frames, random.random((50, 3)))
     np.testing.assert_allclose(shown, np.broadcast_to(shown[-1], shown.shape), atol=1e-9)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 6])
+def test_own_items_lie_along_their_principal_axes(dim):
+    run = own_run(dim=dim)
+    found = content(page.page(run))
+    assert (found["noun"], found["truth"], found["groups"], found["panels"]) == (
+        *("item", False, None, 1),
+    )
+    (one,) = found["trainings"]
+    points = one["unit"] * one["points"].reshape(5, 30, dim)
+    last = geometry.principal_axes(run.trainings[0].frames[-1], dim)
+    np.testing.assert_allclose(points[-1], last, atol=one["unit"])
+    # In one line, with its number: what is not seen of the other dimensions.
+    spread = last.var(axis=0)
+    share = f"first three principal axes ({spread[:3].sum() / spread.sum():.0%} of the variance)"
+    assert one["facts"] == (share if dim > 3 else "")
+    assert len(set(map(tuple, found["rgb"].reshape(-1, 3)))) == 1
+
+
+def test_groups_of_own_items_come_with_their_markers():
+    groups = [f"g{place % 15:02}" for place in range(60)]
+    groups[:3] = "", "<b>", "other"
+    run = own_run(60, groups=groups)
+    found = content(page.page(run))
+    names = [found["groups"]["names"][place] for place in found["groups"]["of"]]
+    assert names == groups
+    for look, told in zip(run.looks.looks, found["looks"], strict=True):
+        assert (told["label"], told["filled"]) == (look.label, look.filled)
+        assert (told["outline"] is None) == (look.marker == "o")
+    np.testing.assert_array_equal(found["kind"], run.looks.kind)
+    np.testing.assert_array_equal(found["rgb"].reshape(-1, 3), np.round(255 * run.looks.rgb))
+
+
+def test_own_items_with_colours_are_compared_with_them():
+    rgb = np.random.default_rng(0).random((30, 3))
+    found = content(page.page(own_run(rgb=rgb)))
+    assert (found["noun"], found["truth"], found["groups"]) == ("item", True, None)
+
+
+@pytest.mark.parametrize(("items", "dim"), [(3000, 2), (3000, 3), (3000, 16), (20_000, 2)])
+def test_pages_of_many_own_items_stay_small(items, dim):
+    run = own_run(items, dim, groups=[f"g{place % 20}" for place in range(items)], frames=40)
+    text = page.page(run)
+    assert len(text.encode()) < page.MAX_BYTES["items"] < 4e6
+    found = content(text)
+    assert len(found["trainings"][0]["epoch"]) >= 4
+
+
+def test_own_items_that_have_no_room_are_refused_as_items():
+    with pytest.raises(InputError, match="fewer items or epochs"):
+        page.page(own_run(400_000, frames=1))
 
 
 def test_names_are_text_and_nothing_else():

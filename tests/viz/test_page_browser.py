@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from viz.test_page import EVIL, small_run, write_sweep
+from viz.test_page import EVIL, own_run, small_run, write_sweep
 
 from colour_embed.viz import page as pages
 
@@ -702,3 +702,178 @@ def test_evil_names_are_only_names(visit, tmp_path):
     assert listed.count() == sum("<" in label for label in labels)
     assert page.locator("#matches li > *").count() == 2 * listed.count()  # a swatch and a name
     assert page.locator("#matches script, #matches img").count() == 0
+
+
+# Items without colours of their own
+
+# What is to be read on a page, and what screen readers are told beside it.
+SAID = """() => {
+    const told = ["aria-label", "title", "placeholder", "aria-valuetext"];
+    const shown = [...document.querySelectorAll("*")].filter((one) => one.checkVisibility());
+    const labels = shown.flatMap((one) => told.map((name) => one.getAttribute(name)));
+    return [document.body.innerText, document.title, ...labels].filter(Boolean).join(" | ");
+}"""
+GROUPS = [f"kind {place % 14}" for place in range(70)]
+
+
+@pytest.fixture
+def own(visit, tmp_path):
+    """Opens the page of a run of own items."""
+
+    def own(run, **options):
+        path = tmp_path / "own.html"
+        pages.write_page(path, pages.page(run))
+        return visit(path.as_uri(), **options)
+
+    return own
+
+
+@pytest.mark.parametrize(
+    ("dim", "groups", "scheme"),
+    [
+        *((1, None, "light"), (1, GROUPS, "dark"), (2, GROUPS, "light"), (2, None, "dark")),
+        *((3, GROUPS, "dark"), (5, None, "light")),
+    ],
+)
+def test_own_items_are_spoken_of_as_items(own, dim, groups, scheme):
+    page = own(own_run(70, dim, groups=groups), color_scheme=scheme)
+    settled(page)
+    for name in ("thing 7", "no such thing"):
+        page.fill("#search", name)
+        page.press("#search", "Enter")
+        settled(page)
+    said = page.evaluate(SAID)
+    assert not re.search(r"colour names?|RGB|sweep|true|sign trap", said)
+    assert not re.search("colour", said.replace("each with the colour and marker of its group", ""))
+    assert "Find an item" in said
+    assert ("principal axes" in said) == (dim > 3)
+    assert ("Turn" in said) == (dim > 2)
+    assert page.locator(".panel").count() == 1
+    assert page.locator("#selected h2").inner_text() == "thing 7"
+    # Every kind of items is seen, in the ground's light and dark.
+    drawn_in = page.evaluate("""() => {
+        const { canvas, context } = panels[0];
+        const shown = context.getImageData(0, 0, canvas.width, canvas.height).data;
+        const near = (i, rgb) => rgb.every((value, k) => Math.abs(shown[i + k] - value) < 40);
+        return data.looks.map((_, place) => {
+            const rgb = colourOf(kind.indexOf(place));
+            let count = 0;
+            for (let i = 0; i < shown.length; i += 4) count += shown[i + 3] > 0 && near(i, rgb);
+            return count;
+        });
+    }""")
+    assert len(drawn_in) == (13 if groups else 1)
+    assert min(drawn_in) > 10
+
+
+def test_groups_are_listed_with_their_markers_and_told_of_each_item(own):
+    run = own_run(70, 2, groups=["", *GROUPS[1:]])
+    page = own(run)
+    entries = page.locator("#groups li").all_inner_texts()
+    count = np.bincount(run.looks.kind)
+    labels = [look.label for look in run.looks.looks]
+    assert [re.sub(r"\s+", " ", one) for one in entries] == [
+        f"{label} {number}" for label, number in zip(labels, count)
+    ]
+    paths = page.locator("#groups path").evaluate_all(
+        "all => all.map((one) => one.getAttribute('d') + (one.getAttribute('fill') === 'none'))"
+    )
+    assert len(set(paths[:-1])) == 12
+    places = run.trainings[0].frames[-1]
+    for item, place in enumerate(run.looks.kind[:14]):
+        find(page, f"thing {item}")
+        settled(page)
+        group, label = run.looks.groups[item], labels[place]
+        shown = f"group {group}" if label == group else f"group {group}, shown as other"
+        assert page.locator("#selected p").inner_text() == (shown if group else "no group")
+        assert (shown if group else "no group") in page.locator("#live").inner_text()
+        swatch = page.evaluate("getComputedStyle(find('#selected .swatch')).backgroundColor")
+        wanted = np.round(255 * run.looks.rgb[item])
+        assert [int(part) for part in re.findall(r"\d+", swatch)] == wanted.tolist()
+        near = np.argsort(np.linalg.norm(places - places[item], axis=1))[1:9]
+        hits = sum(run.looks.groups[one] == group for one in near)
+        told = page.locator("#neighbours p").inner_text()
+        assert told == (f"{hits} of 8 of the same group" if group else "")
+    find(page, "thing 5")
+    settled(page)
+    assert "item=thing+5" in page.url
+    assert selected(visit_again(page)) == "thing 5"
+
+
+def visit_again(page):
+    page.reload()
+    drawn(page)
+    return page
+
+
+def test_names_of_own_items_are_shown_where_the_pointer_is(own):
+    page = own(own_run(len(EVIL), 3, groups=EVIL, names=EVIL))
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    names = names_of(page)
+    press(page, "Escape")
+    bare = pixels(page)
+    canvas = page.locator(".panel canvas").first
+    for item in range(0, len(names), 4):
+        canvas.hover(position=point(page, 0, item))
+        drawn(page)
+        hovered = page.evaluate("state.hover")
+        assert page.locator("#selected h2").text_content() == names[hovered]
+        assert pixels(page) != bare
+    listed = page.locator("#groups li > span:first-of-type").all_text_contents()
+    assert "</script><script>alert(1)</script>" in listed + [
+        page.evaluate(f"data.groups.names[{place}]") for place in range(3)
+    ]
+    assert page.locator("#groups script, #groups img").count() == 0
+
+
+@pytest.mark.parametrize("width", [320, 400, 1280])
+def test_own_items_at_any_width_and_on_paper(own, width):
+    groups = [f"{one}, and it has a rather long name {'x' * 60}" for one in GROUPS]
+    page = own(own_run(70, 3, groups=groups), viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.emulate_media(media="print")
+    settled(page)
+    assert page.evaluate("getComputedStyle(find('#groups svg')).printColorAdjust") == "exact"
+    assert page.locator("#groups").is_visible()
+
+
+def test_groups_keep_their_colours_in_forced_colours(own):
+    page = own(own_run(70, 2, groups=GROUPS), forced_colors="active")
+    shown = page.evaluate("getComputedStyle(find('#groups path')).fill")
+    assert shown == page.evaluate("`rgb(${colourOf(kind.indexOf(0)).join(', ')})`")
+    find(page, "thing 3")
+    swatch = page.evaluate("getComputedStyle(find('#selected .swatch')).backgroundColor")
+    assert swatch == page.evaluate("`rgb(${colourOf(3).join(', ')})`")
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_three_thousand_own_items_move_smoothly(own, dim):
+    groups = [f"kind {place % 14}" for place in range(3000)]
+    page = own(own_run(3000, dim, groups=groups, frames=100))
+    rates = []
+    for _ in range(3):  # other tests may be taking the cores
+        scrub(page, 0)
+        page.click("#play")
+        before, began = draws_of_panels(page), time.monotonic()
+        page.wait_for_timeout(1500)
+        rates.append(min(draws_of_panels(page) - before) / (time.monotonic() - began))
+        page.evaluate("pause()")
+        if rates[-1] >= 30:
+            break
+    print("redraws per second:", *(f"{rate:.1f}" for rate in rates))
+    assert max(rates) >= 20
+
+
+def test_rows_of_groups_in_one_dimension_can_be_pointed_at(own):
+    run = own_run(40, 1, groups=["ab"[place % 2] for place in range(40)])
+    page = own(run)
+    assert "each group in a row of its own" in page.locator(".panel p").inner_text()
+    canvas = page.locator(".panel canvas")
+    for item in range(6):
+        top, height = page.evaluate(f"laneOf(panels[0], {item})")
+        canvas.click(position={"x": point(page, 0, item)["x"], "y": top + height / 2})
+        drawn(page)
+        found = page.evaluate("state.item")
+        assert run.looks.groups[found] == run.looks.groups[item]
+        apart = point(page, 0, found)["x"] - point(page, 0, item)["x"]
+        assert abs(apart) < 2

@@ -6,8 +6,9 @@
 // A cloud is { points, columns, extent, unit, axes }: coordinates [items * columns]; their bounds
 // (see extentOf); the length of one unit of them, if a scale bar is drawn; the names of the axes,
 // if any. The first three columns are drawn.
-// A look is { names, fills, ink, yaw, pitch, item, hover, near }: the settings of all panels, with
-// angles in degrees, and the items to highlight.
+// A look is { names, fills, shapes, kind, scale, ink, yaw, pitch, item, hover, near }: the settings
+// of all panels, with angles in degrees, and the items to highlight. The marker of item i is
+// shapes[kind[i]], { outline, filled }: the corners for a diameter of 1, y upward; null for a disc.
 
 const PERSPECTIVE = 0.25;
 const LOW = 20; // degrees: the scale of a 3-D panel fits this pitch, and shrinks for higher ones
@@ -88,7 +89,10 @@ function placeAll(panel, look) {
   const { points, columns, extent } = panel.cloud;
   const [x, y, z] = extent.middle;
   panel.zoom = zoomOf(panel, look.pitch);
-  panel.radius = Math.min(Math.max(Math.min(panel.width, panel.height) / 95, 3), 6);
+  const size = Math.min(Math.max(Math.min(panel.width, panel.height) / 95, 3), 6);
+  panel.radius = size * look.scale;
+  panel.lanes = look.shapes.length;
+  panel.kind = look.kind;
   panel.yaw = angle(look.yaw);
   panel.pitch = angle(look.pitch);
   panel.screen ??= new Float32Array(3 * look.names.length);
@@ -138,30 +142,51 @@ function place({ solid, cloud, zoom, yaw, pitch, width, height }, x, y, z, scree
   screen[at + 2] = depth;
 }
 
-// Far points fade a little; a grey edge keeps those visible that have the ground's colour.
-function drawDots({ context, screen, order, radius, solid }, { fills, ink }) {
-  context.strokeStyle = ink.edge;
-  context.lineWidth = 0.8;
+// Far points fade a little; a grey edge keeps those visible that have the ground's colour. A marker
+// that is not filled has its outline in its colour.
+function drawDots({ context, screen, order, radius, solid }, { fills, shapes, kind, ink }) {
   for (const i of order) {
     const depth = screen[3 * i + 2];
+    const { outline, filled } = shapes[kind[i]];
     context.globalAlpha = solid ? 0.8 - 0.2 * depth : 1;
-    context.beginPath();
-    context.arc(screen[3 * i], screen[3 * i + 1], radius * (1 - 0.15 * depth), 0, 2 * Math.PI);
-    context.fillStyle = fills[i];
+    trace(context, outline, screen[3 * i], screen[3 * i + 1], radius * (1 - 0.15 * depth));
+    context.fillStyle = filled ? fills[i] : ink.surface;
+    context.strokeStyle = filled ? ink.edge : fills[i];
+    context.lineWidth = filled ? 0.8 : 1.6;
     context.fill();
     context.stroke();
   }
   context.globalAlpha = 1;
 }
 
-// One dimension: strokes on a line, all their grey edges below.
-function drawStrokes({ context, screen, order, height }, { fills, ink }) {
+function trace(context, outline, x, y, radius) {
+  context.beginPath();
+  if (outline === null) {
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    return;
+  }
+  for (const [across, up] of outline) {
+    context.lineTo(x + 2 * radius * across, y - 2 * radius * up);
+  }
+  context.closePath();
+}
+
+// One dimension: strokes on a line, all their grey edges below; each kind of items in a lane.
+function drawStrokes(panel, { fills, ink }) {
+  const { context, screen, order } = panel;
   for (const [fillOf, width] of [[() => ink.edge, 3.4], [(i) => fills[i], 2]]) {
     for (const i of order) {
+      const [top, height] = laneOf(panel, i);
       context.fillStyle = fillOf(i);
-      context.fillRect(screen[3 * i] - width / 2, 0.3 * height, width, 0.4 * height);
+      context.fillRect(screen[3 * i] - width / 2, top, width, height);
     }
   }
+}
+
+// The top and the height of an item's stroke.
+function laneOf({ height, lanes, kind }, i) {
+  const lane = (0.4 * height) / lanes;
+  return [0.3 * height + lane * kind[i], lanes > 1 ? 0.85 * lane : lane];
 }
 
 // The cube that the named axes span; without names a reference cube, whose corners are as far out
@@ -263,12 +288,17 @@ function drawName({ context, screen, width, line, height }, i, { names, ink }) {
 }
 
 // The nearest item within 12 pixels of a position in a panel, or null; of ties the last drawn.
-function itemAt({ cloud, screen, order, line, height }, x, y) {
+function itemAt(panel, x, y) {
+  const { cloud, screen, order, line } = panel;
   if (!cloud || cloud.points.length === 0) return null;
   let [found, least] = [null, 12 ** 2];
   for (const i of order) {
     const across = x - screen[3 * i];
-    const up = line ? Math.max(Math.abs(y - height / 2) - 0.2 * height, 0) : y - screen[3 * i + 1];
+    let up = y - screen[3 * i + 1];
+    if (line) {
+      const [top, height] = laneOf(panel, i);
+      up = Math.max(top - y, y - top - height, 0);
+    }
     const distance = across ** 2 + up ** 2;
     if (distance <= least) [found, least] = [i, distance];
   }

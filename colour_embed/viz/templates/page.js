@@ -18,7 +18,12 @@ const make = (tag, properties = {}) => Object.assign(document.createElement(tag)
 const data = JSON.parse(find("#data").textContent);
 const rgb = decode(data.rgb);
 const colourOf = (item) => [...rgb.subarray(3 * item, 3 * item + 3)];
+const kind = decode(data.kind);
+const groupOf = data.groups && decode(data.groups.of);
 const fills = data.names.map((_, item) => `rgb(${colourOf(item).join(" ")})`);
+// Markers of own items are smaller in a crowd, and larger where few have shapes to be told apart.
+const crowd = (700 / data.names.length) ** 0.25;
+const scale = data.truth ? 1 : Math.min(Math.max(crowd, 0.65), 1.4);
 const cube = {
   points: rgb, // integers, so that ties of distances are exact
   columns: 3,
@@ -50,6 +55,9 @@ const trainingOf = remembered((index) => {
   const decoded = { points: decode(points), epoch: decode(epoch), loss: lossOf(index) };
   return { ...rest, ...decoded, dim, extent: extentOf(decoded.points, dim) };
 });
+
+const MARKERS = data.groups ? ", each with the colour and marker of its group" : "";
+const POINTS = data.truth ? ", each in its colour" : MARKERS;
 
 // ---- The state ----
 
@@ -121,7 +129,7 @@ function writeAddress() {
   const address = new URLSearchParams();
   data.choices.forEach(({ name, values }, i) => address.set(name, values[state.choice[i]]));
   address.set("epoch", Number.isFinite(state.epoch) ? state.epoch : epochShown());
-  address.set("colour", state.item === null ? "" : data.names[state.item]);
+  address.set(data.noun, state.item === null ? "" : data.names[state.item]);
   address.set("yaw", Math.round(state.yaw));
   address.set("pitch", Math.round(state.pitch));
   address.set("speed", state.speed);
@@ -145,8 +153,8 @@ function readAddress() {
     const place = values.findIndex((value) => String(value) === address.get(name));
     return place < 0 ? state.choice[i] : place;
   });
-  if (address.has("colour")) {
-    const item = data.names.indexOf(address.get("colour"));
+  if (address.has(data.noun)) {
+    const item = data.names.indexOf(address.get(data.noun));
     state.item = item < 0 ? null : item;
   }
   const speeds = [...find("#speed").options].map(({ value }) => Number(value));
@@ -165,8 +173,9 @@ function readAddress() {
 
 // ---- What is shown: drawn once per refresh of the screen, and only after a change ----
 
-// A panel for each training that is shown at a time, and one for RGB, whose slot is null.
-const panels = [...Array(data.panels).keys(), null].map((slot) => {
+// A panel for each training that is shown at a time, and one for a true RGB, whose slot is null.
+const slots = [...Array(data.panels).keys(), ...(data.truth ? [null] : [])];
+const panels = slots.map((slot) => {
   const figure = find("#panel").content.cloneNode(true).firstElementChild;
   const canvas = find("canvas", figure);
   find("#panels").append(figure);
@@ -196,7 +205,7 @@ function refresh(now) {
 }
 
 function drawAll() {
-  const look = { names: data.names, fills, ink, ...state };
+  const look = { names: data.names, fills, shapes: data.looks, kind, scale, ink, ...state };
   const item = state.item ?? state.hover;
   for (const panel of panels) {
     const cloud = cloudOf(panel.slot);
@@ -268,17 +277,27 @@ function settle() {
   settling = setTimeout(() => {
     writeAddress();
     const losses = shown.map((training) => `${training.title}, loss ${lossText(training)}. `);
-    const held = state.item === null ? "No colour selected." : describe(state.item);
+    const held = state.item === null ? `No ${data.noun} selected.` : describe(state.item);
     setText(find("#live"), `Epoch ${epochShown()}. ${losses.join("")}${held}`);
     for (const { slot, canvas } of panels) {
       const when = slot === null ? "" : ` at epoch ${epochShown()}`;
-      const what = `${data.names.length} points, each in its colour`;
+      const what = `${data.names.length} points${POINTS}`;
       canvas.setAttribute("aria-label", `${titleOf(slot)}${when}: ${what}. ${held}`);
     }
   }, 250);
 }
 
-const describe = (item) => `Selected ${data.names[item]}, RGB ${colourOf(item).join(", ")}.`;
+const describe = (item) => `Selected ${[data.names[item], ...factsOf(item)].join(", ")}.`;
+
+// What is known of an item beside its name: its RGB or its group.
+function factsOf(item) {
+  if (data.truth) return [`RGB ${colourOf(item).join(", ")}`];
+  if (groupOf === null) return [];
+  const name = data.groups.names[groupOf[item]];
+  if (name === "") return ["no group"];
+  const { label } = data.looks[kind[item]];
+  return [label === name ? `group ${name}` : `group ${name}, shown as ${label}`];
+}
 
 // Paper is white, and forced colours have a ground of their own.
 function applyTheme() {
@@ -308,7 +327,7 @@ function setPaper(now) {
   drawAll();
 }
 
-// ---- The selected colour and its neighbours ----
+// ---- The selected item and its neighbours ----
 
 function makeList() {
   const section = make("section");
@@ -339,19 +358,28 @@ function makeList() {
 function showColour(item) {
   const none = item === null;
   find("#selected .swatch").style.background = none ? "none" : fills[item];
-  setText(find("#selected h2"), none ? "No colour selected" : data.names[item]);
+  setText(find("#selected h2"), none ? `No ${data.noun} selected` : data.names[item]);
   const hint = "Click a point or find a name.";
-  setText(find("#selected p"), none ? hint : `RGB ${colourOf(item).join(", ")}`);
-  const truth = panels.at(-1).near;
+  setText(find("#selected p"), none ? hint : factsOf(item).join(", "));
   for (const { slot, near, list } of panels) {
     list.hidden = near.length === 0;
     const when = slot === null ? "" : `, epoch ${epochShown()}`;
     setText(find("h3", list), `Nearest in ${slot === null ? "RGB" : shown[slot].space}${when}`);
-    const hits = near.filter((one) => truth.includes(one)).length;
-    const told = slot === null ? "the true ones" : `${hits} of ${near.length} also nearest in RGB`;
-    setText(find("p", list), told);
+    setText(find("p", list), hitsOf(slot, near, item));
     list.querySelectorAll("button").forEach((button, i) => showNeighbour(button, near[i]));
   }
+}
+
+// How many of an item's neighbours are true ones: also nearest in RGB, or of its group.
+function hitsOf(slot, near, item) {
+  if (slot === null) return "the true ones";
+  const count = (isHit) => `${near.filter(isHit).length} of ${near.length}`;
+  if (data.truth) {
+    const truth = panels.at(-1).near;
+    return `${count((one) => truth.includes(one))} also nearest in RGB`;
+  }
+  if (groupOf === null || item === null || data.groups.names[groupOf[item]] === "") return "";
+  return `${count((one) => groupOf[one] === groupOf[item])} of the same group`;
 }
 
 function showNeighbour(button, item) {
@@ -527,6 +555,31 @@ function onKey(event) {
 
 // ---- Start ----
 
+// The groups, each with its marker and its number of items.
+function makeGroups() {
+  find("#groups").hidden = data.groups === null;
+  if (data.groups === null) return;
+  const count = (place) => kind.filter((one) => one === place).length;
+  find("#groups").append(...data.looks.map(({ label, outline, filled }, place) => {
+    const entry = find("#group").content.cloneNode(true).firstElementChild;
+    const colour = fills[kind.indexOf(place)];
+    const shape = find("path", entry);
+    const corners = outline?.map(([x, y]) => `${12 * x} ${-12 * y}`).join("L");
+    shape.setAttribute("d", corners ? `M${corners}Z` : "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0Z");
+    shape.setAttribute("fill", filled ? colour : "none");
+    shape.setAttribute("stroke", colour);
+    find("span", entry).textContent = label;
+    find(".count", entry).textContent = count(place);
+    return entry;
+  }));
+}
+
+// What only 3-D panels have.
+function hideTurns() {
+  const solid = data.truth || data.trainings.some(({ dim }) => dim > 2);
+  for (const one of document.querySelectorAll(".turns")) one.hidden = !solid;
+}
+
 function makeChoices() {
   find("#choices").hidden = data.choices.length === 0;
   data.choices.forEach(({ name, label, values }, i) => {
@@ -586,5 +639,7 @@ function listen() {
 }
 
 makeChoices();
+makeGroups();
+hideTurns();
 listen();
 readAddress();
