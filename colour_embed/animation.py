@@ -433,9 +433,10 @@ def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title, unit=
         raise InputError("toward is 'rgb', and the items have no colours; give 'last' or None")
     if title is None:
         title = f"Training of the {dim}-D {'colour ' * looks.own}embedding"
+    note = ""
     if dim > 3:
         embedding, share = _projected(embedding)
-        title += f", first three principal axes ({share:.0%} of the variance)"
+        note = f"first three principal axes, {100 * share:.0f} % of the variance"
     if toward is not None:
         target = embedding[-1]
         target = target if toward == "last" else principal_axes(looks.rgb, min(dim, 3))
@@ -448,7 +449,7 @@ def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title, unit=
     embedding = interpolate(epoch, embedding, frames)
     floor = height - (_CURVE_HEIGHT if curve else 0)
     margins = (80, width - 20) if flat else (24, width - 24)
-    box = Box(40, floor - (56 if flat else 16), *margins)
+    box = Box(40 + 14 * bool(note), floor - (56 if flat else 16), *margins)
     with styled():
         listed = _add_legend(new_canvas(width, height)[0], looks, box.top, box.bottom, box.right)
     if listed:
@@ -466,6 +467,8 @@ def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title, unit=
     with styled():
         place = margins[0] / width, 1 - BASELINE / height
         figure.text(*place, legible(title, 200), parse_math=False)
+        below = place[0], place[1] - 18 / height
+        figure.text(*below, note, fontsize=9, color="0.35")
         _add_legend(figure, looks, box.top, box.bottom, margins[1])
         if curve:
             painters.append(_add_curve(figure, size, margins, loss, frames, unit))

@@ -543,6 +543,7 @@ def _write_moving(
             folder / "training.mp4",
             loss=loss,
             title=f"Training of the {plan.config.dim}-D embedding",
+            fps=float(np.clip(len(chosen) / 6, 8, 30)),  # few snapshots are not over at once
             report=lambda event: _cli.show_progress(event, bar),
         )
     if plan.page:

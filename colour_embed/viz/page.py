@@ -385,7 +385,7 @@ def _training(training: Training, run: Run) -> dict:
     if training.dim > 3 and len(frames):
         spread = frames[-1].var(axis=0)
         share = spread[:3].sum() / (spread.sum() or 1.0)
-        facts.insert(0, f"first three principal axes ({share:.0%} of the variance)")
+        facts.insert(0, f"first three principal axes, {100 * share:.0f} % of the variance")
     if training.dim == 1 and run.looks is not None and len(run.looks.looks) > 1:
         facts.insert(0, "each group in a row of its own, in the order above")
     return {

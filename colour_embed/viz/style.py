@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
@@ -181,7 +181,7 @@ class Look(NamedTuple):
         area = abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
         return corners * np.sqrt(np.pi / 4 / area)
 
-    def scatter(self, area: float) -> dict[str, object]:
+    def scatter(self, area: float) -> dict[str, Any]:
         """Return the keywords of `scatter`, apart from the colours of items that have their own.
 
         Args:

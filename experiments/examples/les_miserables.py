@@ -98,5 +98,13 @@ EXAMPLE = Example(
     has_items=True,
     make=make,
     judge=judge,
-    plan=plan(2, held_out=0.0, positives_only=True, negatives=5.0, report_items=SHOWN),
+    plan=plan(
+        2,
+        held_out=0.0,
+        positives_only=True,
+        negatives=5.0,
+        report_items=SHOWN,
+        animate=True,
+        page=True,
+    ),
 )

@@ -9,6 +9,7 @@ from colour_embed.io import run_folder
 from colour_embed.io import vectors as exports
 from colour_embed.pairs.reading import read_pairs
 from experiments import _train_figures, _training
+from experiments._training import Plan
 from experiments.examples.common import Example
 from experiments.examples.studies import EXAMPLES
 
@@ -67,8 +68,22 @@ def command(example: Example) -> str:
         flags.append(f"--positives_only --negatives {plan.negatives:g}")
     if plan.held_out is not None:
         flags.append(f"--held_out {plan.held_out:g}")
+    flags += [f"--{name}" for name in ("animate", "page") if getattr(plan, name)]
     flags += [f"--dim {plan.config.dim}", f"--restarts {plan.restarts}", "--out my_run"]
     return " ".join(["python -m experiments.train", f"--pairs {example.name}/pairs.csv", *flags])
+
+
+def _moving(name: str, plan: Plan) -> list[str]:
+    """Return the line on the video and the page of an example; nothing without them."""
+    links = [
+        text
+        for text, there in (
+            (f"[training.mp4]({name}/training.mp4)", plan.animate),
+            (f"[page.html]({name}/page.html), interactive", plan.page),
+        )
+        if there
+    ]
+    return [f"The training: {' and '.join(links)}.", ""] if links else []
 
 
 def readme(sentences: dict[str, str]) -> str:
@@ -84,6 +99,7 @@ def readme(sentences: dict[str, str]) -> str:
         lines += [
             *("", f"## {example.title}", "", sentence, ""),
             *(f"![{example.title}]({name}/embedding.png)", ""),
+            *_moving(name, example.plan),
             f"Source of [pairs.csv]({name}/pairs.csv): {example.source}. Licence: "
             f"{example.licence}.",
             *("", "```sh", command(example), "```"),

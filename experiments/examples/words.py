@@ -141,5 +141,13 @@ EXAMPLE = Example(
     has_items=False,
     make=make,
     judge=judge,
-    plan=plan(16, restarts=2, positives_only=True, negatives=3.0, report_items=SHOWN),
+    plan=plan(
+        16,
+        restarts=2,
+        positives_only=True,
+        negatives=3.0,
+        report_items=SHOWN,
+        animate=True,
+        page=True,
+    ),
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -172,6 +173,8 @@ def test_each_folder_holds_what_it_should(folder, tables):
         assert {"pairs.csv", "embedding.csv", "embedding.png", "embedding.pdf"} <= files
         assert ("items.csv" in files) == example.has_items
         assert "snapshots.npz" not in files
+        moving = {"training.mp4", "page.html"}
+        assert files & moving == (moving if name != "css4" else set())
         assert sum(path.stat().st_size for path in (where / name).iterdir()) < 1_000_000
         found = json.loads((where / name / "metrics.json").read_text(encoding="utf-8"))
         assert found["example"]["sentence"] == sentences[name]
@@ -206,7 +209,20 @@ def test_the_readme_names_every_source_and_how_to_train_the_same(folder):
         assert example.licence in text
         assert f"{name}/embedding.png" in text
         assert f"--pairs {name}/pairs.csv" in text
-    assert "--positives_only --negatives 5 --held_out 0 --dim 2" in text
+    assert "--positives_only --negatives 5 --held_out 0 --animate --page --dim 2" in text
+    assert "[training.mp4](words/training.mp4) and [page.html](words/page.html)" in text
+    assert "css4/page.html" not in text
+
+
+def test_pages_speak_of_the_example_s_items(folder):
+    where, _ = folder
+    text = (where / "les_miserables" / "page.html").read_text(encoding="utf-8")
+    (data,) = re.findall(r'id="data">(.*?)</script>', text)
+    found = json.loads(data)
+    assert len(found["names"]) == 77
+    assert "around Valjean" in [look["label"] for look in found["looks"]]
+    assert "Valjean" in found["groups"]["names"][0] or len(found["groups"]["names"]) > 1
+    assert "colour names" not in text
 
 
 def test_an_unknown_example_is_refused(tmp_path):

@@ -168,7 +168,8 @@ def test_own_items_lie_along_their_principal_axes(dim):
     np.testing.assert_allclose(points[-1], last, atol=one["unit"])
     # In one line, with its number: what is not seen of the other dimensions.
     spread = last.var(axis=0)
-    share = f"first three principal axes ({spread[:3].sum() / spread.sum():.0%} of the variance)"
+    share = 100 * spread[:3].sum() / spread.sum()
+    share = f"first three principal axes, {share:.0f} % of the variance"
     assert one["facts"] == (share if dim > 3 else "")
     assert len(set(map(tuple, found["rgb"].reshape(-1, 3)))) == 1
 

@@ -374,8 +374,10 @@ function drawEpochs(plot, ink) {
   const y = plot.height - EDGES.bottom + 11;
   const ticks = [plot.last];
   for (let epoch = 1; epoch * 2 <= plot.last; epoch *= 10) ticks.push(epoch);
+  plot.context.font = `12px ${FONT}`;
   for (const epoch of ticks) {
-    drawText(plot, String(epoch), plotX(plot, epoch), y, ink.quiet, "center");
+    const room = plot.width - plot.context.measureText(epoch).width / 2;
+    drawText(plot, String(epoch), Math.min(plotX(plot, epoch), room), y, ink.quiet, "center");
   }
   const middle = (EDGES.left + plot.width - EDGES.right) / 2;
   drawText(plot, "epoch", middle, plot.height - 8, ink.quiet, "center");
