@@ -381,7 +381,7 @@ def _checked(epoch, embedding, rgb, loss):
     return epoch, embedding, looks, loss
 
 
-def _looks(rgb, items: int) -> ItemLooks:
+def _looks(rgb: Any, items: int) -> ItemLooks:
     """Return the looks of items from their colours, their groups or None."""
     from colour_embed.viz.style import item_looks
 

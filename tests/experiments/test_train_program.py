@@ -15,8 +15,11 @@ import pytest
 import safetensors.numpy
 from scipy.special import entr
 
+from colour_embed.config import Config
 from colour_embed.io import vectors as exports
-from experiments import _train_figures
+from colour_embed.pairs.reading import read_pairs
+from colour_embed.viz import page
+from experiments import _train_figures, _training
 
 HOSTILE = [
     "=1+1",
@@ -276,6 +279,19 @@ def test_pages_show_items_with_and_without_colours(runs, name, said):
         assert [one["label"] for one in found["looks"]] == ["$odd$", "_even", "other"]
     else:
         assert found["groups"] is None
+
+
+def test_a_page_without_room_is_a_warning_and_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(page.MAX_BYTES, "items", 50_000)
+    _write(tmp_path / "pairs.csv", ["a", "b", "y"], [(0, 1, 1), (1, 2, 0), (2, 3, 1)])
+    plan = _training.Plan(Config(), restarts=1, max_steps=20, page=True)
+    table = read_pairs(tmp_path / "pairs.csv")
+    out = tmp_path / "out"
+    out.mkdir()
+    metrics = _training.run(out, plan, table, {}, lambda *_: lambda *_: None, draw=lambda *_: None)
+    assert any("there is no page: the run is too large" in one for one in metrics["warnings"])
+    assert (out / "embedding.csv").exists()
+    assert not (out / "page.html").exists()
 
 
 def test_names_never_act(runs):
