@@ -391,7 +391,7 @@ def _looks(rgb: Any, items: int) -> ItemLooks:
         return item_looks(items, rgb)
     except (ValueError, TypeError):
         raise InputError(
-            f"rgb has shape {np.shape(rgb)}; give [{items}, 3], a row per item, in 0..1 "
+            f"rgb has shape {np.asarray(rgb).shape}; give [{items}, 3], a row per item, in 0..1 "
             f"(divide bytes by 255), or the groups of the items, [{items}]"
         ) from None
 
