@@ -109,6 +109,8 @@ class Evaluations(NamedTuple):
         steps: int [M], the number of steps taken.
         stopped: [M], each of `STOPPED`.
         epoch_steps: Steps of an epoch, by which the epochs of snapshots become steps.
+        segments: int [M, S, 2], the epochs that led to each member's best evaluation, one segment
+            for each learning rate: from the first, which is left out, to the second.
     """
 
     step: np.ndarray
@@ -118,6 +120,7 @@ class Evaluations(NamedTuple):
     steps: np.ndarray
     stopped: list[str]
     epoch_steps: int
+    segments: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,10 +33,11 @@ from colour_embed.engine.batches import (
     device_pairs,
     in_parts,
 )
+from colour_embed.engine.bootstrap import pair_ids, poisson_weights
 from colour_embed.engine.checkpoint import Checkpoints
 from colour_embed.engine.compilation import ALL_CORES
 from colour_embed.engine.driver import drive
-from colour_embed.engine.layouts import LANES, lanes_for, layout_of, members_last
+from colour_embed.engine.layouts import LANES, Layout, lanes_for, layout_of, members_last
 from colour_embed.engine.loss import cross_entropy
 from colour_embed.engine.members import MemberRun, Programs
 from colour_embed.engine.memory import MemoryPlan, plan_memory
@@ -44,13 +45,13 @@ from colour_embed.engine.optimizers import KERAS_ADAM, LAZY_ADAM, make_optimizer
 from colour_embed.engine.schedule import snapshot_epochs
 from colour_embed.engine.start import init_training, training_from
 from colour_embed.engine.state import MemberKeys, member_keys
-from colour_embed.engine.stopping import Rhythm, StoppedRun
+from colour_embed.engine.stopping import ReplayRun, Rhythm, StoppedRun
 from colour_embed.heads import HEADS
 from colour_embed.model import Params, embedding_vectors, logits
 from colour_embed.runs import Progress, SweepResult
 from colour_embed.train import run_epochs
 
-VARY = ("init", "order", "labels", "pairs")
+VARY = ("init", "order", "labels", "pairs", "bootstrap")
 """What a member's seed may determine; the rest is determined by the seed of the shared config."""
 
 CHUNK = 100
@@ -150,7 +151,7 @@ def sweep(
         axes: Further axes, by the name of a hyperparameter, such as "learning_rate".
         vary: What a member's seed determines, of `VARY`: "init", the initial parameters; "order",
             the order of the pairs; "labels", the draw of the labels; "pairs", the draw of the
-            pairs.
+            pairs; "bootstrap", the weight of each distinct pair, drawn from Poisson(1).
         snapshots: The number of members, from the first on, whose snapshots are kept.
         schedule: The epochs of the snapshots; see `snapshot_epochs`. With early stopping there is
             one for every half of the interval between two evaluations.
@@ -214,6 +215,7 @@ def start_sweep(
     held_out: Pairs | None = None,
     initial: Params | None = None,
     frozen: np.ndarray | None = None,
+    segments: np.ndarray | None = None,
     devices: Sequence[Any] | None = None,
     part: tuple[int, int] = (0, 1),
     max_bytes: int | None = None,
@@ -225,6 +227,7 @@ def start_sweep(
         swept: Names of the hyperparameters in which they differ.
         initial: Initial parameters of all members.
         frozen: bool [items], rows that are not updated; the head is then frozen too.
+        segments: The epochs to train for, in place of `stopping`; see `ReplayRun`.
     """
     members = part_of(list(members), part)
     devices = list(devices or jax.local_devices())
@@ -241,7 +244,7 @@ def start_sweep(
         vary=vary,
         snapshots=snapshots,
         frames=len(wanted),
-        stopping=stopping,
+        stopping=stopping is not None or segments is not None,
         frozen=frozen is not None,
         devices=devices,
         max_bytes=max_bytes,
@@ -253,11 +256,19 @@ def start_sweep(
     programs = _programs(
         *(config, items, pairs, truth, members, draw_labels, vary, devices, plan),
         swept=swept,
-        evaluated=None if rhythm is None else evaluated,
+        evaluated=evaluated if rhythm is not None or segments is not None else None,
         initial=initial,
         frozen=frozen,
     )
     given = (config.seed, items, pairs, truth, sorted(vary), tuple(swept))
+    if segments is not None:
+        return ReplayRun(
+            *(members, programs, items),
+            per_batch=plan.per_device * len(devices),
+            segments=segments,
+            chunk=_chunk_length(int(np.gcd.reduce(segments, axis=None))),
+            data=_hash_of(*given, segments, initial),
+        )
     if stopping is None or rhythm is None:
         return MemberRun(
             *(members, programs, items),
@@ -316,7 +327,7 @@ def plan_sweep(
     vary: Sequence[str] = ("init", "order"),
     snapshots: int = 0,
     frames: int = 0,
-    stopping: Stopping | None = None,
+    stopping: bool = False,
     frozen: bool = False,
     devices: Sequence[Any],
     max_bytes: int | None = None,
@@ -350,7 +361,7 @@ def plan_sweep(
         frames=frames,
         devices=len(devices),
         accelerator=devices[0].platform != "cpu",
-        stopping=stopping is not None,
+        stopping=stopping,
         max_bytes=max_bytes,
     )
 
@@ -537,7 +548,9 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
         if shared.frozen is not None and config.optimizer != LAZY_ADAM:
             optimizer = masked(make_optimizer(config, inputs.hyperparams), shared.frozen)
         layout = layout_for(training.state, optimizer)
-        keys = _keys(program, inputs.seed, shared.seed)
+        if "bootstrap" in program.vary:
+            layout = _bootstrapped(program, layout, inputs.seed)
+        keys = _keys(program, jnp.ravel(inputs.seed)[0], shared.seed)
         pairs = _member_pairs(program, shared, keys, inputs.hyperparams.label_constant)
         given = inputs.hyperparams, layout, training, keys, pairs, epochs
         return run_epochs(
@@ -554,11 +567,24 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
         # All members have the same order and pairs, and hyperparameters of their own.
         first = jax.tree.map(lambda values: values[0], inputs)
         own = {name: getattr(inputs.hyperparams, name)[None] for name in program.own}
-        first = first._replace(hyperparams=first.hyperparams._replace(**own))
+        seed = inputs.seed[None] if "bootstrap" in program.vary else first.seed
+        first = first._replace(hyperparams=first.hyperparams._replace(**own), seed=seed)
         return train(given, training, first, lambda state, _: members_last(state))
 
     function, over = (all_as_one, _over_lanes) if program.members_last else (one, _over_members)
     return over(program, function, (shared, epochs), training, inputs)
+
+
+def _bootstrapped(program: _Program, layout: Layout, seed: Array) -> Layout:
+    """Return the layout with each pair of a batch weighed by its bootstrap weight."""
+
+    def batch(batch):
+        pair = pair_ids(batch.first, batch.second, program.items, jnp)
+        drawn = poisson_weights(seed, pair[:, None] if program.members_last else pair, jnp)
+        whole = layout.batch(batch)
+        return whole._replace(weight=whole.weight * drawn.astype(jnp.float32))
+
+    return layout._replace(batch=batch)
 
 
 @functools.partial(jax.jit, static_argnames="program")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse
 
 from colour_embed.evaluate.geometry import principal_axes
+from colour_embed.evaluate.uncertainty import ellipse
 from colour_embed.io import run_folder, vectors
 from colour_embed.viz.curves import plot_calibration
 from colour_embed.viz.embedding import plot_items
 from colour_embed.viz.style import drawing, legend_above, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_ITEMS = 20_000
 """Most items in a map. Of more, those with the greatest weight of pairs are drawn."""
@@ -33,6 +38,10 @@ def draw(folder: Path, out: Path) -> list[Path]:
         InputError: a file of the run is missing or damaged.
     """
     return [*draw_map(folder, out), *_draw_losses(folder, out), *_draw_calibration(folder, out)]
+
+
+_ARRAYS = ("weight", "rgb", "group", "covariance", "draws")
+_ELLIPSES = 12  # of the least certain items
 
 
 def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
@@ -56,8 +65,25 @@ def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
         about["groups"] = arrays["group"].tolist()
     if points.shape[1] > 3:
         points, about["axis_names"] = _principal(points)
+    flat = points.shape[1] == 2 and "covariance" in arrays
     axes = plot_items(points, names, **about)
+    if flat:
+        _draw_ellipses(axes, points, arrays["covariance"], arrays["draws"])
     return save_figure(axes.figure, out / "embedding")
+
+
+def _draw_ellipses(axes: Axes, points: np.ndarray, covariance: np.ndarray, draws: np.ndarray):
+    """Draw the 95 % ellipses of the items whose positions are the least certain."""
+    found = ellipse(covariance, draws)
+    size = np.nan_to_num(found.radii.max(axis=1), nan=-1.0)
+    for place in np.argsort(-size)[:_ELLIPSES]:
+        if size[place] <= 0:
+            continue
+        radii, turn = found.radii[place], found.axes[place]
+        angle = np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))
+        shape = {"fill": False, "edgecolor": "0.45", "linewidth": 0.6, "zorder": 0.5}
+        axes.add_patch(Ellipse(points[place], 2 * radii[0], 2 * radii[1], angle=angle, **shape))
+    axes.set_title("ellipses: 95 %, of the least certain", loc="left", color="0.35", fontsize=7)
 
 
 def _embedding(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -69,7 +95,7 @@ def _item_arrays(folder: Path, count: int) -> dict[str, np.ndarray]:
     """Read items.npz: weight [items], and rgb [items, 3] or group [items]."""
     path = folder / "items.npz"
     with run_folder.reading(path), path.open("rb") as file, np.load(file) as stored:
-        arrays = {name: stored[name] for name in ("weight", "rgb", "group") if name in stored}
+        arrays = {name: stored[name] for name in _ARRAYS if name in stored}
         if any(len(values) != count for values in arrays.values()):
             raise ValueError("it holds another number of items than embedding.csv")
         arrays["weight"] = stored["weight"].astype(np.float64)

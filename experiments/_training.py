@@ -26,12 +26,14 @@ from colour_embed.data import HEX_COLOUR, Colours, Pairs, rgb_of_hex
 from colour_embed.engine.optimizers import make_optimizer
 from colour_embed.evaluate import scores
 from colour_embed.evaluate.geometry import nearest
+from colour_embed.evaluate.uncertainty import Spread
 from colour_embed.heads import HEADS
 from colour_embed.io import machine, run_folder
 from colour_embed.io import vectors as exports
 from colour_embed.pairs import report, sampling
 from colour_embed.pairs.checks import convergence_warnings, quality_warnings
 from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs, pair_logits
+from colour_embed.pairs.positions import bootstrap_positions
 from colour_embed.pairs.reading import PairTable
 from colour_embed.pairs.vocabulary import nearest_name
 from colour_embed.viz import page
@@ -66,6 +68,7 @@ class Plan:
         page: Whether to write an interactive page.
         snapshots: Whether to save snapshots.
         chosen: The line on how the dimension was selected; empty if it was given.
+        bootstrap: Number of bootstrap draws for the covariances of positions.
     """
 
     config: Config
@@ -80,6 +83,7 @@ class Plan:
     page: bool = False
     snapshots: bool = True
     chosen: str = ""
+    bootstrap: int = 0
 
     def __post_init__(self):
         Stopping(max_steps=self.max_steps)
@@ -87,6 +91,10 @@ class Plan:
             raise InputError(f"restarts is {self.restarts}: give a whole number of at least 1")
         if self.held_out is not None and not 0 <= self.held_out < 1:
             raise InputError(f"held_out is {self.held_out}: give a share of at least 0, below 1")
+        if self.bootstrap and self.bootstrap < self.config.dim + 2:
+            raise InputError(
+                f"bootstrap is {self.bootstrap}: give at least {self.config.dim + 2} draws, or 0"
+            )
         if not 0 <= self.negatives < float("inf"):
             raise InputError(f"negatives is {self.negatives}: give a finite number of 0 or more")
         for form in self.exports:
@@ -174,7 +182,16 @@ def run(
         )
     trained = time.perf_counter() - began
     metrics = measure(plan, table, parts, fit)
-    written = _write_arrays(folder, plan, table, fit, item_colours)
+    spread = None
+    if plan.bootstrap:
+        bar = add("bootstrap", plan.bootstrap)
+        spread = bootstrap_positions(
+            fit,
+            parts.training,
+            plan.bootstrap,
+            report=lambda event: bar(event.members_done, f"{event.members_done} draws"),
+        )
+    written = _write_arrays(folder, plan, table, fit, item_colours, spread)
     per_epoch = -(-len(parts.training) // plan.config.batch_size)
     written += _write_moving(folder, plan, table, fit, item_colours, per_epoch, add)
     metrics["warnings"] = [
@@ -445,7 +462,12 @@ def _neighbours(plan: Plan, table: PairTable, fit: PairFit) -> list[dict[str, An
 
 
 def _write_arrays(
-    folder: Path, plan: Plan, table: PairTable, fit: PairFit, item_colours: ItemColours
+    folder: Path,
+    plan: Plan,
+    table: PairTable,
+    fit: PairFit,
+    item_colours: ItemColours,
+    spread: Spread | None,
 ) -> list[str]:
     """Write the embedding in its formats, and the arrays of the figures; return the warnings."""
     with warnings.catch_warnings(record=True) as caught:
@@ -454,12 +476,16 @@ def _write_arrays(
             suffixes = exports.FORMATS[form].suffixes
             path = folder / (f"embedding{suffixes[0]}" if suffixes else form)
             extra = _labels(table.extra) if form == "projector" else None
+            if form == "csv" and spread is not None:
+                extra = exports.covariance_columns(spread.covariance)
             exports.write(path, table.items, fit.embedding, form=form, extra=extra)
     arrays = {"weight": _item_weights(table).astype(np.float32)}
     if item_colours.rgb is not None:
         arrays["rgb"] = np.round(255 * item_colours.rgb).astype(np.uint8)
     if item_colours.groups is not None:
         arrays["group"] = np.array(item_colours.groups, np.str_)
+    if spread is not None:
+        arrays |= {"covariance": spread.covariance, "draws": spread.draws}
     np.savez_compressed(folder / "items.npz", **arrays)
     with (folder / "losses.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

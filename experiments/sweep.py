@@ -312,7 +312,7 @@ def _plan(task: Task, grid: Grid) -> MemoryPlan:
         vary=grid.vary,
         snapshots=grid.snapshots(),
         frames=len(snapshot_epochs("tutorial", task.config.epochs)),
-        stopping=task.stopping,
+        stopping=task.stopping is not None,
         devices=jax.local_devices(),
         max_bytes=_cli.max_bytes(_cli.device_bytes),
     )

@@ -31,6 +31,12 @@ _DIM = flags.DEFINE_string(
 )
 _RESTARTS = flags.DEFINE_integer("restarts", 8, "Random initialisations; the best is kept.")
 _MAX_STEPS = flags.DEFINE_integer("max_steps", 50_000, "Maximum number of steps.")
+_BOOTSTRAP = flags.DEFINE_integer(
+    "bootstrap",
+    0,
+    "Bootstrap draws, such as 100, for the covariance of each item's position: columns of "
+    "embedding.csv, and ellipses in the map. 0: none.",
+)
 _HELD_OUT = flags.DEFINE_float(
     "held_out",
     None,
@@ -73,6 +79,7 @@ def main() -> None:
         exports=tuple(_EXPORT.value),
         report_items=tuple(_REPORT_ITEMS.value),
         animate=_ANIMATE.value,
+        bootstrap=_BOOTSTRAP.value,
         page=_PAGE.value,
     )
     placing.check_folder(out, "train")

@@ -1,7 +1,7 @@
 """Early stopping and learning-rate drops of the members of a sweep, each by its own losses.
 
 A batch of members trains in lockstep. Members that have stopped leave the batch, whose width then
-shrinks to the next of a fixed set.
+shrinks to the next of a fixed set. `ReplayRun` repeats the epochs of a training that was stopped.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ class StoppedRun(MemberRun):
             "mark": np.full(count, np.inf),
             "waited": np.zeros(count, np.int32),
             "drops": np.zeros(count, np.int32),
+            "segments": np.zeros((count, stopping.drops + 1, 2), np.int32),
         }
         self.best: Any = None
 
@@ -194,6 +195,7 @@ class StoppedRun(MemberRun):
         better = value < found["best_loss"][rows]
         found["best_loss"][rows[better]] = value[better]
         found["best_epoch"][rows[better]] = self.epoch
+        found["segments"][rows[better], found["drops"][rows[better]], 1] = self.epoch
         if better.any():
             now = self.training.state.params
             self.best = self.programs.choose(self._padded(better), now, self.best)
@@ -215,8 +217,10 @@ class StoppedRun(MemberRun):
 
         `opt_state` is initialised anew, as that of the best evaluation is not kept.
         """
-        self.results["drops"][self.queue[0][lower]] += 1
-        self.results["waited"][self.queue[0][lower]] = 0
+        rows = self.queue[0][lower]
+        self.results["drops"][rows] += 1
+        self.results["waited"][rows] = 0
+        self.results["segments"][rows, self.results["drops"][rows]] = self.epoch
         again = self.programs.restart(self.best, self._batch())
         self.training = self.programs.choose(self._padded(lower), again, self.training)
 
@@ -261,6 +265,7 @@ class StoppedRun(MemberRun):
             steps=found["epochs"] * rhythm.steps,
             stopped=[STOPPED[code] for code in found["stopped"]],
             epoch_steps=rhythm.steps,
+            segments=found["segments"],
         )
 
     def progress(self) -> Progress:
@@ -287,3 +292,52 @@ class StoppedRun(MemberRun):
     def _started(self) -> Any:
         training = self.programs.start(self._batch())
         return training, training.state.params
+
+
+class ReplayRun(MemberRun):
+    """A `MemberRun` that trains for the epochs by which another training came to its result.
+
+    Args:
+        segments: int [S, 2] of `Evaluations.segments`; the epochs from the first, which is left
+            out, to the second, at a tenth of the learning rate of the segment before, from a fresh
+            `opt_state`.
+        chunk: The most epochs per call of the device program.
+        given: The other arguments of `MemberRun`.
+    """
+
+    def __init__(self, *given: Any, segments: np.ndarray, chunk: int, **named: Any):  # noqa: D107
+        super().__init__(
+            *given, chunk=chunk, columns=0, wanted=np.zeros(0, np.int32), snapshots=0, **named
+        )
+        self.work = [
+            (level, np.arange(first + 1, min(first + chunk, end) + 1, dtype=np.int32))
+            for level, (begin, end) in enumerate(segments.tolist())
+            for first in range(begin, end, chunk)
+        ]
+        self.epochs, self.level = len(self.work), 0
+
+    def schedule(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the remaining chunks of epochs with the number of their segment."""
+        while self.queue:
+            yield self.work[self.epoch] if self.work else (0, np.zeros(0, np.int32))
+
+    def _batch(self) -> list[Config]:
+        rate = self.members[0].learning_rate / 10**self.level
+        return [dataclasses.replace(member, learning_rate=rate) for member in super()._batch()]
+
+    def advance(self, work: tuple[int, np.ndarray]) -> tuple[MemberRun, None]:
+        """Train the current batch for a chunk of epochs; `epoch` counts chunks."""
+        level, epochs = work
+        if self.training is None:
+            self.level = 0
+            self._start_batch()
+        training: Any = self.training
+        if level != self.level:
+            self.level = level
+            training = self.programs.restart(training.state.params, self._batch())
+        if epochs.size:
+            training, _ = self.programs.advance(training, self._batch(), epochs, False)
+        self.training, self.epoch = training, self.epoch + bool(self.work)
+        if self.epoch == self.epochs:
+            self._finish_batch()
+        return self, None

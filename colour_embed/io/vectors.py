@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import os
 import re
 import warnings
@@ -187,8 +188,27 @@ def write_npz(path: str | os.PathLike, named: Vectors) -> None:
         np.savez(file, items=np.array(named.items, np.str_), vectors=named.vectors)
 
 
-def write_csv(path: str | os.PathLike, named: Vectors) -> None:
+COVARIANCE = "cov_"
+"""What the columns of a CSV begin with that hold the covariance of a position."""
+
+
+def covariance_columns(covariance: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the distinct entries of covariances [items, dim, dim] as columns, cov_x0_x1 and so on.
+
+    Example:
+        >>> list(covariance_columns(np.zeros((5, 2, 2))))
+        ['cov_x0_x0', 'cov_x0_x1', 'cov_x1_x1']
+    """
+    pairs = zip(*np.triu_indices(covariance.shape[1]))
+    return {f"{COVARIANCE}x{i}_x{j}": covariance[:, i, j] for i, j in pairs}
+
+
+def write_csv(
+    path: str | os.PathLike, named: Vectors, extra: Mapping[str, Sequence[float]] | None = None
+) -> None:
     """Write UTF-8 comma-separated text with a row per item: item, x0, x1, ...
+
+    `extra` holds further columns of numbers, such as `covariance_columns`; NaN is an empty cell.
 
     Numbers have nine digits, which restore the same float32. Names are quoted, and safe to open in
     a spreadsheet: an apostrophe precedes a name that begins with an apostrophe, a tab or a line
@@ -199,11 +219,14 @@ def write_csv(path: str | os.PathLike, named: Vectors) -> None:
     References:
         OWASP, "CSV Injection".
     """
+    extra = dict(extra or {})
+    further = [np.asarray(values).tolist() for values in extra.values()]
     with _placing(path) as passing, passing.open("w", newline="", encoding="utf-8") as file:
-        file.write(",".join(["item", *_columns(named.vectors.shape[1])]) + "\n")
-        for item, row in zip(named.items, named.vectors.tolist(), strict=True):
+        file.write(",".join(["item", *_columns(named.vectors.shape[1]), *extra]) + "\n")
+        for place, (item, row) in enumerate(zip(named.items, named.vectors.tolist(), strict=True)):
             cell = ("'" if _ACTS_IN_CELLS.match(item) else "") + item.replace('"', '""')
-            file.write(",".join([f'"{cell}"', *map(_decimal, row)]) + "\n")
+            more = ("" if math.isnan(one[place]) else _decimal(one[place]) for one in further)
+            file.write(",".join([f'"{cell}"', *map(_decimal, row), *more]) + "\n")
 
 
 def read_csv(path: str | os.PathLike) -> Vectors:
@@ -213,8 +236,9 @@ def read_csv(path: str | os.PathLike) -> Vectors:
         InputError: the file is missing or damaged.
     """
     table = open_table(path)
-    columns = ["item", *_columns(len(table.header) - 1)]
-    if table.header != columns:
+    given = [name for name in table.header if not name.startswith(COVARIANCE)]
+    columns = ["item", *_columns(len(given) - 1)]
+    if table.header[: len(given)] != columns:
         raise fault_at(table.file, "its columns are not item, x0, x1, ...; export it again", 1)
     faults = Faults(table.file)
     rows = [cells for _, cells in table_records(table, range(len(columns)), faults)]
@@ -402,7 +426,8 @@ def write(
         items: The names, distinct.
         vectors: float32 [items, dim], or convertible to it.
         form: A name in `FORMATS`; None chooses by the suffix of the path.
-        extra: Further columns for the "projector", name -> a text or number per item.
+        extra: Further columns for the "projector", name -> a text or number per item; for "csv",
+            name -> a number per item.
 
     Raises:
         InputError: the items or vectors are invalid (see `Vectors`), the format is unknown or does
@@ -411,6 +436,8 @@ def write(
     form, named = _form(path, form), Vectors(items, vectors)
     if form == "projector":
         write_projector(path, named, extra)
+    elif form == "csv":
+        write_csv(path, named, extra)
     elif extra is None:
         FORMATS[form].write(path, named)
     else:

@@ -48,6 +48,7 @@ from colour_embed.pairs.checks import (
 from colour_embed.pairs.dimensions import AUTO, choose_dimension
 from colour_embed.pairs.fit import PairFit, Stopping, fit_pairs
 from colour_embed.pairs.ids import as_objects, find, item_values, items_in, rows_of
+from colour_embed.pairs.positions import bootstrap_positions
 from colour_embed.pairs.sampling import split_pairs
 from colour_embed.runs import Progress
 
@@ -84,6 +85,8 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         held_out: The share of the pairs on which restarts and evaluations are compared, or False
             to train on all pairs. "auto" is 0.1 for 1,000 pairs or more. All pairs of the same two
             items are held out together.
+        bootstrap: Number of bootstrap draws for `position_covariance_`, such as 100; each takes as
+            long as one restart. 0: none. Not of a warm start, nor with `init`.
         init: Initial vectors, [items, dim] in the order of `items_`, or a mapping of items to
             vectors [dim]; other items are initialised at random. There is then one restart.
             Ignored by a warm start after the first fit.
@@ -114,6 +117,8 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
             those of all restarts would exceed 256 MiB.
         snapshot_steps_: int [F], the number of steps before each snapshot.
         stopped_: "plateau", "steps", "interrupted" (Ctrl-C; the best so far is kept) or "diverged".
+        position_covariance_: float64 [items, dim, dim], the covariance of each row of `embedding_`
+            over the bootstrap draws; see `positions`. None without any.
         selection_: The `Selection` of dim="auto", whose text says what was selected; else None.
         classes_: 0 and 1.
         n_features_in_: 2.
@@ -147,6 +152,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         max_steps=50_000,
         tolerance=1e-4,
         held_out="auto",
+        bootstrap=0,
         init=None,
         handle_unknown="error",
         warm_start=False,
@@ -163,6 +169,7 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         self.max_steps = max_steps
         self.tolerance = tolerance
         self.held_out = held_out
+        self.bootstrap = bootstrap
         self.init = init
         self.handle_unknown = handle_unknown
         self.warm_start = warm_start
@@ -239,6 +246,13 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         self.restart_losses_ = fit.restart_loss
         self.snapshot_steps_, self.snapshots_ = fit.snapshot_step, fit.snapshots
         self.stopped_ = fit.stopped
+        self.position_covariance_ = None
+        if self.bootstrap:
+            if initial is not None:
+                raise InputError("bootstrap repeats the fit from drawn values: leave out init")
+            draws, first = _plain(self.bootstrap), jax.devices()[:1]
+            spread = bootstrap_positions(fit, split.training, draws, devices=first)
+            self.position_covariance_ = spread.covariance
         self.base_rate_ = base_rate(pairs)
         self.classes_ = np.array([0, 1])
         return self

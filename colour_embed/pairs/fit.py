@@ -47,6 +47,7 @@ class PairFit:
         best_step: The number of steps before its best evaluation.
         stopped: "plateau", "steps", "interrupted" or "diverged".
         restart_stopped: The same for each restart.
+        segments: int [S, 2], the epochs that led to the best evaluation; see `Evaluations`.
         snapshot_step: int [F], the steps of the snapshots; 0 is before the first step.
         snapshots: float32 [F, items, dim] of the best restart, up to its best evaluation; F is 0 if
             those of all restarts would exceed 256 MiB.
@@ -65,6 +66,7 @@ class PairFit:
     best_step: int
     stopped: str
     restart_stopped: list[str]
+    segments: np.ndarray
     snapshot_step: np.ndarray
     snapshots: np.ndarray
 
@@ -187,6 +189,7 @@ def best_of(result: SweepResult) -> PairFit:
         best_step=int(found.best_step[best]),
         stopped=found.stopped[best],
         restart_stopped=found.stopped,
+        segments=found.segments[best],
         snapshot_step=steps,
         snapshots=snapshots,
     )

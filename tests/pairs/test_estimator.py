@@ -96,7 +96,7 @@ def fit_by_numpy(config, items, pairs, *, held_out, restarts, stopping, initial=
     kernel = float(HEADS[config.head].weight(dense["kernel"], np)[0, 0])
     return PairFit(
         *(config, params, table, kernel, float(dense["bias"][0])),
-        *(np.array([60]), losses, None, losses[0], 0, 60, "plateau", ["plateau"], none, none),
+        *(np.array([60]), losses, None, losses[0], 0, 60, "plateau", ["plateau"], none, none, none),
     )
 
 
