@@ -70,6 +70,11 @@ _SPLITS = flags.DEFINE_integer(
 _HELD_OUT = flags.DEFINE_float("held_out", 0.1, "Of --pairs: share of the pairs that is held out.")
 _MAX_STEPS = flags.DEFINE_integer("max_steps", 50_000, "Of --pairs: maximum number of steps.")
 _CONFIG = _cli.config_flags("seed", "dim", "head", "label_constant")
+# Flags that say how and where a sweep runs, and not what it trains; and those that hold paths.
+_OF_THE_RUN = (
+    *("out", "resume", "force", "from", "devices", "max_memory", "checkpoint_every", "help"),
+    *("distributed", "coordinator", "processes", "process", "pairs", "items"),
+)
 _OF_COLOURS = ("colours", "num_pairs", "epochs")
 _OF_PAIRS = ("splits", "held_out", "max_steps", "positives_only", "items")
 _SNAPSHOTS = flags.DEFINE_integer(
@@ -100,6 +105,9 @@ _FORCE = flags.DEFINE_bool(
     "Resume even where versions, code, device or settings have changed; config.json lists them.",
 )
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 4, "Chunks between two checkpoints.")
+_FROM = flags.DEFINE_string(
+    "from", None, "The config.json of a sweep: its flags are taken where none are given."
+)
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
@@ -112,6 +120,8 @@ _PROCESS = flags.DEFINE_integer("process", None, "Which of them this one is, fro
 
 
 def main() -> None:
+    if _FROM.value is not None:
+        _take_flags(Path(_FROM.value))
     own = flags.FLAGS.pairs is not None
     _check_flags(own)
     axes, programs = _axes_and_programs(own)
@@ -149,6 +159,7 @@ def main() -> None:
             "vary": grid.vary,
             "snapshots": _SNAPSHOTS.value,
             "programs": configs,
+            "flags": _given_flags(),
         }
         work = out / "checkpoint" / f"process-{grid.part[0]}"
         with checkpoint.running_lock(work):
@@ -202,6 +213,44 @@ def main() -> None:
 
 # --------------------------------------------------------------------------------------------------
 # The flags
+
+
+def _given_flags() -> dict[str, Any]:
+    """Return the flags that were given and say what is trained; --from reads them."""
+    own = flags.FLAGS.flags_by_module_dict()
+    names = {flag.name for module, found in own.items() for flag in found if "absl" not in module}
+    given = {
+        name: flags.FLAGS[name].value
+        for name in sorted(names - set(_OF_THE_RUN))
+        if flags.FLAGS[name].present
+    }
+    colours = given.get("colours")
+    return {**given, **({"colours": Path(colours).name} if colours else {})}
+
+
+def _take_flags(path: Path) -> None:
+    """Take the flags of an earlier sweep where none are given.
+
+    Raises:
+        InputError: it is no config.json of a sweep, or trained on a file that is not given.
+    """
+    from colour_embed.data import BUILT_IN
+    from colour_embed.io import run_folder
+
+    saved = run_folder.read_json(path, ("experiment", "flags"))
+    if saved["experiment"] != "sweep":
+        raise InputError(f"{path}: is of {saved['experiment']!r}; give the config.json of a sweep")
+    for name, needs in (("pairs", "splits" in saved), ("items", bool(saved.get("items")))):
+        if needs and "splits" in saved and not flags.FLAGS[name].present:
+            raise InputError(f"{path}: trained on {saved[name]}; give --{name} too")
+    for name, value in saved["flags"].items():
+        if name not in flags.FLAGS:
+            raise InputError(f"{path}: no flag is called {name!r}; give its flags one by one")
+        if flags.FLAGS[name].present:
+            continue
+        if name == "colours" and value not in BUILT_IN:
+            raise InputError(f"{path}: trained on {value}; give --colours too")
+        flags.FLAGS[name].value, flags.FLAGS[name].present = value, 1
 
 
 def _check_flags(own: bool) -> None:
@@ -324,7 +373,8 @@ def _plan(task: Task, grid: Grid) -> MemoryPlan:
 
 def _shared(about: dict[str, Any]) -> dict[str, Any]:
     """Return the entries of config.json that all members share: all but the grid."""
-    shared = {key: value for key, value in about.items() if key not in ("seeds", "dims")}
+    grid = ("seeds", "dims", "flags")
+    shared = {key: value for key, value in about.items() if key not in grid}
     return {**shared, "axes": list(about["axes"]), "snapshots": bool(about["snapshots"])}
 
 

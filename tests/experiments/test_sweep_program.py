@@ -176,6 +176,26 @@ def test_a_finished_grid_is_extended(finished, tmp_path):
             assert runs[name].equals(fresh[name])
 
 
+def test_a_finished_sweep_is_run_again_from_its_config(tmp_path):
+    small = ["--seeds=0:2", "--dims=2", "--epochs=3", "--num_pairs=2000", "--heads=negative"]
+
+    def run(out, *arguments):
+        command = [sys.executable, "-m", "experiments.sweep", f"--out={out}", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    assert run(tmp_path / "one", *small, "--sweep=beta1=0.5,0.9").returncode == 0
+    config = tmp_path / "one" / "config.json"
+    assert run(tmp_path / "two", f"--from={config}").returncode == 0
+    for name in ("runs.csv", "config.json"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert run(tmp_path / "three", f"--from={config}", "--seeds=5").returncode == 0
+    assert pd.read_csv(tmp_path / "three" / "runs.csv")["seed"].tolist() == [5, 5]
+    (tmp_path / "other.json").write_text('{"experiment": "tutorial", "flags": {}}')
+    refused = run(tmp_path / "four", f"--from={tmp_path / 'other.json'}")
+    assert refused.returncode == 2
+    assert "give the config.json of a sweep" in refused.stderr
+
+
 def test_sigterm_saves_the_state(tmp_path):
     out = tmp_path / "out"
     command = _command(out, "--checkpoint_every=1000", "--epochs=100000")
