@@ -262,11 +262,14 @@ def concatenated(results: Sequence[SweepResult]) -> SweepResult:
         return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
 
     names = ("kernel", "bias", "initial_kernel", "loss", "mse", "diverged")
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(result, name) for result in results]) for name in names
+    }
     return SweepResult(
         config=results[0].config,
         members=[member for result in results for member in result.members],
         embedding=np.concatenate([padded(result.embedding) for result in results]),
-        **{name: np.concatenate([getattr(result, name) for result in results]) for name in names},
+        **joined,
         epoch=results[0].epoch,
         snapshots=padded(results[0].snapshots),
     )

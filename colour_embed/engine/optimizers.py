@@ -133,4 +133,5 @@ def masked(inner: optax.GradientTransformation, frozen: Any) -> optax.GradientTr
         moved = {"embedding": {"embedding": jnp.where(frozen[:, None], 0.0, rows)}}
         return {**jax.tree.map(jnp.zeros_like, updates), **moved}, state
 
-    return optax.GradientTransformation(inner.init, update)
+    step: Any = update
+    return optax.GradientTransformation(inner.init, step)
