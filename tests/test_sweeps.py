@@ -204,6 +204,7 @@ def test_labels_drawn_by_a_constant_follow_the_known_probability():
         np.uint32(0),
         DevicePairs(jnp.asarray(first), jnp.asarray(second), jnp.zeros(len(first))),
         jnp.asarray(COLOURS.rgb, jnp.float32),
+        frozen=None,
     )
     known = pair_diff(np.column_stack([first, second]), COLOURS.rgb)
     for constant in (0.05, 0.2, 0.6):
