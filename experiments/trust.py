@@ -1,7 +1,7 @@
 """Test the choice of a dimension and the ellipses of positions on colours, whose truth is known.
 
-Writes selection.csv (a row per draw of pairs, and rule), rules.csv (rule by number of pairs),
-coverage.csv (the share of expected positions within their 95 % ellipses), and a figure.
+Writes selection.csv (a row per draw of pairs, and rule), rules.csv (rule by number of pairs) and
+coverage.csv (the share of expected positions within their 95 % ellipses).
 """
 
 from __future__ import annotations
