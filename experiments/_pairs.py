@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from absl import flags
 
 from colour_embed.config import InputError
@@ -145,15 +144,10 @@ def with_negatives(table: PairTable, seed: int) -> Pairs:
         InputError: there are too few pairs to sample.
     """
     from colour_embed.data import Pairs
-    from colour_embed.pairs.sampling import draw_negatives
+    from colour_embed.pairs import sampling
 
-    index, label, weight = table.index, table.label, table.weight
+    pairs = Pairs(table.index, table.label, table.weight)
     if flags.FLAGS.positives_only:
         ratio, sides = flags.FLAGS.negatives, table.two_sided
-        negative, negative_weight = draw_negatives(
-            index, weight, len(table.items), ratio=ratio, seed=seed, two_sided=sides
-        )
-        index = np.concatenate([index, negative])
-        label = np.concatenate([label, np.zeros(len(negative), label.dtype)])
-        weight = np.concatenate([weight, negative_weight])
-    return Pairs(index, label, None if (weight == 1).all() else weight)
+        pairs = sampling.with_negatives(pairs, len(table.items), ratio, seed=seed, two_sided=sides)
+    return Pairs(pairs.index, pairs.label, None if (pairs.weight == 1).all() else pairs.weight)

@@ -268,29 +268,21 @@ def split(plan: Plan, table: PairTable) -> Parts:
     Raises:
         InputError: there are too few pairs to sample, or none would be held out.
     """
-    index, label, weight, seed = table.index, table.label, table.weight, plan.config.seed
-    drawn = 0
+    seed = plan.config.seed
+    pairs = Pairs(table.index, table.label, table.weight)
     if plan.positives_only:
-        negative, negative_weight = sampling.draw_negatives(
-            index,
-            weight,
-            len(table.items),
-            ratio=plan.negatives,
-            seed=seed,
-            two_sided=table.two_sided,
+        sides = table.two_sided
+        pairs = sampling.with_negatives(
+            pairs, len(table.items), plan.negatives, seed=seed, two_sided=sides
         )
-        drawn = len(negative)
-        index = np.concatenate([index, negative])
-        label = np.concatenate([label, np.zeros(drawn, label.dtype)])
-        weight = np.concatenate([weight, negative_weight])
+    drawn = len(pairs) - len(table)
     share = plan.held_out
     if share is None:  # by the pairs that were given, not those drawn
         share = sampling.default_share(len(table))
-    pairs = Pairs(index, label, weight)
     parts = sampling.split_pairs(pairs, len(table.items), share, seed)
     if plan.held_out and parts.held_out is None:
         raise InputError(
-            f"held_out is {share}: of {len(index)} pairs none that counts would be held out, as "
+            f"held_out is {share}: of {len(pairs)} pairs none that counts would be held out, as "
             "each item keeps a pair to train on; give another share, or 0"
         )
     return Parts(parts.training, parts.held_out, parts.rows < len(table), drawn, parts.warnings)

@@ -307,6 +307,29 @@ def draw_negatives(
     return drawn, np.full(wanted, each, np.float32)
 
 
+def with_negatives(
+    pairs: Pairs, items: int, ratio: float = 1.0, *, seed: int = 0, two_sided: bool = False
+) -> Pairs:
+    """Return similar pairs, which have weights, followed by dissimilar ones of `draw_negatives`.
+
+    Raises:
+        InputError: as `draw_negatives`.
+
+    Example:
+        >>> similar = Pairs(np.array([[0, 1], [2, 3]], np.int32), np.ones(2), np.ones(2))
+        >>> with_negatives(similar, 4).label.tolist()
+        [1.0, 1.0, 0.0, 0.0]
+    """
+    index, weight = draw_negatives(
+        pairs.index, pairs.weight, items, ratio=ratio, seed=seed, two_sided=two_sided
+    )
+    return Pairs(
+        np.concatenate([pairs.index, index]),
+        np.concatenate([pairs.label, np.zeros(len(index), pairs.label.dtype)]),
+        np.concatenate([pairs.weight, weight]),
+    )
+
+
 def _distinct(keys: np.ndarray) -> np.ndarray:
     """Return the distinct keys, sorted; keys [N] are sorted in place."""
     # np.unique hashes, which is slower for millions of mostly distinct keys.
