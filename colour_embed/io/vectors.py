@@ -437,6 +437,8 @@ def write(
     if form == "projector":
         write_projector(path, named, extra)
     elif form == "csv":
+        if any(np.asarray(values).dtype.kind not in "fiu" for values in (extra or {}).values()):
+            raise InputError(f"{path}: csv has no place for extra columns of text: give numbers")
         write_csv(path, named, extra)
     elif extra is None:
         FORMATS[form].write(path, named)
