@@ -836,7 +836,9 @@ def test_an_interrupt_keeps_the_finished_studies(finished, tmp_path, number):
         while not (out / "claims.json").exists():
             assert process.poll() is None
             time.sleep(0.01)
-        process.send_signal(number)
+        while process.poll() is None:  # Python ignores what is raised within a GC callback
+            process.send_signal(number)
+            time.sleep(1)
         said = process.stderr.read()
     assert process.returncode == 1, said
     assert "the finished studies (plane) are saved, and --resume runs the others" in said
