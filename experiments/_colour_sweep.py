@@ -14,7 +14,7 @@ from colour_embed.evaluate import geometry, tables
 from colour_embed.io import run_folder
 from colour_embed.sweeps import training_pairs
 from experiments import _cli, _sweep_figures
-from experiments._tasks import Task
+from experiments._tasks import Task, groups_shown
 
 if TYPE_CHECKING:
     from colour_embed.config import Config
@@ -91,8 +91,7 @@ class Source:
         from rich.console import Console
         from rich.table import Table
 
-        groups = summary.columns[1 : summary.columns.get_loc("members")]  # after dim
-        shown = [name for name in groups if name == "head" or summary[name].nunique() > 1]
+        shown = groups_shown(summary)
         table = Table(*shown, "dim", "recovered", "held-out loss", "excess KL", "Spearman")
         for row in summary.to_dict("records"):
 
@@ -101,10 +100,7 @@ class Source:
                 return f"{middle:.4f} [{low:.4f}, {high:.4f}]"
 
             table.add_row(
-                *(
-                    f"{row[name]:g}" if isinstance(row[name], float) else str(row[name])
-                    for name in shown
-                ),
+                *(str(row[name]) for name in shown),
                 f"{row['dim']}{' *' if row['selected'] else ''}",
                 f"{row['recovered_members']}/{row['members']}",
                 interval("heldout_loss"),

@@ -24,15 +24,13 @@ from colour_embed.viz.embedding import group_colours, plot_members
 from colour_embed.viz.intervals import plot_quality_by_dimension
 from colour_embed.viz.style import save_figure
 from experiments import _cli, _pairs, _training
-from experiments._tasks import Task
+from experiments._sweep_figures import SEEDS, of_program, turned
+from experiments._tasks import Task, groups_shown
 
 if TYPE_CHECKING:
     from colour_embed.pairs.reading import PairTable
     from colour_embed.runs import SweepResult
     from experiments._tasks import Grid
-
-SEEDS = 6
-"""Seeds of each dimension in the figure of the members."""
 
 _GREY = 0.35
 
@@ -186,8 +184,7 @@ class Source:
         from rich.console import Console
         from rich.table import Table
 
-        columns = summary.columns[1 : summary.columns.get_loc("members")]
-        shown = [name for name in columns if name == "head" or summary[name].nunique() > 1]
+        shown = groups_shown(summary)
         table = Table(*shown, "dim", "held-out loss", "above the best", "AIC", "BIC")
         for row in summary.to_dict("records"):
             error = row["standard_error"]
@@ -282,16 +279,11 @@ def draw(folder: Path, out: Path) -> list[Path]:
     programs = dict.fromkeys(name.rsplit("_", 1)[0] for name in about["programs"])
     drawn = []
     for program in programs:
-        config = about["programs"][f"{program}_all"]
-        keys = ("head", "normalise", "batch_size")
-        rows = summary[np.logical_and.reduce([summary[key] == config[key] for key in keys])]
+        suffix = f"_{program}" if len(programs) > 1 else ""
+        rows = of_program(summary, about["programs"][f"{program}_all"])
         for values, part in rows.groupby(list(about["axes"])) if about["axes"] else [((), rows)]:
             named = [f"{axis}_{value:g}" for axis, value in zip(about["axes"], values)]
-            suffix = "".join(
-                f"_{one}" for one in [*([program] if len(programs) > 1 else []), *named]
-            )
-            drawn += save_figure(_plot_quality(part), out / f"quality{suffix}")
-        suffix = f"_{program}" if len(programs) > 1 else ""
+            drawn += save_figure(_plot_quality(part), out / "_".join([f"quality{suffix}", *named]))
         drawn += save_figure(_plot_curves(folder, program, about), out / f"losses{suffix}")
         drawn += save_figure(_plot_members(folder, program, about), out / f"members{suffix}")
     return drawn
@@ -328,8 +320,6 @@ def _plot_curves(folder: Path, program: str, about: dict) -> Any:
 
 def _plot_members(folder: Path, program: str, about: dict) -> Any:
     """Plot the first seeds of each dimension, trained on all pairs and aligned to the first."""
-    from experiments._sweep_figures import turned
-
     dims = sorted(set(about["dims"]))
     name = f"{program}_all"
     vectors = run_folder.read_arrays(folder / "embeddings.npz", [f"{name}_d{dim}" for dim in dims])
@@ -358,7 +348,5 @@ def _runs_of(folder: Path, name: str, about: dict) -> pd.DataFrame:
     """Return the rows of runs.csv of one program."""
     with run_folder.reading(folder / "runs.csv"):
         runs = pd.read_csv(folder / "runs.csv", dtype={"split": str})
-    config, split = about["programs"][name], name.rsplit("_", 1)[1].removeprefix("split")
-    keys = ("head", "normalise", "batch_size")
-    chosen = np.logical_and.reduce([runs[key] == config[key] for key in keys])
-    return runs[chosen & (runs["split"] == split)]
+    split = name.rsplit("_", 1)[1].removeprefix("split")
+    return of_program(runs[runs["split"] == split], about["programs"][name])

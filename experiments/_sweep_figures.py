@@ -101,7 +101,7 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
     if len(settings) > SETTINGS:
         say(f"figures of the first {SETTINGS} of {len(settings)} settings; runs.csv holds all")
     for (name, program), setting in itertools.product(programs.items(), settings[:SETTINGS]):
-        members, values = _of_program(runs, program), dict(zip(axes, setting))
+        members, values = of_program(runs, program), dict(zip(axes, setting))
         chosen = _with_values(members, values)
         constant = values.get("label_constant", program["label_constant"])
         figures = {
@@ -110,7 +110,7 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
             ),
             "recovery": _plot_recovery(members[chosen]),
         }
-        rows = _of_program(summary, program)
+        rows = of_program(summary, program)
         floor = make_truth(colours.rgb, constant).floor
         figures["quality"] = _plot_quality(rows[_with_values(rows, values)], floor)
         if embeddings is not None:
@@ -136,7 +136,7 @@ def _read_table(path: Path, axes: Sequence[str]) -> pd.DataFrame:
         )
 
 
-def _of_program(table: pd.DataFrame, program: Mapping[str, Any]) -> pd.DataFrame:
+def of_program(table: pd.DataFrame, program: Mapping[str, Any]) -> pd.DataFrame:
     """Select the rows of one compiled program."""
     return table[np.logical_and.reduce([table[key] == program[key] for key in PROGRAM])]
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from absl import flags
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from colour_embed.config import Config, Stopping
     from colour_embed.data import Pairs
 
@@ -45,3 +47,9 @@ class Grid(NamedTuple):
         """Count this process's members that keep snapshots; none outside process 0."""
         count = len(self.seeds) * len(self.dims) * math.prod(map(len, self.axes.values()))
         return min(flags.FLAGS.snapshots, count // self.part[1]) if self.part[0] == 0 else 0
+
+
+def groups_shown(summary: pd.DataFrame) -> list[str]:
+    """Return the columns beside dim by which the rows of a summary are told apart."""
+    groups = summary.columns[1 : summary.columns.get_loc("members")]
+    return [name for name in groups if name == "head" or summary[name].nunique() > 1]

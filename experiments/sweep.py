@@ -240,8 +240,8 @@ def _take_flags(path: Path) -> None:
     saved = run_folder.read_json(path, ("experiment", "flags"))
     if saved["experiment"] != "sweep":
         raise InputError(f"{path}: is of {saved['experiment']!r}; give the config.json of a sweep")
-    for name, needs in (("pairs", "splits" in saved), ("items", bool(saved.get("items")))):
-        if needs and "splits" in saved and not flags.FLAGS[name].present:
+    for name in ("pairs", "items") if "splits" in saved else ():
+        if saved[name] is not None and not flags.FLAGS[name].present:
             raise InputError(f"{path}: trained on {saved[name]}; give --{name} too")
     for name, value in saved["flags"].items():
         if name not in flags.FLAGS:

@@ -171,8 +171,7 @@ class MemberRun:
         rows = self._with_snapshots()
         frames, chosen = np.isin(self.wanted, epochs), np.isin(epochs, self.wanted)
         places = np.ix_(self.queue[0][rows], np.flatnonzero(frames))
-        wide = self.snapshots.shape[-1] - vectors.shape[-1]
-        self.snapshots[places] = np.pad(vectors[rows][:, chosen], [(0, 0)] * 3 + [(0, wide)])
+        self.snapshots[..., : vectors.shape[-1]][places] = vectors[rows][:, chosen]
 
     def progress(self) -> Progress:
         """Return the sweep's progress, without its rate."""

@@ -58,6 +58,11 @@ class Rhythm(NamedTuple):
         return np.arange(self.evaluations * self.parts + 1, dtype=np.int32) * self.part
 
 
+def _dropped(member: Config, drops: int) -> Config:
+    """Return a member's config after learning-rate drops."""
+    return dataclasses.replace(member, learning_rate=member.learning_rate / 10**drops)
+
+
 class StoppedRun(MemberRun):
     """A `MemberRun` whose members stop early.
 
@@ -147,13 +152,7 @@ class StoppedRun(MemberRun):
     def _batch(self) -> list[Config]:
         """Return the members of the current batch at their present learning rates, padded."""
         rows = self._padded(self.queue[0])
-        return [
-            dataclasses.replace(
-                self.members[row],
-                learning_rate=self.members[row].learning_rate / 10 ** int(drops),
-            )
-            for row, drops in zip(rows, self.results["drops"][rows])
-        ]
+        return [_dropped(self.members[row], int(self.results["drops"][row])) for row in rows]
 
     def _padded(self, values: np.ndarray) -> np.ndarray:
         """Return values of the batch's members, with copies of the last for the padding."""
@@ -314,7 +313,7 @@ class ReplayRun(MemberRun):
             for level, (begin, end) in enumerate(segments.tolist())
             for first in range(begin, end, chunk)
         ]
-        self.epochs, self.level = len(self.work), 0
+        self.epochs = len(self.work)
 
     def schedule(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the remaining chunks of epochs with the number of their segment."""
@@ -322,18 +321,16 @@ class ReplayRun(MemberRun):
             yield self.work[self.epoch] if self.work else (0, np.zeros(0, np.int32))
 
     def _batch(self) -> list[Config]:
-        rate = self.members[0].learning_rate / 10**self.level
-        return [dataclasses.replace(member, learning_rate=rate) for member in super()._batch()]
+        level = self.work[self.epoch][0] if self.work else 0
+        return [_dropped(member, level) for member in super()._batch()]
 
     def advance(self, work: tuple[int, np.ndarray]) -> tuple[MemberRun, None]:
         """Train the current batch for a chunk of epochs; `epoch` counts chunks."""
         level, epochs = work
         if self.training is None:
-            self.level = 0
             self._start_batch()
         training: Any = self.training
-        if level != self.level:
-            self.level = level
+        if self.epoch and level != self.work[self.epoch - 1][0]:
             training = self.programs.restart(training.state.params, self._batch())
         if epochs.size:
             training, _ = self.programs.advance(training, self._batch(), epochs, False)

@@ -75,7 +75,7 @@ def cores() -> int:
 def memory_bytes() -> int:
     """Return the bytes of memory that this process may use: the machine's, or its cgroup's."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(machine, *_memory_limits(), machine)
+    return min([machine, *_memory_limits()])
 
 
 def _memory_limits(

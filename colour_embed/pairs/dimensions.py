@@ -17,9 +17,6 @@ from colour_embed.runs import Progress, SweepResult
 from colour_embed.sweeps import sweep
 
 AUTO = "auto"
-"""The dim that is selected."""
-
-AUTO = "auto"
 """The value of dim by which it is selected."""
 
 AUTO_DIMS, AUTO_SEEDS, AUTO_SPLITS = range(1, 7), range(4), 5
@@ -113,7 +110,5 @@ def best_place(result: SweepResult, dim: int) -> int:
 
 def _losses(result: SweepResult, place: int, pairs: Pairs) -> np.ndarray:
     logits = pair_logits(result.members[place], result.params_of(place), pairs.index)
-    losses = cross_entropies(logits, pairs.label)
-    return (
-        losses if np.isfinite(result.evaluations.best_loss[place]) else np.full_like(losses, np.nan)
-    )
+    trained = np.isfinite(result.evaluations.best_loss[place])
+    return np.where(trained, cross_entropies(logits, pairs.label), np.nan)

@@ -62,7 +62,7 @@ def bootstrap_positions(
         >>> bootstrap_positions(fit, pairs, 4).covariance.shape
         (148, 2, 2)
     """
-    config, items = fit.config, len(fit.embedding)
+    config = fit.config
     if draws < config.dim + 2:
         raise InputError(f"bootstrap is {draws}: give at least {config.dim + 2} draws, or 0")
     found = bootstrap_maps(fit, pairs, draws, devices=devices, report=report)
@@ -74,7 +74,6 @@ def bootstrap_positions(
         map_scale(*kind, found[1]),
         shift=not has_origin(*kind),
     )
-    assert spread.covariance.shape[0] == items
     return spread._replace(covariance=spread.covariance / own**2)
 
 
