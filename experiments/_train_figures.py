@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import patches
 from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse
 
 from colour_embed.evaluate.geometry import principal_axes
-from colour_embed.evaluate.uncertainty import ellipse
+from colour_embed.evaluate.uncertainty import Ellipse, ellipse
 from colour_embed.io import run_folder, vectors
 from colour_embed.viz.curves import plot_calibration
 from colour_embed.viz.embedding import plot_items
-from colour_embed.viz.style import drawing, legend_above, save_figure
+from colour_embed.viz.style import drawing, item_looks, legend_above, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
 
 
 _ARRAYS = ("weight", "rgb", "group", "covariance", "draws")
-_ELLIPSES = 12  # of the least certain items
+_ELLIPSES = 6  # of the least certain items
 
 
 def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
@@ -68,22 +68,26 @@ def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
     flat = points.shape[1] == 2 and "covariance" in arrays
     axes = plot_items(points, names, **about)
     if flat:
-        _draw_ellipses(axes, points, arrays["covariance"], arrays["draws"])
+        rgb = item_looks(len(names), about.get("rgb"), about.get("groups")).rgb
+        _draw_ellipses(axes, points, rgb, ellipse(arrays["covariance"], arrays["draws"]))
     return save_figure(axes.figure, out / "embedding")
 
 
-def _draw_ellipses(axes: Axes, points: np.ndarray, covariance: np.ndarray, draws: np.ndarray):
-    """Draw the 95 % ellipses of the items whose positions are the least certain."""
-    found = ellipse(covariance, draws)
+def _draw_ellipses(axes: Axes, points: np.ndarray, rgb: np.ndarray, found: Ellipse) -> None:
+    """Draw the ellipses of the items whose positions are the least certain, in their colours."""
+    axes.autoscale(False)  # the names are placed for these limits
     size = np.nan_to_num(found.radii.max(axis=1), nan=-1.0)
     for place in np.argsort(-size)[:_ELLIPSES]:
         if size[place] <= 0:
             continue
-        radii, turn = found.radii[place], found.axes[place]
+        turn = found.axes[place]
         angle = np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))
-        shape = {"fill": False, "edgecolor": "0.45", "linewidth": 0.6, "zorder": 0.5}
-        axes.add_patch(Ellipse(points[place], 2 * radii[0], 2 * radii[1], angle=angle, **shape))
-    axes.set_title("ellipses: 95 %, of the least certain", loc="left", color="0.35", fontsize=7)
+        look = {"facecolor": (*rgb[place], 0.06), "edgecolor": rgb[place], "linewidth": 0.8}
+        size_of = 2 * found.radii[place]
+        axes.add_patch(patches.Ellipse(points[place], *size_of, angle=angle, zorder=0.5, **look))
+        axes.plot(*points[place], "o", markersize=9, fillstyle="none", color=rgb[place])
+    said = f"ellipses: 95 %, of the {_ELLIPSES} least certain items, which are ringed"
+    axes.set_title(said, loc="left", color="0.35", fontsize=7)
 
 
 def _embedding(folder: Path) -> tuple[list[str], np.ndarray]:

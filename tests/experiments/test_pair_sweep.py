@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import colour_embed as ce
-from experiments import _pair_sweep
+from experiments import _pair_sweep, _train_figures
 
 GRID = ["--dims=1,2,3", "--seeds=0:4", "--splits=2", "--max_steps=20000"]
 
@@ -150,3 +150,17 @@ def test_dim_auto_says_what_it_chose(pairs, tmp_path):
     assert "note: dim 2: held-out loss" in done.stdout
     assert json.loads((tmp_path / "out" / "config.json").read_text())["chosen"].startswith("dim 2:")
     assert pd.read_csv(tmp_path / "out" / "embedding.csv").shape == (30, 3)
+
+
+def test_a_bootstrap_adds_covariances_and_ellipses(pairs, tmp_path):
+    command = [sys.executable, "-m", "experiments.train", f"--pairs={pairs}", "--bootstrap=6"]
+    out = tmp_path / "out"
+    arguments = [f"--out={out}", "--max_steps=300", "--restarts=2", "--dim=2"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    columns = ["item", "x0", "x1", "cov_x0_x0", "cov_x0_x1", "cov_x1_x1"]
+    table = pd.read_csv(out / "embedding.csv")
+    assert table.columns.tolist() == columns
+    assert (table[["cov_x0_x0", "cov_x1_x1"]] > 0).all(axis=None)
+    for path in _train_figures.draw_map(out, tmp_path):
+        assert path.read_bytes() == (out / path.name).read_bytes()
