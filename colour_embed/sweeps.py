@@ -26,11 +26,13 @@ from jax.typing import ArrayLike
 
 from colour_embed.config import Config, Hyperparams, InputError, Stopping
 from colour_embed.data import Pairs
+from colour_embed.engine import blocks
 from colour_embed.engine.batches import (
     DevicePairs,
     PackedPairs,
     can_pack,
     device_pairs,
+    epoch_codes,
     in_parts,
 )
 from colour_embed.engine.bootstrap import pair_ids, poisson_weights
@@ -311,7 +313,7 @@ def finish_sweep(
 def _batch_width(plan: MemoryPlan, devices: int, members: int) -> int:
     """Return the width of a batch with this many members, of a fixed set of widths."""
     each = -(-members // devices)
-    if plan.members_last:
+    if plan.members_last and plan.width <= LANES:
         lanes = lanes_for(each)
         return devices * -(-each // lanes) * lanes
     return devices * min(1 << (each - 1).bit_length(), plan.per_device)
@@ -575,6 +577,20 @@ def _advance(program: _Program, shared: _Shared, training, inputs: _Inputs, epoc
     return over(program, function, (shared, epochs), training, inputs)
 
 
+@functools.partial(jax.jit, static_argnames="program")
+def _codes(program: _Program, shared: _Shared, inputs: _Inputs, epochs):
+    """Return `epoch_codes` of each order, [epochs, orders, ...]; one if the members share it."""
+    if program.members_last:
+        inputs = jax.tree.map(lambda values: values[:1], inputs)
+
+    def one(inputs):
+        keys = _keys(program, inputs.seed, shared.seed)
+        pairs = _member_pairs(program, shared, keys, inputs.hyperparams.label_constant)
+        return epoch_codes(pairs, keys.order, epochs, program.config.batch_size)
+
+    return jax.vmap(one, out_axes=1)(inputs)
+
+
 def _bootstrapped(program: _Program, layout: Layout, seed: Array) -> Layout:
     """Return the layout with each pair of a batch weighed by its bootstrap weight."""
 
@@ -693,11 +709,20 @@ def _programs(
         width = 1 if devices[0].platform == "cpu" else min(program.width, _EVALUATED_AT_ONCE)
         return _evaluate(program._replace(width=width), evaluated, params)
 
+    def advance(training, batch, epochs, keep):
+        program, given = of(batch), inputs(batch)
+        plain = program.pack and frozen is None and "bootstrap" not in vary
+        if not (plain and blocks.usable(program.config, items, devices)):
+            return _advance(program, shared, training, given, epochs, keep)
+        return blocks.advance(
+            *(program.config, items, len(pairs)),
+            functools.partial(_codes, program, shared, given),
+            *(training, given.hyperparams, epochs, keep),
+        )
+
     return Programs(
         start=start,
-        advance=lambda training, batch, epochs, keep: _advance(
-            of(batch), shared, training, inputs(batch), epochs, keep
-        ),
+        advance=advance,
         vectors=functools.partial(_vectors, program.config),
         put=lambda training: jax.device_put(training, sharded),
         devices=len(devices),

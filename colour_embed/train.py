@@ -19,12 +19,14 @@ from jax import Array
 
 from colour_embed.config import Config, Hyperparams
 from colour_embed.data import Pairs
+from colour_embed.engine import blocks
 from colour_embed.engine.batches import (
     DevicePairs,
     PackedPairs,
     batch_sizes,
     batch_weight,
     device_pairs,
+    epoch_codes,
     ordered_pairs,
     packed_where_possible,
 )
@@ -264,12 +266,19 @@ def fit(
     on_device = packed_where_possible(device_pairs(pairs, items), items, pairs.label)
     static, hyperparams = config.static(), config.hyperparams()
     keys, training = _start(static, items, np.uint32(config.seed), hyperparams, optimizer)
+    in_blocks = (
+        optimizer is None
+        and isinstance(on_device, PackedPairs)
+        and blocks.usable(config, items, list(on_device.code.devices()))
+    )
 
     def advance(training, epochs):
         keep = bool(np.isin(epochs, wanted).any())
-        training, stacked = _run(
-            static, training, keys, hyperparams, on_device, epochs, keep, optimizer
-        )
+        given = training, keys, hyperparams, on_device, epochs, keep
+        if in_blocks:
+            training, stacked = _run_in_blocks(static, items, *given)
+        else:
+            training, stacked = _run(static, *given, optimizer)
         return training, Part(epochs, *jax.device_get(stacked))
 
     def progress(training, part):
@@ -359,3 +368,20 @@ def _run(config, training, keys, hyperparams, pairs, epochs, keep, optimizer):
         transform=transform,
         optimizer=optimizer,
     )
+
+
+def _run_in_blocks(config, items, training, keys, hyperparams, pairs, epochs, keep):
+    """Do what `_run` does by the kernel of `engine.blocks`, as a sweep of one member."""
+    training, hyperparams = jax.tree.map(
+        lambda value: jnp.asarray(value)[None], (training, hyperparams)
+    )
+    codes = functools.partial(_codes, config.batch_size, keys.order, pairs)
+    given = codes, training, hyperparams, epochs, keep
+    return jax.tree.map(
+        lambda values: values[0], blocks.advance(config, items, pairs.count, *given)
+    )
+
+
+@functools.partial(jax.jit, static_argnames="batch_size")
+def _codes(batch_size, order_key, pairs, numbers):
+    return epoch_codes(pairs, order_key, numbers, batch_size)[:, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +77,8 @@ class PackedPairs(NamedTuple):
         return Batch(first.astype(jnp.int32), second.astype(jnp.int32), label, weight)
 
 
+AnyPairs = TypeVar("AnyPairs", DevicePairs, PackedPairs)
+
 EVALUATED = 2**16
 """Pairs that are evaluated at a time, which bounds memory."""
 
@@ -104,9 +106,7 @@ def epoch_order(order_key: Array, count: int, batch_size: int) -> Int32[Array, "
     return index_order(order_key, positions.reshape(steps, batch_size), count)
 
 
-def ordered_pairs(
-    pairs: DevicePairs | PackedPairs, order_key: Array, batch_size: int
-) -> DevicePairs | PackedPairs:
+def ordered_pairs(pairs: AnyPairs, order_key: Array, batch_size: int) -> AnyPairs:
     """Return the pairs of an epoch, [steps, batch_size], in the order of `epoch_order`.
 
     All pairs are gathered before the first step, behind an optimization barrier. XLA splits a step
@@ -114,6 +114,15 @@ def ordered_pairs(
     """
     order = epoch_order(order_key, pairs.count, batch_size)
     return jax.lax.optimization_barrier(pairs.take(order))
+
+
+def epoch_codes(pairs: PackedPairs, order_key: Array, numbers: AnyArray, batch_size: int) -> Array:
+    """Return the packed pairs of these epochs in order, uint32 [epochs, steps * batch_size]."""
+
+    def codes(number):
+        return ordered_pairs(pairs, jax.random.fold_in(order_key, number), batch_size).code.ravel()
+
+    return jax.lax.map(codes, numbers)
 
 
 def batch_sizes(count: int, batch_size: int) -> np.ndarray:

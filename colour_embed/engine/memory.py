@@ -82,7 +82,7 @@ def plan_memory(
         InputError: not even one member on each device fits.
     """
     # With early stopping members leave, and the bits of one do not depend on the others.
-    members_last = members_last and not accelerator and (stopping or members > devices)
+    members_last = members_last and (stopping or members > devices)
     table = 4 * items * config.dim
     state = 2 * _bytes_of_training(config, items) + stopping * table
     kept = chunk * (8 + (table if snapshots and not stopping else 0))
@@ -100,7 +100,7 @@ def plan_memory(
     for per_device in sorted({most >> halvings for halvings in range(13)} - {0}, reverse=True):
         width = per_device if accelerator else 1
         if members_last:
-            width = lanes_for(per_device)
+            width = per_device if accelerator else lanes_for(per_device)
             per_device = -(-per_device // width) * width
         orders = 1 if members_last else width
         device = per_device * (state + kept) + width * in_a_step + orders * drawn + 12 * pairs

@@ -66,8 +66,7 @@ def keras_adam(
         count: Any = optax.safe_increment(state.count)
 
         def scaled(mean, mean_square):
-            steps = count.astype(mean.dtype)
-            rate = learning_rate * jnp.sqrt(1 - beta2**steps) / (1 - beta1**steps)
+            rate = learning_rate_at(count.astype(mean.dtype), learning_rate, beta1, beta2)
             return -rate * mean / (jnp.sqrt(mean_square) + epsilon)
 
         mean = optax.tree.update_moment(updates, state.mean, beta1, 1)
@@ -75,6 +74,11 @@ def keras_adam(
         return jax.tree.map(scaled, mean, mean_square), KerasAdamState(count, mean, mean_square)
 
     return optax.GradientTransformation(init, update)
+
+
+def learning_rate_at(step: Any, learning_rate: Any, beta1: Any, beta2: Any) -> Any:
+    """Return the learning rate of Keras's Adam, with its bias correction, at a step from 1 on."""
+    return learning_rate * jnp.sqrt(1 - beta2**step) / (1 - beta1**step)
 
 
 def make_optimizer(config: Config, hyperparams: Hyperparams) -> optax.GradientTransformation:

@@ -31,6 +31,8 @@ ENVIRONMENTS = {"default": {}, "deterministic_ops": DETERMINISTIC, "cpu": ON_CPU
 """Environment variables of the processes; the losses of "cpu" are the reference."""
 
 PROGRAMS = {
+    "separate order, kernel": {"order": "separate", "layout": "kernel"},
+    "shared order, kernel": {"order": "same", "layout": "kernel"},
     "separate order, members first": {"order": "separate", "layout": "first"},
     "shared order, members first": {"order": "same", "layout": "first"},
     "shared order, members last": {"order": "same", "layout": "last"},
@@ -53,6 +55,7 @@ class Sizes(NamedTuple):
         widths: Numbers of members of the sweeps, ascending.
         chunk: Epochs of one call of a sweep's program.
         seconds: Seconds of repeated calls of each sweep's program.
+        whole: Members and dimension of the sweep that is run whole.
         repeated: Members and epochs of the sweep that is run twice in each environment.
         torch_steps: Steps of the plain loop in PyTorch; its seconds are scaled to all epochs.
         budget: Seconds after which no new entry begins.
@@ -62,7 +65,8 @@ class Sizes(NamedTuple):
     dims: tuple[int, ...] = (2, 3)
     widths: tuple[int, ...] = (1, 64, 1024, 4096)
     chunk: int = 2
-    seconds: float = 2.0
+    seconds: float = 1.0
+    whole: tuple[int, int] = (1024, 3)
     repeated: tuple[int, int] = (64, 20)
     torch_steps: int = 2000
     budget: float = 210.0
@@ -93,18 +97,33 @@ def questions(epochs: int, sizes: Sizes) -> list[Question]:
     again = {"what": "repeated", **base, "members": members, "epochs": few}
     swept = {"what": "sweep", **base, "epochs": sizes.chunk, "seconds": sizes.seconds}
     single = {"what": "training", **base, "epochs": epochs}
+    count, dim = sizes.whole
+    whole = {"what": "whole", **base, "dim": dim, "members": count, "epochs": epochs}
+    programs = ("kernel", "xla")
     return [
-        *(Question("default", "training", f"{d}d", {**single, "dim": d}) for d in sizes.dims),
+        *(
+            Question("default", "training", f"{d}d, {program}", single | _by(program, dim=d))
+            for d in sizes.dims
+            for program in programs
+        ),
         Question("default", "floor", "empty_scan", {"what": "floor", "steps": steps}),
-        Question("default", "repeated", "default", again),
+        *(
+            Question("default", "whole", f"{count} members, {dim}d, {each}", whole | _by(each))
+            for each in programs
+        ),
+        *(Question("default", "repeated", each, again | _by(each)) for each in programs),
         *(
             Question("default", "sweep", f"{width}, {name}", {**swept, **how, "members": width})
             for width in sizes.widths
             for name, how in PROGRAMS.items()
         ),
-        Question("deterministic_ops", "repeated", "deterministic_ops", again),
-        Question("cpu", "repeated", "cpu", again),
+        Question("deterministic_ops", "repeated", "xla, deterministic_ops", again | _by("xla")),
+        Question("cpu", "repeated", "cpu", again | _by("xla")),
     ]
+
+
+def _by(program: str, **more: Any) -> dict[str, Any]:
+    return {"program": program, **more}
 
 
 def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) -> Part:
@@ -140,7 +159,7 @@ def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) ->
                         answers[group, name] = peer.run(**question)
         if "accelerator" in reasons:
             break
-    details: dict[str, Any] = {"training": {}, "floor": {}, "sweep": {}, "repeated": {}}
+    details: dict[str, Any] = {q.group: {} for q in asked}
     for _, group, name, question in asked:
         reason = reasons.get(f"{group} {name}") or reasons.get("accelerator", TOO_LATE)
         details[group][name] = (
@@ -154,20 +173,34 @@ def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) ->
         details["torch"] = {f"{sizes.dims[0]}d": _torch(setting, sizes, platform, late)}
     report(len(asked) + 1)
     seconds = counted(details)
-    single, floor = seconds["training"][f"{sizes.dims[0]}d"], seconds["floor"]["empty_scan"]
-    ratio = single / floor if single and floor else None
+    ratios = _ratios(seconds, sizes)
     details["device"] = {key: device.get(key) for key in ("backend", "device", "versions")}
-    return Part(seconds, details, {"one_training_over_empty_scan": ratio})
+    return Part(seconds, details, ratios)
+
+
+def _ratios(seconds: dict[str, Any], sizes: Sizes) -> dict[str, float | None]:
+    """Return how far trainings are from the empty scan, alone and in the widest sweeps."""
+    floor = seconds["floor"]["empty_scan"]
+    found = {f"training_{name}_over_empty_scan": each for name, each in seconds["training"].items()}
+    for name, each in seconds.get("sweep", {}).items():
+        width = int(name.split(",")[0])
+        found[f"sweep_of_{name}_over_empty_scan"] = each and each * width
+    return {
+        name.replace(", ", "_").replace(" ", "_"): each / floor if each and floor else None
+        for name, each in found.items()
+    }
 
 
 def _entry(question: dict[str, Any], answer: dict[str, Any], epochs: int) -> dict[str, Any]:
     """Return the entry of one request; trainings and sweeps in seconds per member, all epochs."""
     answer, members, share = dict(answer), question.get("members", 1), 1.0
-    if question["what"] in ("training", "sweep"):
+    if question["what"] in ("training", "sweep", "whole"):
         share = answer["epochs_run"] / epochs
     seconds = [each / members / share for each in answer.pop("seconds")]
     if answer.get("program_bytes"):
         answer["bytes_per_member"] = answer["program_bytes"] / members
+    if question["what"] in ("sweep", "whole"):
+        answer["runs_per_second"] = 1 / statistics.median(seconds)
     if "losses" in answer:
         answer["loss"] = statistics.median(answer["losses"])
     return harness.summary(seconds, **answer, members=members, scaled=share != 1)
@@ -204,6 +237,12 @@ def findings(details: dict[str, Any], ratios: dict[str, Any]) -> Iterator[str]:
     """Yield sentences on the device, the ratios, and the bitwise repeatability."""
     if details["device"]["device"]:
         yield f"measured on one {details['device']['device']} ({details['device']['backend']})"
+    for group in ("whole", "sweep"):
+        for name, entry in details.get(group, {}).items():
+            if not entry["reason"]:
+                line = f"{name}: {entry['runs_per_second']:.0f} trainings per second"
+                total = entry["median"] * entry["members"]
+                yield line + (f", {total:.1f} s in all" if group == "whole" else "")
     yield from ratio_lines(details, ratios)
     for name, entry in details["repeated"].items():
         if not entry["reason"]:

@@ -131,7 +131,7 @@ def test_members_that_differ_in_a_step_are_not_members_last():
     assert not plan(axes={"label_constant": [0.1, 0.2]}).members_last
     assert not plan(Config(epochs=2, optimizer="sgd")).members_last
     assert not plan(devices=[Device(), Device()]).members_last  # one member on each
-    assert not plan(devices=[Device("gpu")]).members_last
+    assert plan(devices=[Device("gpu")]).members_last
 
 
 def test_batches_and_chunks_change_nothing(monkeypatch):

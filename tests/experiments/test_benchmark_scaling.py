@@ -160,13 +160,14 @@ def test_scaling_goes_on_without_a_point(tmp_path, monkeypatch):
 # accelerator
 
 SMALL_SIZES = accelerator.Sizes(
-    pairs=600, dims=(2,), widths=(2,), seconds=0.01, repeated=(2, 3), torch_steps=4
+    *(600, (2,), (2,)), seconds=0.01, whole=(2, 2), repeated=(2, 3), torch_steps=4
 )
 
 
 def test_the_accelerator_is_asked_for_every_width_in_every_program():
     asked = accelerator.questions(500, accelerator.SIZES)
-    assert {q.name for q in asked if q.group == "training"} == {"2d", "3d"}
+    trained = {q.name for q in asked if q.group == "training"}
+    assert trained == {"2d, kernel", "2d, xla", "3d, kernel", "3d, xla"}
     (floor,) = (q.asked for q in asked if q.group == "floor")
     assert floor["steps"] == 500 * 196
     swept = [q.asked for q in asked if q.group == "sweep"]
@@ -175,9 +176,11 @@ def test_the_accelerator_is_asked_for_every_width_in_every_program():
         ("separate", "first"),
         ("same", "first"),
         ("same", "last"),
+        ("separate", "kernel"),
+        ("same", "kernel"),
     }
     again = [q for q in asked if q.group == "repeated"]
-    assert [q.environment for q in again] == list(accelerator.ENVIRONMENTS)
+    assert [q.environment for q in again] == ["default", *accelerator.ENVIRONMENTS]
     assert {(q.asked["members"], q.asked["epochs"]) for q in again} == {(64, 20)}
 
 
@@ -189,10 +192,11 @@ def test_without_an_accelerator_the_part_says_so(tmp_path, monkeypatch):
     part = accelerator.accelerator(setting(tmp_path, say=told.append), SMALL_SIZES)
     json.dumps(part)
     assert told == ["skipped: accelerator (JAX sees no GPU or TPU here)"]
-    assert part.seconds["training"] == {"2d": None}
-    assert set(part.seconds["repeated"]) == {"default", "deterministic_ops", "cpu"}
+    assert part.seconds["training"] == {"2d, kernel": None, "2d, xla": None}
+    assert set(part.seconds["repeated"]) == {"kernel", "xla", "xla, deterministic_ops", "cpu"}
     assert {*part.seconds["sweep"].values(), *part.seconds["repeated"].values()} == {None}
-    assert part.ratios == {"one_training_over_empty_scan": None}
+    assert part.ratios
+    assert set(part.ratios.values()) == {None}
     assert accelerator.NO_ACCELERATOR in "".join(entry_table(part.details))
     assert not list(accelerator.findings(part.details, part.ratios))
 
@@ -238,24 +242,32 @@ def test_the_accelerator_part_runs_whole_on_the_cpu(tmp_path, monkeypatch, bare)
     small = setting(tmp_path, say=told.append)
     part = accelerator.accelerator(small, SMALL_SIZES, on_cpu=True)
     json.dumps(part)
-    for group in ("training", "sweep", "floor", "repeated"):
-        assert all(seconds > 0 for seconds in part.seconds[group].values()), part.details[group]
-    assert set(told) <= {"skipped: torch (torch is not installed)"}
+    for group in ("training", "sweep", "floor", "repeated", "whole"):
+        for name, entry in part.details[group].items():
+            if "kernel" in name:  # what needs a GPU is left out, with the reason
+                assert entry["reason"] == "the kernel needs an NVIDIA GPU and cuda.core"
+            else:
+                assert entry["median"] > 0, (name, entry)
+    told = {line for line in told if "kernel" not in line}
+    assert told <= {"skipped: torch (torch is not installed)"}
     assert part.details["device"]["backend"] == "cpu"
     sweeps = part.details["sweep"]
     assert list(sweeps) == [f"2, {name}" for name in accelerator.PROGRAMS]
     first, last = (sweeps[f"2, shared order, members {end}"]["loss"] for end in ("first", "last"))
     assert first == pytest.approx(last, rel=1e-5)
-    for entry in sweeps.values():
+    for entry in (entry for entry in sweeps.values() if not entry["reason"]):
         assert entry["scaled"] is True
         assert entry["bytes_per_member"] > 600 * 4
         assert entry["compile_seconds"] > 0
     for name, entry in part.details["repeated"].items():
+        if name == "kernel":
+            continue
         assert entry["same_bits"] is True
         assert name == "cpu" or entry["agrees"] is True
     assert "KiB per member" in "".join(entry_table(part.details))
     told = "\n".join(accelerator.findings(part.details, part.ratios))
-    assert "one_training takes" in told
+    assert "training_2d_xla takes" in told
+    assert "2 members, 2d, xla: " in told
     assert "deterministic ops: repeating the sweep gives the same bits; its losses differ" in told
 
 
@@ -263,7 +275,7 @@ def test_what_fails_or_comes_too_late_is_left_out(tmp_path, monkeypatch):
     def run(self, what="torch", **asked):
         if what == "training":
             raise harness.Unavailable("failed: RESOURCE_EXHAUSTED")
-        return {"seconds": 1.0 if what == "torch" else [1.0]}
+        return {"seconds": 1.0 if what == "torch" else [1.0], "epochs_run": 4}
 
     answer = {"backend": "gpu", "device": "a GPU", "versions": {}}
     monkeypatch.setattr(harness.Peer, "answer", lambda self: answer)
@@ -271,7 +283,7 @@ def test_what_fails_or_comes_too_late_is_left_out(tmp_path, monkeypatch):
     only = SMALL_SIZES._replace(widths=())
     monkeypatch.setattr(accelerator, "ENVIRONMENTS", {"default": {}})
     part = accelerator.accelerator(setting(tmp_path), only)
-    assert part.details["training"]["2d"]["reason"] == "failed: RESOURCE_EXHAUSTED"
+    assert part.details["training"]["2d, xla"]["reason"] == "failed: RESOURCE_EXHAUSTED"
     assert part.seconds["floor"]["empty_scan"] == 1.0
     part = accelerator.accelerator(setting(tmp_path), only._replace(budget=-1.0))
     reasons = {entry["reason"] for entry in part.details["repeated"].values()}
