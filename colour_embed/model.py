@@ -93,7 +93,14 @@ def _difference_forward(table, first, second):
 def _difference_backward(kept, slope):
     first, second, table = kept
     zeros = jax.lax.optimization_barrier(jnp.zeros(table.size, table.dtype)).reshape(table.shape)
-    return zeros.at[first].add(slope).at[second].subtract(slope), None, None
+    gradient = jax.lax.platform_dependent(
+        *(zeros.at[first].add(slope), second, slope),
+        # Adding -slope takes 64 members in one program 1.15 times as long.
+        cpu=lambda table, ids, slope: table.at[ids].subtract(slope),
+        # XLA's deterministic ops compute `subtract` wrongly (jax 0.11.2).
+        default=lambda table, ids, slope: table.at[ids].add(-slope),
+    )
+    return gradient, None, None
 
 
 _difference.defvjp(_difference_forward, _difference_backward)

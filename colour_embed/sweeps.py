@@ -717,7 +717,7 @@ def _programs(
         return blocks.advance(
             *(program.config, items, len(pairs)),
             functools.partial(_codes, program, shared, given),
-            *(training, given.hyperparams, epochs, keep),
+            *(1 if program.members_last else len(batch), training, given.hyperparams, epochs, keep),
         )
 
     return Programs(

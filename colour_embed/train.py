@@ -376,7 +376,7 @@ def _run_in_blocks(config, items, training, keys, hyperparams, pairs, epochs, ke
         lambda value: jnp.asarray(value)[None], (training, hyperparams)
     )
     codes = functools.partial(_codes, config.batch_size, keys.order, pairs)
-    given = codes, training, hyperparams, epochs, keep
+    given = codes, 1, training, hyperparams, epochs, keep
     return jax.tree.map(
         lambda values: values[0], blocks.advance(config, items, pairs.count, *given)
     )

@@ -28,13 +28,15 @@ from colour_embed.engine.state import Metrics, Training, TrainState
 
 SOURCE = Path(__file__).with_name("blocks.cu")
 
+CODE_BYTES = 2**28
+"""The most bytes of the ordered pairs of one launch, if it has more than one epoch."""
+
 THREADS = 256
 """Threads of a block; of 128, 256 and 512 neither the fastest alone nor in a wide sweep."""
 
 _BLOCKS = 4  # that a multiprocessor should hold at once, which bounds the registers of a thread
 _SHARED_BYTES = 48 * 1024  # that every GPU grants a block
 _LARGEST_BATCH = 16 * THREADS  # of which each thread takes 16 pairs
-_CODE_BYTES = 2**28  # of the pairs of one launch
 _LEAST_CAPABILITY = 8.0  # of a GPU that sums integers over a warp in one instruction
 _HEADS = {"free": 0, "negative": 1}
 
@@ -121,6 +123,7 @@ def advance(
     items: int,
     count: int,
     codes: Callable[[Array], Array],
+    orders: int,
     training: Training,
     hyperparams: Hyperparams,
     epochs: np.ndarray,
@@ -133,6 +136,7 @@ def advance(
         items: Number of items.
         count: Number of pairs.
         codes: epochs int32 [e] -> `Arguments.codes` of these epochs.
+        orders: Number of orders in `codes`: 1, or the number of members.
         training: Of all members, with a leading member axis.
         hyperparams: Each [members].
         epochs: int32 [E], consecutive.
@@ -144,8 +148,7 @@ def advance(
     """
     members, steps = len(training.diverged), -(-count // config.batch_size)
     # An epoch's pairs are 4 bytes each, once for all members or for each.
-    orders = jax.eval_shape(codes, jnp.asarray(epochs[:1])).shape[1]
-    length = max(1, min(len(epochs), _CODE_BYTES // (4 * orders * steps * config.batch_size)))
+    length = max(1, min(len(epochs), CODE_BYTES // (4 * orders * steps * config.batch_size)))
     parts = [epochs[first : first + length] for first in range(0, len(epochs), length)]
     state, diverged, adam = _pack(training, hyperparams)
     found, first_step = [], training.state.opt_state.count
@@ -162,7 +165,9 @@ def advance(
             ordered = codes(jnp.asarray(parts[number + 1]))
         launch_on_gpu(constants(config, items), arguments, count, int(part[0]), keep)
         found.append(arguments[-2:])
-    metrics, kept = (jnp.concatenate(each, axis=1) for each in zip(*found))
+    metrics, kept = (
+        each[0] if len(each) == 1 else jnp.concatenate(each, axis=1) for each in zip(*found)
+    )
     after = _unpack(training, state, diverged, int(epochs[0]), len(epochs), steps)
     vectors = kept.reshape(members, len(epochs), items, config.dim) if keep else None
     return after, (Metrics(metrics[..., 0], metrics[..., 1]), vectors)

@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.benchmark import harness
@@ -53,7 +54,7 @@ class Sizes(NamedTuple):
         pairs: Number of pairs, drawn by the tutorial's rule.
         dims: Dimensions of the single trainings; the sweeps use the first.
         widths: Numbers of members of the sweeps, ascending.
-        chunk: Epochs of one call of a sweep's program.
+        chunk: Epochs of one call of a sweep's program, of XLA and of the kernel.
         seconds: Seconds of repeated calls of each sweep's program.
         whole: Members and dimension of the sweep that is run whole.
         repeated: Members and epochs of the sweep that is run twice in each environment.
@@ -64,7 +65,7 @@ class Sizes(NamedTuple):
     pairs: int = 100_000
     dims: tuple[int, ...] = (2, 3)
     widths: tuple[int, ...] = (1, 64, 1024, 4096)
-    chunk: int = 2
+    chunk: tuple[int, int] = (2, 25)
     seconds: float = 1.0
     whole: tuple[int, int] = (1024, 3)
     repeated: tuple[int, int] = (64, 20)
@@ -95,7 +96,7 @@ def questions(epochs: int, sizes: Sizes) -> list[Question]:
     members, few = sizes.repeated
     base = {"seed": 0, "pairs": sizes.pairs, "dim": sizes.dims[0]}
     again = {"what": "repeated", **base, "members": members, "epochs": few}
-    swept = {"what": "sweep", **base, "epochs": sizes.chunk, "seconds": sizes.seconds}
+    swept = {"what": "sweep", **base, "seconds": sizes.seconds}
     single = {"what": "training", **base, "epochs": epochs}
     count, dim = sizes.whole
     whole = {"what": "whole", **base, "dim": dim, "members": count, "epochs": epochs}
@@ -113,7 +114,10 @@ def questions(epochs: int, sizes: Sizes) -> list[Question]:
         ),
         *(Question("default", "repeated", each, again | _by(each)) for each in programs),
         *(
-            Question("default", "sweep", f"{width}, {name}", {**swept, **how, "members": width})
+            Question(
+                *("default", "sweep", f"{width}, {name}"),
+                {**swept, **how, "members": width, "epochs": sizes.chunk["kernel" in name]},
+            )
             for width in sizes.widths
             for name, how in PROGRAMS.items()
         ),
@@ -231,6 +235,34 @@ def _torch(setting: Setting, sizes: Sizes, platform: dict[str, str], late: bool)
             seconds = answer.pop("seconds") * setting.epochs / epochs
             return harness.summary([seconds], **answer, **about, scaled=epochs != setting.epochs)
     return harness.missing(reasons["torch"])
+
+
+def draw(details: dict[str, Any], path: Path) -> None:
+    """Draw trainings per second over members; nothing if no sweep was timed."""
+    rates: dict[str, dict[int, tuple[float, float, float]]] = {name: {} for name in PROGRAMS}
+    for label, entry in details["sweep"].items():
+        width, name = label.split(", ", 1)
+        if not entry["reason"]:
+            least, most = entry["range"]
+            rates[name][int(width)] = 1 / entry["median"], 1 / most, 1 / least
+    rates = {name: rate for name, rate in rates.items() if rate}
+    if not rates:
+        return
+    from colour_embed.viz.intervals import Interval, Line, plot_lines
+    from colour_embed.viz.style import panels, save_figure
+
+    figure, axes = panels(1, 1, height=2.8)
+    plot_lines(
+        {name: Line(list(rate), Interval(*zip(*rate.values()))) for name, rate in rates.items()},
+        axes[0, 0],
+        xlabel="members",
+        ylabel="trainings per second",
+        log_x=True,
+        statistic="median and range",
+        ticks=sorted({members for rate in rates.values() for members in rate}),
+    )
+    axes[0, 0].set_yscale("log")
+    save_figure(figure, path)
 
 
 def findings(details: dict[str, Any], ratios: dict[str, Any]) -> Iterator[str]:

@@ -25,6 +25,7 @@ KINDS: dict[str, Kind] = {
 FIGURES: dict[str, tuple[str, Callable[[dict[str, Any], Path], None]]] = {
     "sweep": ("sweep_widths", sweep.draw),
     "scaling": ("scaling", scaling.draw),
+    "accelerator": ("accelerator_widths", accelerator.draw),
     # Names of the two parts of scaling until 2026-11.
     "growth": ("growth", scaling.draw),
     "large": ("large", scaling.draw),

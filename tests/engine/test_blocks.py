@@ -122,7 +122,7 @@ def test_a_sweep_is_that_of_xla_and_its_bits_repeat(kernel, monkeypatch, vary):
 def test_few_epochs_at_a_time_give_the_same_bits(kernel, monkeypatch):
     run = functools.partial(sweeps.sweep, CONFIG, ITEMS, problem(), range(2), [2], devices=DEVICE)
     whole = run()
-    monkeypatch.setattr(blocks, "_CODE_BYTES", 1)
+    monkeypatch.setattr(blocks, "CODE_BYTES", 1)
     assert run().embedding.tobytes() == whole.embedding.tobytes()
     assert kernel == [(2, 3, 2, False)] + 3 * [(2, 1, 2, False)]
 

@@ -85,7 +85,7 @@ def sweep(seed, pairs, dim, members, order, layout, epochs, seconds):
 
     Returns:
         The seconds of each call, its epochs, the median loss after the first call, the seconds of
-        compilation, and the bytes that XLA's program holds on the device.
+        compilation, and the bytes on the device of a call's arguments, results and temporaries.
     """
     items, drawn = pairs_of(pairs)
     config = Config(seed=seed, dim=dim, head="negative")
@@ -97,7 +97,8 @@ def sweep(seed, pairs, dim, members, order, layout, epochs, seconds):
     number = np.arange(1, epochs + 1, dtype=np.int32)
     if layout == "kernel":
         given = config, items, members, hyperparams, orders, packed
-        advance, compiling, held = _by_kernel(*given), None, None
+        advance, compiling = _by_kernel(*given), None
+        held = kernel_bytes(start(keys), len(orders.order), epochs, len(drawn), config.batch_size)
     else:
         advance = _by_xla(config, hyperparams, orders, packed, layout)
         began = time.perf_counter()
@@ -158,7 +159,7 @@ def _by_kernel(config, items, members, hyperparams, orders, pairs):
         return jax.vmap(one, out_axes=1)(orders.order)
 
     def advance(training, epochs):
-        given = codes, training, hyperparams, epochs, False
+        given = codes, len(orders.order), training, hyperparams, epochs, False
         training, (metrics, _) = blocks.advance(config, items, pairs.count, *given)
         return training, metrics.loss
 
@@ -173,6 +174,14 @@ def program_bytes(compiled):
         return None
     parts = ("argument", "output", "temp")
     return sum(getattr(sizes, f"{part}_size_in_bytes") for part in parts)
+
+
+def kernel_bytes(training, orders, epochs, pairs, batch_size):
+    """Return the bytes of a launch: trainings before, within and after it, pairs and rates."""
+    steps, members = -(-pairs // batch_size), len(training.diverged)
+    state = sum(leaf.nbytes for leaf in jax.tree.leaves(training))
+    codes = min(4 * orders * epochs * steps * batch_size, blocks.CODE_BYTES)
+    return 3 * state + codes + 4 * members * epochs * steps
 
 
 def floor(steps):
