@@ -87,7 +87,10 @@ def _benchmark() -> str:
         return "not run" if value is None else f"{value:.2f} s"
 
     rows = [[text, *(seconds(training[d][key]) for d in training)] for key, text in names.items()]
-    table = _table(["500 epochs of 100,000 pairs", *(d.replace("d", "-D") for d in training)], rows)
+    header = ["500 epochs of 100,000 pairs", *(d.replace("d", "-D") for d in training)]
+    on_gpu = _read("accelerator/benchmark.json")
+    gpu = _gpu(on_gpu["details"]["accelerator"], header, rows, list(training)) if on_gpu else ""
+    table = _table(header, rows)
     sweep, members = measured["sweep"], measured["details"]["sweep"]["separate_order"]["members"]
     sweeps = (
         f"Sweeps of {members} members in two dimensions on all cores take "
@@ -112,7 +115,40 @@ def _benchmark() -> str:
         "`python -m experiments.benchmark`. "
         "[results/benchmark](results/benchmark/benchmark.md) has the machine, the ranges, the "
         "scaled entries and the growth with size. [levers.md](results/benchmark/levers.md) is an "
-        "ablation of the optimisations."
+        f"ablation of the optimisations.{gpu}"
+    )
+
+
+def _gpu(details: dict[str, Any], header: list[str], rows: list[list[str]], dims: list[str]) -> str:
+    """Add the columns of a GPU to the table; returns the sentences about it."""
+    device, trained = details["device"]["device"], details["training"]
+    header += [f"{d.replace('d', '-D')}, one {device}" for d in dims]
+    for row in rows:
+        found = {
+            "colour_embed, compiled": [trained[f"{d}, kernel"] for d in dims],
+            "PyTorch, plain loop": [details["torch"].get(d) for d in dims],
+        }.get(row[0], [None] * len(dims))
+        row += [f"{entry['median']:.2f} s" if entry else "" for entry in found]
+    sweeps = {
+        program: max(
+            (entry["runs_per_second"], entry["members"])
+            for name, entry in details["sweep"].items()
+            if name.endswith(program) and not entry["reason"]
+        )
+        for program in ("shared order, kernel", "separate order, kernel", "members last")
+    }
+    whole = next(entry for name, entry in details["whole"].items() if "kernel" in name)
+    names = ("shared order, kernel", "separate order, kernel", "members last")
+    shared, separate, last = (f"{sweeps[name][0]:,.0f}" for name in names)
+    xla = " and ".join(f"{trained[f'{d}, xla']['median']:.2f} s" for d in dims)
+    return (
+        f"\n\nOn the {device} a kernel of our own trains whole epochs in one launch, with a thread "
+        f"block for each member; by XLA's programs one training takes {xla}. A sweep of "
+        f"{sweeps[names[0]][1]:,} members trains {shared} members per second with a shared order of "
+        f"the pairs and {separate} with separate orders; XLA's best form trains {last}. "
+        f"{whole['members']:,} members in three dimensions take "
+        f"{whole['median'] * whole['members']:.1f} s, compilation included. The kernel's bits "
+        "repeat. [results/accelerator](results/accelerator/benchmark.md) has every figure."
     )
 
 
