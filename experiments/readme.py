@@ -119,7 +119,7 @@ def _benchmark() -> str:
     )
 
 
-def _gpu(details: dict[str, Any], header: list[str], rows: list[list[str]], dims: list[str]) -> str:
+def _gpu(details: dict, header: list[str], rows: list[list[str]], dims: list[str]) -> str:
     """Add the columns of a GPU to the table; returns the sentences about it."""
     device, trained = details["device"]["device"], details["training"]
     header += [f"{d.replace('d', '-D')}, one {device}" for d in dims]
@@ -142,8 +142,8 @@ def _gpu(details: dict[str, Any], header: list[str], rows: list[list[str]], dims
     shared, separate, last = (f"{sweeps[name][0]:,.0f}" for name in names)
     xla = " and ".join(f"{trained[f'{d}, xla']['median']:.2f} s" for d in dims)
     return (
-        f"\n\nOn the {device} a kernel of our own trains whole epochs in one launch, with a thread "
-        f"block for each member; by XLA's programs one training takes {xla}. A sweep of "
+        f"\n\nOn the {device} a kernel of our own trains whole epochs in one launch, with a "
+        f"thread block for each member; by XLA's programs one training takes {xla}. A sweep of "
         f"{sweeps[names[0]][1]:,} members trains {shared} members per second with a shared order of "
         f"the pairs and {separate} with separate orders; XLA's best form trains {last}. "
         f"{whole['members']:,} members in three dimensions take "
