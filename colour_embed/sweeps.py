@@ -26,7 +26,7 @@ from jax.typing import ArrayLike
 
 from colour_embed.config import Config, Hyperparams, InputError, Stopping
 from colour_embed.data import Pairs
-from colour_embed.engine import blocks
+from colour_embed.engine import blocks, job
 from colour_embed.engine.batches import (
     DevicePairs,
     PackedPairs,
@@ -59,7 +59,7 @@ VARY = ("init", "order", "labels", "pairs", "bootstrap")
 CHUNK = 100
 """The most epochs per call of the device program."""
 
-_AXIS = "members"
+_AXIS, _ITEMS = "members", "items"  # of a mesh of devices
 
 _EVALUATED_AT_ONCE = 16  # members on an accelerator, which bounds memory
 _TRIED_PAIRS, _LEAST_SIMILAR = 10_000, 1e-3  # by which the scale of the truth is checked
@@ -110,12 +110,6 @@ def _whole(name: str, values: Sequence[int]) -> list[int]:
         ) from None
 
 
-def part_of(members: list[Config], part: tuple[int, int]) -> list[Config]:
-    """Return the contiguous share of the members of process `index` of `count`."""
-    index, count = part
-    return members[len(members) * index // count : len(members) * (index + 1) // count]
-
-
 def sweep(
     config: Config,
     items: int,
@@ -131,7 +125,7 @@ def sweep(
     stopping: Stopping | None = None,
     held_out: Pairs | None = None,
     devices: Sequence[Any] | None = None,
-    part: tuple[int, int] = (0, 1),
+    shard_items: bool = False,
     max_bytes: int | None = None,
     report: Callable[[Progress], None] | None = None,
     checkpoints: Checkpoints | None = None,
@@ -160,8 +154,10 @@ def sweep(
         stopping: The early stopping rule, by which each member drops its learning rate and stops;
             `config.epochs` is then not used. None: all members train for `config.epochs`.
         held_out: Pairs whose loss the rule compares; without them that of the training pairs.
-        devices: The devices to run on; all devices of this process by default.
-        part: (index, count): train only the share of this process. `snapshots` counts within it.
+        devices: The devices to run on; by default all devices of all processes of the job, which
+            must then all make this call.
+        shard_items: Shard the rows of each embedding, and of the optimiser's memory, over the
+            devices, in place of the members: for tables that are too large for one device.
         max_bytes: Bound on the memory that `plan_memory` estimates.
         report: Called after each chunk.
         checkpoints: Where to save finished members and those in training. Members that it already
@@ -169,7 +165,7 @@ def sweep(
         checkpoint_every: Chunks between two saves.
 
     Returns:
-        All members of this part; see `SweepResult`.
+        All members; see `SweepResult`.
 
     Raises:
         InputError: the grid is invalid, the pairs or the truth do not fit it, or it needs more
@@ -193,7 +189,7 @@ def sweep(
         stopping=stopping,
         held_out=held_out,
         devices=devices,
-        part=part,
+        shard_items=shard_items,
         max_bytes=max_bytes,
     )
     if checkpoints is not None:
@@ -219,7 +215,7 @@ def start_sweep(
     frozen: np.ndarray | None = None,
     segments: np.ndarray | None = None,
     devices: Sequence[Any] | None = None,
-    part: tuple[int, int] = (0, 1),
+    shard_items: bool = False,
     max_bytes: int | None = None,
 ) -> MemberRun:
     """Return a sweep before its first step; the arguments are those of `sweep`, and:
@@ -231,8 +227,8 @@ def start_sweep(
         frozen: bool [items], rows that are not updated; the head is then frozen too.
         segments: The epochs to train for, in place of `stopping`; see `ReplayRun`.
     """
-    members = part_of(list(members), part)
-    devices = list(devices or jax.local_devices())
+    members = list(members)
+    devices = list(devices or jax.devices())
     snapshots = min(snapshots, len(members))
     if stopping is None:
         rhythm = None
@@ -249,6 +245,7 @@ def start_sweep(
         stopping=stopping is not None or segments is not None,
         frozen=frozen is not None,
         devices=devices,
+        shard_items=shard_items,
         max_bytes=max_bytes,
     )
     draw_labels = _draws_labels(swept, vary)
@@ -261,12 +258,14 @@ def start_sweep(
         evaluated=evaluated if rhythm is not None or segments is not None else None,
         initial=initial,
         frozen=frozen,
+        shard_items=shard_items,
     )
+    groups = 1 if shard_items else len(devices)  # of devices, each with members of its own
     given = (config.seed, items, pairs, truth, sorted(vary), tuple(swept))
     if segments is not None:
         return ReplayRun(
             *(members, programs, items),
-            per_batch=plan.per_device * len(devices),
+            per_batch=plan.per_device * groups,
             segments=segments,
             chunk=_chunk_length(int(np.gcd.reduce(segments, axis=None))),
             data=_hash_of(*given, segments, initial),
@@ -274,7 +273,7 @@ def start_sweep(
     if stopping is None or rhythm is None:
         return MemberRun(
             *(members, programs, items),
-            per_batch=plan.per_device * len(devices),
+            per_batch=plan.per_device * groups,
             chunk=_chunk_length(config.epochs),
             columns=config.epochs,
             data=_hash_of(*given),
@@ -286,9 +285,9 @@ def start_sweep(
         stopping=stopping,
         rhythm=rhythm,
         held_out=evaluated is held_out,
-        lanes=functools.partial(_batch_width, plan, len(devices)),
-        unit=len(devices) * (LANES if plan.members_last else 1),
-        per_batch=plan.per_device * len(devices),
+        lanes=functools.partial(_batch_width, plan, groups),
+        unit=groups * (LANES if plan.members_last else 1),
+        per_batch=plan.per_device * groups,
         data=_hash_of(*given, stopping, evaluated),
         snapshots=snapshots,
     )
@@ -298,16 +297,18 @@ def finish_sweep(
     run: MemberRun, report: Callable[[Progress], None] | None = None, save_every: int = 4
 ) -> None:
     """Train all members of a sweep that was started."""
-    for _ in drive(
-        type(run).advance,
-        run,
-        run.schedule(),
-        progress=lambda run, _: run.progress(),
-        report=report,
-        save=type(run).save,
-        save_every=save_every,
-    ):
-        pass
+    with job.interrupts() as interrupted:
+        for _ in drive(
+            type(run).advance,
+            run,
+            run.schedule(),
+            progress=lambda run, _: run.progress(),
+            report=report,
+            save=type(run).save,
+            save_every=save_every,
+            interrupted=interrupted,
+        ):
+            pass
 
 
 def _batch_width(plan: MemoryPlan, devices: int, members: int) -> int:
@@ -332,6 +333,7 @@ def plan_sweep(
     stopping: bool = False,
     frozen: bool = False,
     devices: Sequence[Any],
+    shard_items: bool = False,
     max_bytes: int | None = None,
 ) -> MemoryPlan:
     """Return the memory plan of a sweep without compiling it; see `plan_memory`.
@@ -344,7 +346,7 @@ def plan_sweep(
         if name not in VARY:
             raise InputError(f"vary {name!r}: give any of {', '.join(VARY)}")
     if not members:
-        raise InputError("no member falls to this process: use fewer processes")
+        raise InputError("there are no members: give at least one seed and dimension")
     if not vary and len({member.seed for member in members}) > 1:
         raise InputError(
             "vary is empty, so members of different seeds would be copies of one another: give "
@@ -356,12 +358,13 @@ def plan_sweep(
         len(pairs),
         len(members),
         chunk=_chunk_length(config.epochs),
-        members_last=_see_the_same(config, swept, vary) and not frozen,
+        members_last=_see_the_same(config, swept, vary) and not frozen and not shard_items,
         draws_labels="labels" in vary,
         draws_pairs="pairs" in vary,
         snapshots=snapshots,
         frames=frames,
-        devices=len(devices),
+        devices=1 if shard_items else len(devices),
+        shards=len(devices) if shard_items else 1,
         accelerator=devices[0].platform != "cpu",
         stopping=stopping,
         max_bytes=max_bytes,
@@ -454,7 +457,9 @@ class _Shared(NamedTuple):
 class _Program(NamedTuple):
     """The static arguments of the compiled program; hashable, as jit requires.
 
-    `own` names the hyperparameters in which members of `members_last` may differ.
+    `mesh` has the axis "members", or "items" where each table is sharded. `rows` counts the rows of
+    a table: the items, and as many more as its shards need to be of one size. `own` names the
+    hyperparameters in which members of `members_last` may differ.
     """
 
     config: Config
@@ -465,6 +470,7 @@ class _Program(NamedTuple):
     members_last: bool
     width: int
     mesh: Mesh
+    rows: int
     own: frozenset[str] = frozenset()
 
 
@@ -515,7 +521,13 @@ def _over_lanes(program: _Program, function, shared, *arguments):
 
 
 def _over_devices(program: _Program, function, shared, *arguments):
-    """Map function(shared, *device_arguments) over the devices, sharded along the member axis."""
+    """Map function(shared, *device_arguments) over the devices, sharded along the member axis.
+
+    Where the items are sharded, all devices run one program, which the compiler divides.
+    """
+    if program.mesh.axis_names == (_ITEMS,):
+        found = function(shared, *arguments)
+        return jax.lax.with_sharding_constraint(found, _shardings(program, found))
     members = PartitionSpec(_AXIS)
     return jax.shard_map(
         function,
@@ -526,13 +538,24 @@ def _over_devices(program: _Program, function, shared, *arguments):
     )(shared, *arguments)
 
 
+def _shardings(program: _Program, tree: Any) -> Any:
+    """Return the sharding of each array of members: the rows of a table over the axis "items"."""
+
+    def sharding(leaf):
+        axes = [_ITEMS if size == program.rows else None for size in leaf.shape[1:]]
+        first = axes.index(_ITEMS) if _ITEMS in axes else len(axes)
+        return NamedSharding(program.mesh, PartitionSpec(None, *axes[: first + 1]))
+
+    if program.mesh.axis_names == (_ITEMS,):
+        return jax.tree.map(sharding, tree)
+    return jax.tree.map(lambda _: NamedSharding(program.mesh, PartitionSpec(_AXIS)), tree)
+
+
 @functools.partial(jax.jit, static_argnames="program")
 def _start(program: _Program, shared: _Shared, inputs: _Inputs):
     def one(shared, inputs):
         keys = _keys(program, inputs.seed, shared.seed)
-        return init_training(
-            program.config, program.items, keys, inputs.hyperparams, dim=inputs.dim
-        )
+        return init_training(program.config, program.rows, keys, inputs.hyperparams, dim=inputs.dim)
 
     return _over_members(program, one, shared, inputs)
 
@@ -658,17 +681,20 @@ def _programs(
     evaluated=None,
     initial=None,
     frozen=None,
+    shard_items=False,
 ) -> Programs:
     """Return the device programs, with the shared arguments placed on all devices."""
-    mesh = Mesh(np.array(devices), (_AXIS,))
-    on_all, sharded = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (_AXIS,)))
+    mesh = Mesh(np.array(devices), (_ITEMS if shard_items else _AXIS,))
+    on_all = NamedSharding(mesh, PartitionSpec())
+    groups = 1 if shard_items else len(devices)
+    beyond = -items % len(devices) if shard_items else 0  # rows that make the shards of one size
     shared = _Shared(
         np.uint32(config.seed),
         device_pairs(pairs, items),
         np.zeros((items, 0), np.float32) if truth is None else np.asarray(truth, np.float32),
-        None if frozen is None else np.asarray(frozen, bool),
+        None if frozen is None else np.pad(np.asarray(frozen, bool), (0, beyond)),
     )
-    shared = jax.device_put(shared, on_all)
+    shared = job.placed(shared, on_all)
     program = _Program(
         config=config.static(),
         items=items,
@@ -678,17 +704,21 @@ def _programs(
         members_last=plan.members_last,
         width=plan.width,
         mesh=mesh,
+        rows=items + beyond,
         own=frozenset([*swept, *(["learning_rate"] if evaluated is not None else [])]),
     )
     if evaluated is not None:
-        evaluated = jax.device_put(in_parts(device_pairs(evaluated, items)), on_all)
+        evaluated = job.placed(in_parts(device_pairs(evaluated, items)), on_all)
     widest = max(member.dim for member in members)
 
     def of(batch):
         """The program of a batch, which is as wide as the batch and its largest dim need."""
         dim = widest if evaluated is None else max(member.dim for member in batch)
-        width = min(plan.width, len(batch) // len(devices))
+        width = min(plan.width, len(batch) // groups)
         return program._replace(config=dataclasses.replace(program.config, dim=dim), width=width)
+
+    def placed(tree):
+        return job.placed(tree, _shardings(program, tree))
 
     def inputs(batch):
         hyperparams = zip(*(member.hyperparams() for member in batch))
@@ -697,13 +727,15 @@ def _programs(
             np.array([member.dim for member in batch], np.int32),
             Hyperparams(*(np.array(values, np.float32) for values in hyperparams)),
         )
-        return jax.device_put(found, sharded)
+        return placed(found)
 
     def start(batch):
         if initial is None:
             return _start(of(batch), shared, inputs(batch))
         copies = jax.tree.map(lambda leaf: np.repeat(leaf[None], len(batch), axis=0), initial)
-        return _restart(of(batch), copies, inputs(batch))
+        table = copies["embedding"]["embedding"]
+        copies["embedding"] = {"embedding": np.pad(table, ((0, 0), (0, beyond), (0, 0)))}
+        return _restart(of(batch), placed(copies), inputs(batch))
 
     def evaluate(params):
         width = 1 if devices[0].platform == "cpu" else min(program.width, _EVALUATED_AT_ONCE)
@@ -724,10 +756,10 @@ def _programs(
         start=start,
         advance=advance,
         vectors=functools.partial(_vectors, program.config),
-        put=lambda training: jax.device_put(training, sharded),
-        devices=len(devices),
+        put=placed,
+        unit=groups * (plan.width if plan.members_last else 1),
         evaluate=evaluate,
-        choose=_choose,
+        choose=lambda mask, *trees: _choose(placed(mask), *trees),
         restart=lambda params, batch: _restart(of(batch), params, inputs(batch)),
     )
 

@@ -152,6 +152,16 @@ def memory_flag(what: str) -> None:
     )
 
 
+def shard_flag() -> flags.FlagHolder:
+    """Define the flag --shard_items, and return it."""
+    return flags.DEFINE_bool(
+        "shard_items",
+        False,
+        "Shard the rows of each embedding, and of the optimiser's memory, over all devices: for "
+        "tables that are too large for one.",
+    )
+
+
 def device_bytes() -> int:
     """Return the bytes of memory of the first device, which for a CPU are the job's."""
     import jax

@@ -35,18 +35,17 @@ class Task(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The axes that all programs share, and this process's part of the members."""
+    """The axes that all programs share."""
 
     seeds: list[int]
     dims: list[int]
     axes: dict[str, list[float]]
     vary: list[str]
-    part: tuple[int, int]
 
     def snapshots(self) -> int:
-        """Count this process's members that keep snapshots; none outside process 0."""
+        """Count the members that keep snapshots."""
         count = len(self.seeds) * len(self.dims) * math.prod(map(len, self.axes.values()))
-        return min(flags.FLAGS.snapshots, count // self.part[1]) if self.part[0] == 0 else 0
+        return min(flags.FLAGS.snapshots, count)
 
 
 def groups_shown(summary: pd.DataFrame) -> list[str]:

@@ -69,6 +69,7 @@ class Plan:
         snapshots: Whether to save snapshots.
         chosen: The line on how the dimension was selected; empty if it was given.
         bootstrap: Number of bootstrap draws for the covariances of positions.
+        shard_items: See `fit_pairs`.
     """
 
     config: Config
@@ -84,6 +85,7 @@ class Plan:
     snapshots: bool = True
     chosen: str = ""
     bootstrap: int = 0
+    shard_items: bool = False
 
     def __post_init__(self):
         Stopping(max_steps=self.max_steps)
@@ -170,6 +172,7 @@ def run(
         held_out=parts.held_out,
         restarts=plan.restarts,
         stopping=Stopping(max_steps=plan.max_steps),
+        shard_items=plan.shard_items,
         report=lambda event: _cli.show_progress(event, bar, f"step {event.done:,}"),
     )
     bar(plan.max_steps, f"best after step {fit.best_step:,}")

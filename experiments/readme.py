@@ -144,8 +144,8 @@ def _gpu(details: dict, header: list[str], rows: list[list[str]], dims: list[str
     return (
         f"\n\nOn the {device} a kernel of our own trains whole epochs in one launch, with a "
         f"thread block for each member; by XLA's programs one training takes {xla}. A sweep of "
-        f"{sweeps[names[0]][1]:,} members trains {shared} members per second with a shared order of "
-        f"the pairs and {separate} with separate orders; XLA's best form trains {last}. "
+        f"{sweeps[names[0]][1]:,} members trains {shared} members per second with a shared order "
+        f"of the pairs and {separate} with separate orders; XLA's best form trains {last}. "
         f"{whole['members']:,} members in three dimensions take "
         f"{whole['median'] * whole['members']:.1f} s, compilation included. The kernel's bits "
         "repeat. [results/accelerator](results/accelerator/benchmark.md) has every figure."
@@ -206,6 +206,36 @@ def _claims() -> str:
     )
 
 
+def _cluster() -> str:
+    """Return the memory of a large sharded table, and the backends of the committed runs."""
+    from colour_embed.config import Config
+    from colour_embed.engine.memory import plan_memory
+
+    items, dim = 100_000_000, 16
+    config = Config(dim=dim, head="negative", batch_size=8192)
+    held = [
+        f"{plan_memory(config, items, items, 1, chunk=1, shards=shards).device_bytes / 1e9:.0f} GB "
+        f"on each of {shards}"
+        for shards in (1, 4, 16)
+    ]
+    line = (
+        f"{items:,} items in {dim} dimensions, with Adam's memory and as many pairs, come to "
+        f"{', '.join(held)} devices. Run so far: jobs of 2 and 3 processes on CPUs"
+    )
+    scaling = _read("scaling/benchmark.json")
+    if scaling:
+        entries = scaling["details"]["sharding"]["dense"]
+        (one, first), (several, other) = entries.items()
+        line += (
+            f"; a table of 1,000,000 items on {several.split()[0]} CPU devices, where a step takes "
+            f"{other['median'] * 1e3:.0f} ms against {first['median'] * 1e3:.0f} ms on {one} "
+            f"([results/scaling](results/scaling/benchmark.md))"
+        )
+    gpu = _read("accelerator/benchmark.json")
+    device = gpu and gpu["details"]["accelerator"]["device"]["device"]
+    return line + (f"; one process on one {device}." if device else ".")
+
+
 def results_page() -> str:
     """Return the text of results/README.md: the claims, their verdicts, and the other folders."""
     claims = _read("claims/claims.json") or []
@@ -257,6 +287,7 @@ SECTIONS = {
     "tutorial": _tutorial,
     "claims": _claims,
     "benchmark": _benchmark,
+    "cluster": _cluster,
     "sweep": _sweep,
 }
 

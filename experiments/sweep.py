@@ -10,12 +10,15 @@ by initial weight.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 PROGRAM = ("normalise", "batch_size")
 """Fields of the config that can be swept beside head and the hyperparameters."""
 
-_FINGERPRINT, _DONE, _WRITTEN = "fingerprint.json", "done.json", "written.json"
+_FINGERPRINT = "fingerprint.json"
 _FIELDS = ("config", "data", "grid")
 
 
@@ -72,16 +75,16 @@ _MAX_STEPS = flags.DEFINE_integer("max_steps", 50_000, "Of --pairs: maximum numb
 _CONFIG = _cli.config_flags("seed", "dim", "head", "label_constant")
 # Flags that say how and where a sweep runs, and not what it trains; and those that hold paths.
 _OF_THE_RUN = (
-    *("out", "resume", "force", "from", "devices", "max_memory", "checkpoint_every", "help"),
-    *("distributed", "coordinator", "processes", "process", "pairs", "items"),
+    *("out", "resume", "force", "from", "devices", "shard_items", "max_memory", "help"),
+    *("checkpoint_every", "distributed", "coordinator", "processes", "process"),
+    *("heartbeat_seconds", "pairs", "items"),
 )
 _OF_COLOURS = ("colours", "num_pairs", "epochs")
 _OF_PAIRS = ("splits", "held_out", "max_steps", "positives_only", "items")
 _SNAPSHOTS = flags.DEFINE_integer(
     "snapshots",
     0,
-    "Number of members that keep snapshots, from the first on (by dim, then by seed). With several "
-    "processes, only members of process 0 do.",
+    "Number of members that keep snapshots, from the first on (by dim, then by seed).",
 )
 _ANIMATE = flags.DEFINE_bool(
     "animate",
@@ -93,6 +96,7 @@ _cli.memory_flag("the sweep")
 _DEVICES = flags.DEFINE_integer(
     "devices", 0, "CPU devices to shard the members over; 0: one for each core."
 )
+_SHARD_ITEMS = _cli.shard_flag()
 _RESUME = flags.DEFINE_bool(
     "resume",
     False,
@@ -111,12 +115,18 @@ _FROM = flags.DEFINE_string(
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
-    "Share the members with the other processes of this job. Slurm, Open MPI and TPU pods are "
-    "detected; elsewhere give the three flags below. All processes must see the same --out.",
+    "Run as one of the processes of a job, whose devices share the members. Slurm, Open MPI and "
+    "TPU pods are detected; elsewhere give the three flags below. Process 0 writes --out.",
 )
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0.")
 _PROCESSES = flags.DEFINE_integer("processes", None, "How many processes the job has.")
 _PROCESS = flags.DEFINE_integer("process", None, "Which of them this one is, from 0 on.")
+_HEARTBEAT = flags.DEFINE_integer(
+    "heartbeat_seconds",
+    100,
+    "Seconds after which a silent process is taken for dead, which ends the job; --resume then "
+    "goes on from the last checkpoint, with any number of processes.",
+)
 
 
 def main() -> None:
@@ -130,19 +140,20 @@ def main() -> None:
         _cli.whole_numbers("dims", _DIMS.value),
         axes,
         sorted(_VARY.value if _VARY.value is not None else ["init"] if own else ["init", "order"]),
-        (0, 1),
     )
-    grid = grid._replace(part=_start_jax())
+    _start_jax()
     import jax
 
-    from colour_embed.engine import checkpoint
+    from colour_embed.engine import checkpoint, job
     from colour_embed.io import machine, placing, run_folder
     from experiments import _colour_sweep, _pair_sweep
 
     began = time.perf_counter()
     out = _cli.out_folder()
-    placing.check_folder(out, "sweep")
-    with _cli.progress() as add:
+    work = out / "checkpoint"
+    with contextlib.ExitStack() as stack:
+        add = stack.enter_context(_cli.progress()) if job.leads() else _silent
+        job.agreed(lambda: placing.check_folder(out, "sweep"))
         if own:
             split = (_SPLITS.value, _HELD_OUT.value, _MAX_STEPS.value)
             source = _pair_sweep.Source.read(add, grid, programs, *split)
@@ -161,43 +172,33 @@ def main() -> None:
             "programs": configs,
             "flags": _given_flags(),
         }
-        work = out / "checkpoint" / f"process-{grid.part[0]}"
-        with checkpoint.running_lock(work):
-            current = checkpoint.fingerprint(json.dumps(_shared(about)), source.data_hash)
-            grown = {**current, "grid": _axes_of(about)}
-            if _RESUME.value and _is_finished(out, about, work, grown):
-                print(f"{out}: finished already, with these members; further --seeds extend it")
-                return
-            if not (out / run_folder.MARKER).exists():
-                run_folder.write_json(out / run_folder.MARKER, {**about, "finished": False})
-            environment = machine.environment(jax.devices()[0].device_kind, source.data_hash)
-            others, forced = _open(work, grown)
+        current = checkpoint.fingerprint(json.dumps(_shared(about)), source.data_hash)
+        current["grid"] = _axes_of(about)
+        job.agreed(lambda: stack.enter_context(checkpoint.running_lock(work)) and None)
+        opened = job.agreed(lambda: _open(out, work, about, current))
+        if opened is None:
+            _say(f"{out}: finished already, with these members; further --seeds extend it")
+            return
+        environment = machine.environment(jax.devices()[0].device_kind, source.data_hash)
+        with _one_job():
             found = {
-                name: _train(work, others, task, plans[name], grid, name, add)
+                name: _train(work, task, plans[name], grid, name, add)
                 for name, task in source.tasks.items()
             }
-            done = {"fingerprint": grown, "processes": grid.part[1]}
-            run_folder.write_json(work / _DONE, done)
-            seconds = {"training": time.perf_counter() - began}
-            if grid.part[0] > 0:
-                # JAX ends a job 300 s after the first of its processes has left.
-                while not _says(out / "checkpoint" / "process-0" / _WRITTEN, done):
-                    time.sleep(0.2)
-                return
-            if grid.part[1] > 1:
-                found = _gathered(out, grown, source.tasks, grid)
-            runs, summary = source.tables(found)
-            with placing.replacing(out, "sweep") as folder:
-                about |= {"finished": True, **({"forced": forced} if forced else {})}
-                run_folder.write_json(folder / run_folder.MARKER, about)
-                runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
-                summary.to_csv(folder / "summary.csv", index=False, lineterminator="\n")
-                run_folder.write_sweep(folder, found)
-                source.write(folder, found, _ANIMATE.value)
-                seconds["whole"] = time.perf_counter() - began
-                run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
-                checkpoint.link_all(out / "checkpoint", folder / "checkpoint")
-            run_folder.write_json(out / "checkpoint" / work.name / _WRITTEN, done)
+        seconds = {"training": time.perf_counter() - began}
+        if not job.leads():
+            return
+        runs, summary = source.tables(found)
+        with placing.replacing(out, "sweep") as folder:
+            about |= {"finished": True, **({"forced": opened} if opened else {})}
+            run_folder.write_json(folder / run_folder.MARKER, about)
+            runs.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
+            summary.to_csv(folder / "summary.csv", index=False, lineterminator="\n")
+            run_folder.write_sweep(folder, found)
+            source.write(folder, found, _ANIMATE.value)
+            seconds["whole"] = time.perf_counter() - began
+            run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
+            checkpoint.link_all(work, folder / "checkpoint")
     source.print_summary(summary)
     count, whole = len(runs), seconds["whole"]
     print(
@@ -317,24 +318,57 @@ def _static_value(name: str, text: str) -> Any:
     return _cli.whole_numbers(name, text)[0]
 
 
-def _start_jax() -> tuple[int, int]:
-    """Set up devices and processes; returns the index and the number of processes."""
+def _start_jax() -> None:
+    """Set up the devices, and join the job of several processes."""
     import jax
 
     def join() -> None:
+        given = _COORDINATOR.value, _PROCESSES.value, _PROCESS.value
         try:
-            jax.distributed.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+            jax.distributed.initialize(*given, heartbeat_timeout_seconds=_HEARTBEAT.value)
         except (ValueError, RuntimeError, IndexError) as error:
             raise InputError(
                 f"distributed: {error}; outside Slurm, Open MPI and TPU pods give --coordinator, "
                 "--processes and --process"
             ) from None
 
-    if not _DISTRIBUTED.value:
-        _cli.set_up_jax(_DEVICES.value)
-        return 0, 1
-    _cli.set_up_jax(_DEVICES.value, join)
-    return jax.process_index(), jax.process_count()
+    _cli.set_up_jax(_DEVICES.value, *([join] if _DISTRIBUTED.value else []))
+
+
+@contextlib.contextmanager
+def _one_job() -> Iterator[None]:
+    """Leave the job at the end, all processes together, so that none waits for another's results.
+
+    If another process has died this one ends with status 1: it cannot leave in good order.
+    """
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        print(
+            f"error: another process of the job has ended ({str(error).splitlines()[0]}); "
+            "--resume goes on from the last checkpoint",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)
+    if jax.process_count() > 1:
+        jax.distributed.shutdown()
+
+
+def _silent(label: str, total: int) -> Callable:
+    """Report nothing, where process 0 reports for all."""
+    return lambda *_: None
+
+
+def _say(text: str) -> None:
+    from colour_embed.engine import job
+
+    if job.leads():
+        print(text)
 
 
 def _plan(task: Task, grid: Grid) -> MemoryPlan:
@@ -346,7 +380,7 @@ def _plan(task: Task, grid: Grid) -> MemoryPlan:
     from colour_embed.engine.schedule import snapshot_epochs
 
     make_optimizer(task.config, task.config.hyperparams())
-    members = sweeps.part_of(sweeps.grid(task.config, grid.seeds, grid.dims, grid.axes), grid.part)
+    members = sweeps.grid(task.config, grid.seeds, grid.dims, grid.axes)
     if _ANIMATE.value and grid.snapshots():
         try:
             animation.GridLayout.of(members[: grid.snapshots()])
@@ -362,7 +396,8 @@ def _plan(task: Task, grid: Grid) -> MemoryPlan:
         snapshots=grid.snapshots(),
         frames=len(snapshot_epochs("tutorial", task.config.epochs)),
         stopping=task.stopping is not None,
-        devices=jax.local_devices(),
+        devices=jax.devices(),
+        shard_items=_SHARD_ITEMS.value,
         max_bytes=_cli.max_bytes(_cli.device_bytes),
     )
 
@@ -384,12 +419,12 @@ def _axes_of(about: dict[str, Any]) -> dict[str, Any]:
     return {**names, **about["axes"]}
 
 
-def _is_finished(out: Path, about: dict[str, Any], work: Path, current: dict[str, Any]) -> bool:
+def _is_finished(out: Path, about: dict[str, Any], path: Path, current: dict[str, Any]) -> bool:
     """Return whether the folder holds the results of this very run."""
     from colour_embed.engine import checkpoint
     from colour_embed.io import run_folder
 
-    marker, path = out / run_folder.MARKER, work / _FINGERPRINT
+    marker = out / run_folder.MARKER
     if not marker.exists():
         return False
     saved = run_folder.read_json(marker)
@@ -399,17 +434,23 @@ def _is_finished(out: Path, about: dict[str, Any], work: Path, current: dict[str
     return not path.exists() or not checkpoint.changes(run_folder.read_json(path, _FIELDS), current)
 
 
-def _open(work: Path, current: dict[str, Any]) -> tuple[list[Path], list[str]]:
+def _open(
+    out: Path, work: Path, about: dict[str, Any], current: dict[str, Any]
+) -> list[str] | None:
     """Prepare the folder of checkpoints: check that it belongs to this run, or empty it.
 
     Returns:
-        Folders of other processes of this run, whose finished members are reused; and the
-        differences that were accepted by --force, now or earlier.
+        The differences that were accepted by --force, now or earlier; None if this very run is
+        finished.
     """
     from colour_embed.engine import checkpoint
     from colour_embed.io import run_folder
 
     path, forced = work / _FINGERPRINT, []
+    if _RESUME.value and _is_finished(out, about, path, current):
+        return None
+    if not (out / run_folder.MARKER).exists():
+        run_folder.write_json(out / run_folder.MARKER, {**about, "finished": False})
     if _RESUME.value and path.exists():
         saved = run_folder.read_json(path, _FIELDS)
         differences = checkpoint.changes(saved, current)
@@ -425,44 +466,22 @@ def _open(work: Path, current: dict[str, Any]) -> tuple[list[Path], list[str]]:
         for remains in work.iterdir():
             if remains.is_dir():
                 shutil.rmtree(remains)
-    for name in (_DONE, _WRITTEN):
-        (work / name).unlink(missing_ok=True)
     run_folder.write_json(path, {**current, "forced": forced})
-    if not _RESUME.value:
-        return [], forced
-    others = (folder.parent for folder in work.parent.glob(f"process-*/{_FINGERPRINT}"))
-    return [folder for folder in others if folder != work and _belongs(folder, current)], forced
-
-
-def _belongs(folder: Path, current: dict[str, Any]) -> bool:
-    """Whether a process's folder has the fingerprint of this run."""
-    from colour_embed.engine import checkpoint
-    from colour_embed.io import run_folder
-
-    try:
-        return not checkpoint.changes(run_folder.read_json(folder / _FINGERPRINT, _FIELDS), current)
-    except InputError:
-        return False
+    return forced
 
 
 def _train(
-    work: Path,
-    others: list[Path],
-    task: Task,
-    plan: MemoryPlan,
-    grid: Grid,
-    name: str,
-    add: Callable,
+    work: Path, task: Task, plan: MemoryPlan, grid: Grid, name: str, add: Callable
 ) -> SweepResult:
-    """Train this process's members of one program; finished members are reused."""
+    """Train the members of one program; finished members are reused."""
     import jax
 
     from colour_embed import sweeps
     from colour_embed.engine.checkpoint import Checkpoints
 
-    own = sweeps.part_of(sweeps.grid(task.config, grid.seeds, grid.dims, grid.axes), grid.part)
-    print(
-        f"{name}: {len(own)} members on {len(jax.local_devices())} devices, "
+    members = sweeps.grid(task.config, grid.seeds, grid.dims, grid.axes)
+    _say(
+        f"{name}: {len(members)} members on {len(jax.devices())} devices, "
         f"{plan.per_device} at a time on each; at most about {plan.host_bytes / 1e6:.0f} MB for "
         f"results and {plan.device_bytes / 1e6:.0f} MB on each device"
     )
@@ -475,14 +494,6 @@ def _train(
         runs = "" if event.rate is None else f", {event.rate / each:.2f} runs/s"
         _cli.show_progress(event, bar, f"{event.members_done}/{event.members} members{runs}")
 
-    checkpoints = Checkpoints(work / name, [folder / name for folder in others])
-    return _sweep(task, grid, checkpoints, part=grid.part, report=show)
-
-
-def _sweep(task: Task, grid: Grid, checkpoints: Any, **arguments: Any) -> SweepResult:
-    """Train the members of one program that are not in the checkpoints yet."""
-    from colour_embed import sweeps
-
     return sweeps.sweep(
         *(task.config, task.items, task.pairs, grid.seeds, grid.dims),
         truth=task.truth,
@@ -491,39 +502,12 @@ def _sweep(task: Task, grid: Grid, checkpoints: Any, **arguments: Any) -> SweepR
         snapshots=grid.snapshots(),
         stopping=task.stopping,
         held_out=task.held_out,
+        shard_items=_SHARD_ITEMS.value,
         max_bytes=_cli.max_bytes(_cli.device_bytes),
-        checkpoints=checkpoints,
+        report=show,
+        checkpoints=Checkpoints(work / name),
         checkpoint_every=_CHECKPOINT_EVERY.value,
-        **arguments,
     )
-
-
-def _gathered(
-    out: Path, current: dict[str, Any], tasks: dict[str, Task], grid: Grid
-) -> dict[str, SweepResult]:
-    """Wait for all processes, and collect their members."""
-    from colour_embed.engine.checkpoint import Checkpoints
-
-    work = [out / "checkpoint" / f"process-{process}" for process in range(grid.part[1])]
-    expected, printed = {"fingerprint": current, "processes": grid.part[1]}, None
-    while missing := [folder.name for folder in work if not _says(folder / _DONE, expected)]:
-        if missing != printed:
-            print(f"waiting for {', '.join(missing)}")
-            printed = missing
-        time.sleep(0.2)
-    return {
-        name: _sweep(
-            task, grid, Checkpoints(work[0] / name, [folder / name for folder in work[1:]])
-        )
-        for name, task in tasks.items()
-    }
-
-
-def _says(path: Path, expected: dict[str, Any]) -> bool:
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) == expected
-    except (OSError, ValueError):
-        return False
 
 
 if __name__ == "__main__":

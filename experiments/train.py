@@ -57,6 +57,7 @@ _REPORT_ITEMS = flags.DEFINE_list(
 )
 _ANIMATE = flags.DEFINE_bool("animate", False, "Make a video of the training.")
 _PAGE = flags.DEFINE_bool("page", False, "Write an interactive page of the training.")
+_SHARD_ITEMS = _cli.shard_flag()
 
 
 def main() -> None:
@@ -81,9 +82,10 @@ def main() -> None:
         animate=_ANIMATE.value,
         bootstrap=_BOOTSTRAP.value,
         page=_PAGE.value,
+        shard_items=_SHARD_ITEMS.value,
     )
     placing.check_folder(out, "train")
-    _cli.set_up_jax()
+    _cli.set_up_jax(0 if _SHARD_ITEMS.value else None)
     with _cli.progress() as add:
         table = _pairs.read(add, max_bytes)
         if _DIM.value == "auto":

@@ -19,7 +19,6 @@ from colour_embed.engine.checkpoint import Checkpoints
 from colour_embed.engine.memory import plan_memory
 from colour_embed.engine.state import member_keys
 from colour_embed.evaluate import tables, truth
-from colour_embed.runs import concatenated
 
 COLOURS = load_colours()
 ITEMS, PAIRS, RGB = len(COLOURS), tutorial_pairs(COLOURS, 3000), COLOURS.rgb
@@ -244,14 +243,11 @@ def test_the_label_constant_is_an_axis_with_a_truth_of_its_own():
     assert len(set(measures["excess_kl"])) == 3
 
 
-def test_a_grid_is_dimension_by_dimension_and_parts_cover_it():
+def test_a_grid_is_dimension_by_dimension():
     members = sweeps.grid(CONFIG, [0, 1], [2, 3], {"learning_rate": [0.1, 0.2], "beta1": [0.5]})
     assert len(members) == 8
     assert members[0] == dataclasses.replace(CONFIG, dim=2, beta1=0.5, learning_rate=0.1)
     assert [member.dim for member in members] == [2] * 4 + [3] * 4
-    for count in (1, 2, 3, 8):
-        parts = [sweeps.part_of(members, (index, count)) for index in range(count)]
-        assert [member for part in parts for member in part] == members
 
 
 @pytest.mark.parametrize(
@@ -264,7 +260,6 @@ def test_a_grid_is_dimension_by_dimension_and_parts_cover_it():
         (dict(seeds=[0], dims=[2], axes={"head": [1]}), "'head' cannot be swept"),
         (dict(seeds=[0], dims=[2], axes={"learning_rate": [-1]}), "learning_rate is -1"),
         (dict(seeds=[0], dims=[2], vary=["weather"]), "'weather'"),
-        (dict(seeds=[0], dims=[2], part=(1, 2)), "use fewer processes"),
         (dict(seeds=[0], dims=[2], max_bytes=1000), "allow more"),
     ],
 )
@@ -415,18 +410,6 @@ def test_members_of_other_pairs_are_trained_anew(small, tmp_path, changed):
     fresh = sweeps.sweep(config, ITEMS, pairs, [3], [2], vary=vary)
     np.testing.assert_array_equal(found.loss, fresh.loss)
     assert len(list(checkpoints.finished())) == 2
-
-
-def test_parts_merge_to_the_whole(small):
-    parts = [_small_again(part=(index, 2)) for index in (0, 1)]
-    merged = concatenated(parts)
-    assert merged.members == small.members
-    assert merged.snapshots.shape == (3, 3, 646, 3)
-    for seed in (0, 3):
-        for dim in (1, 2, 3):
-            pair = [one.member(seed=seed, dim=dim) for one in (merged, small)]
-            _assert_same_member(*pair)
-    assert _apart(merged.snapshots, small.snapshots[:3]) < 1e-5
 
 
 @pytest.mark.parametrize("optimizer", ["lazy_adam", "adam"])

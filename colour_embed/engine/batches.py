@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,8 +77,6 @@ class PackedPairs(NamedTuple):
         return Batch(first.astype(jnp.int32), second.astype(jnp.int32), label, weight)
 
 
-AnyPairs = TypeVar("AnyPairs", DevicePairs, PackedPairs)
-
 EVALUATED = 2**16
 """Pairs that are evaluated at a time, which bounds memory."""
 
@@ -106,7 +104,9 @@ def epoch_order(order_key: Array, count: int, batch_size: int) -> Int32[Array, "
     return index_order(order_key, positions.reshape(steps, batch_size), count)
 
 
-def ordered_pairs(pairs: AnyPairs, order_key: Array, batch_size: int) -> AnyPairs:
+def ordered_pairs(
+    pairs: DevicePairs | PackedPairs, order_key: Array, batch_size: int
+) -> DevicePairs | PackedPairs:
     """Return the pairs of an epoch, [steps, batch_size], in the order of `epoch_order`.
 
     All pairs are gathered before the first step, behind an optimization barrier. XLA splits a step
@@ -116,11 +116,15 @@ def ordered_pairs(pairs: AnyPairs, order_key: Array, batch_size: int) -> AnyPair
     return jax.lax.optimization_barrier(pairs.take(order))
 
 
-def epoch_codes(pairs: PackedPairs, order_key: Array, numbers: AnyArray, batch_size: int) -> Array:
+def epoch_codes(
+    pairs: DevicePairs | PackedPairs, order_key: Array, numbers: AnyArray, batch_size: int
+) -> Array:
     """Return the packed pairs of these epochs in order, uint32 [epochs, steps * batch_size]."""
+    packed = pairs if isinstance(pairs, PackedPairs) else PackedPairs.of(pairs)
 
     def codes(number):
-        return ordered_pairs(pairs, jax.random.fold_in(order_key, number), batch_size).code.ravel()
+        order = epoch_order(jax.random.fold_in(order_key, number), packed.count, batch_size)
+        return packed.take(order).code.ravel()
 
     return jax.lax.map(codes, numbers)
 

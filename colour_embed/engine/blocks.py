@@ -225,7 +225,7 @@ def launch_on_gpu(
     constants: dict[str, int], arguments: Arguments, count: int, first: int, keep: bool
 ) -> None:
     """Run the kernel on the arrays of a JAX device, and wait for its end."""
-    from cuda.core import Device, LaunchConfig, launch
+    from cuda.core import Device, LaunchConfig, launch  # pyright: ignore[reportMissingImports]
 
     (device,) = arguments.state.devices()
     current = Device(device.local_hardware_id)
@@ -246,7 +246,7 @@ def launch_on_gpu(
 @functools.cache
 def _compiled(device: int, **constants: int) -> Any:
     """Return the kernel, compiled for a GPU that is the current one."""
-    from cuda.core import Device, Program, ProgramOptions
+    from cuda.core import Device, Program, ProgramOptions  # pyright: ignore[reportMissingImports]
 
     options = ProgramOptions(
         std="c++17",

@@ -15,13 +15,14 @@ import platform
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from colour_embed.config import InputError
+from colour_embed.engine import job
 from colour_embed.io.machine import jax_settings, package_version
 
 try:
@@ -54,20 +55,24 @@ class Checkpoints:
     process leaves only whole files. Entries carry checksums. A damaged file of finished members is
     skipped; for a damaged state the one before it is read.
 
+    In a job of several processes each has this object. Only process 0 touches the folder; the
+    others get what it reads.
+
     Hold `running_lock` on the folder while this object saves to it.
 
     Args:
         folder: The folder of the files; created with its parents.
-        others: Folders of other processes, whose finished members are also read.
 
     Raises:
         InputError: the folder cannot be created or written to.
     """
 
-    def __init__(self, folder: Path, others: Sequence[Path] = ()):
+    def __init__(self, folder: Path):
         """Create the folder and remove partial files that killed processes left in it."""
         self.folder = Path(folder)
-        self._read_from = [self.folder, *map(Path, others)]
+        job.agreed(self._prepare)
+
+    def _prepare(self) -> None:
         _make(self.folder)
         for partial in self.folder.glob(f"{_PARTIAL}*"):
             partial.unlink()
@@ -79,28 +84,31 @@ class Checkpoints:
     def save_state(self, saved: Saved) -> None:
         """Save the state of the members in training; all but the newest two states are removed."""
         self._write(_STATE, saved)
-        for path in _numbered(self.folder, _STATE)[:-KEEP]:
-            path.unlink()
+        self._remove(_numbered(self.folder, _STATE)[:-KEEP])
 
-    def finished(self) -> Iterator[Saved]:
-        """Yield the content of each undamaged file of finished members, oldest first."""
-        for folder in self._read_from:
-            for path in _numbered(folder, _FINISHED):
-                saved = _read(path)
-                if saved is not None:
-                    yield saved
+    def finished(self) -> list[Saved]:
+        """Return the content of each undamaged file of finished members, oldest first."""
+        return job.agreed(lambda: [*filter(None, map(_read, _numbered(self.folder, _FINISHED)))])
 
     def state(self) -> Saved | None:
         """Return the newest undamaged state, or None."""
-        whole = map(_read, reversed(_numbered(self.folder, _STATE)))
-        return next((saved for saved in whole if saved is not None), None)
+
+        def newest():
+            return next(filter(None, map(_read, reversed(_numbered(self.folder, _STATE)))), None)
+
+        return job.agreed(newest)
 
     def clear_state(self) -> None:
         """Remove all states."""
-        for path in _numbered(self.folder, _STATE):
+        self._remove(_numbered(self.folder, _STATE))
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths if job.leads() else ():
             path.unlink()
 
     def _write(self, kind: str, saved: Saved) -> None:
+        if not job.leads():
+            return
         content = json.dumps({"members": saved.members, **saved.about})
         last = [_number_of(path, kind) for path in _numbered(self.folder, kind)][-1:]
         name = f"{kind}{sum(last) + 1:06d}.npz"
@@ -146,10 +154,10 @@ def fingerprint(
     Args:
         config_json: The run's configuration, as JSON.
         data_hash: From `data.data_hash`.
-        source: The folder of the library's Python files.
+        source: The folder of the library's sources.
 
     Returns:
-        config, data, code (sha256 of all Python files, in the order of their names), the versions
+        config, data, code (sha256 of all sources, in the order of their names), the versions
         of jax, jaxlib, flax, optax, numpy and Python, system, platform, device, and JAX settings.
     """
     import jax
@@ -170,7 +178,8 @@ def fingerprint(
 
 def _code_hash(source: Path) -> str:
     """Return the sha256 of the files' sha256 digests, which also fixes the file boundaries."""
-    files = sorted(source.rglob("*.py"), key=lambda path: path.relative_to(source).as_posix())
+    found = (path for kind in ("*.py", "*.cu") for path in source.rglob(kind))
+    files = sorted(found, key=lambda path: path.relative_to(source).as_posix())
     total = hashlib.sha256()
     for path in files:
         total.update(hashlib.sha256(path.read_bytes()).digest())

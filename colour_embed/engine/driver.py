@@ -42,6 +42,7 @@ def drive(
     report: Callable[[Progress], None] | None = None,
     save: Callable[[State], None] | None = None,
     save_every: int = 1,
+    interrupted: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[State, Outcome]]:
     """Advance a training part by part, yielding after each.
 
@@ -57,16 +58,21 @@ def drive(
         report: Called with the progress after each part.
         save: Called with the state after every `save_every` parts, and on Ctrl-C.
         save_every: Parts between two saves.
+        interrupted: Called after each part; True is taken as Ctrl-C then. Ctrl-C itself is raised
+            without saving, as for a second signal of `job.interrupts`.
 
     Yields:
         (state, outcome) after each part.
     """
-    first = None
+    first, stopped = None, False
     try:
         for number, work in enumerate(schedule, start=1):
             state, outcome = advance(state, work)
             now = time.perf_counter()
             yield state, outcome
+            if interrupted is not None and interrupted():
+                stopped = True
+                raise KeyboardInterrupt
             if save is not None and number % save_every == 0:
                 save(state)
             if report is None or progress is None:
@@ -78,6 +84,6 @@ def drive(
                 event = event._replace(rate=(event.done - first[1]) / (now - first[0]))
             report(event)
     except KeyboardInterrupt:
-        if save is not None:
+        if save is not None and (interrupted is None or stopped):
             save(state)
         raise

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from colour_embed.config import Config
+from colour_embed.engine import job
 from colour_embed.engine.checkpoint import Checkpoints, Saved
 from colour_embed.engine.state import Metrics, Training
 from colour_embed.runs import Progress
@@ -25,7 +26,8 @@ class Programs(NamedTuple):
             vectors of each epoch if `keep`)).
         vectors: parameters of members -> their embedding vectors.
         put: trainings on the host -> trainings on the devices.
-        devices: The number of devices that a batch is sharded over.
+        unit: Batches hold a multiple of this number of members: of the devices that they are
+            sharded over, and of the members that are trained in one loop.
         evaluate: parameters of members -> their losses on the pairs that stop them early.
         choose: (bool [members], tree, tree) -> the members of the first tree where True.
         restart: (parameters, members) -> trainings from these parameters.
@@ -35,7 +37,7 @@ class Programs(NamedTuple):
     advance: Callable[[Training, list[Config], np.ndarray, bool], tuple[Training, Any]]
     vectors: Callable[[Any], Any]
     put: Callable[[Training], Training]
-    devices: int
+    unit: int
     evaluate: Callable[[Any], Any]
     choose: Callable[[np.ndarray, Any, Any], Any]
     restart: Callable[[Any, list[Config]], Training]
@@ -83,7 +85,7 @@ class MemberRun:
     ):
         self.members, self.programs = members, programs
         self.per_batch, self.chunk, self.data, self.wanted = per_batch, chunk, data, wanted
-        self.epochs = members[0].epochs
+        self.epochs, self.items = members[0].epochs, items
         count, shape = len(members), (items, max(member.dim for member in members))
         self.results = {
             "embedding": np.zeros((count, *shape), np.float32),
@@ -111,16 +113,24 @@ class MemberRun:
             yield np.arange(self.epoch + 1, last + 1, dtype=np.int32)
 
     def _batch(self) -> list[Config]:
-        """Return the members of the current batch, padded with copies of the last."""
-        missing = self.per_batch - len(self.queue[0])
-        return [self.members[place] for place in np.pad(self.queue[0], (0, missing), "edge")]
+        """Return the members of the current batch, padded."""
+        return [self.members[place] for place in self._padded(self.queue[0])]
+
+    def _padded(self, values: np.ndarray) -> np.ndarray:
+        """Return values of the batch's members, with copies of the last for the padding."""
+        places = np.arange(self._width(len(values)))
+        return values[np.minimum(places, len(values) - 1)]
+
+    def _width(self, count: int) -> int:
+        """Return the width of a batch with this many members, padding included."""
+        return max(self.per_batch, -(-count // self.programs.unit) * self.programs.unit)
 
     def _start_batch(self) -> None:
         self.training = self.programs.start(self._batch())
         params = self.training.state.params
-        self._keep("initial_kernel", params["dense"]["kernel"])
+        self._keep("initial_kernel", job.on_host(params["dense"]["kernel"]))
         if 0 in self.wanted and self._with_snapshots().size:
-            vectors = np.asarray(self.programs.vectors(params))
+            vectors = job.on_host(self.programs.vectors(params))
             self._keep_snapshots(np.zeros(1, int), vectors[:, None])
 
     def advance(self, epochs: np.ndarray) -> tuple[MemberRun, None]:
@@ -130,24 +140,23 @@ class MemberRun:
         assert self.training is not None
         if epochs.size:
             keep = bool(np.isin(epochs, self.wanted).any() and self._with_snapshots().size)
-            training, (metrics, vectors) = self.programs.advance(
-                self.training, self._batch(), epochs, keep
-            )
+            training, found = self.programs.advance(self.training, self._batch(), epochs, keep)
+            metrics, vectors = job.on_host(found)
             for name, values in zip(Metrics._fields, metrics):
                 self._keep(name, values, slice(epochs[0] - 1, epochs[-1]))
             if keep:
-                self._keep_snapshots(epochs, np.asarray(vectors))
+                self._keep_snapshots(epochs, vectors)
             self.training, self.epoch = training, int(epochs[-1])
         if self.epoch == self.epochs:
             self._finish_batch()
         return self, None
 
     def _finish_batch(self) -> None:
-        params = self.training.state.params
-        self._keep("embedding", params["embedding"]["embedding"])
+        params = job.on_host(self.training.state.params)
+        self._keep("embedding", params["embedding"]["embedding"][:, : self.items])
         self._keep("kernel", params["dense"]["kernel"])
         self._keep("bias", params["dense"]["bias"])
-        self._keep("diverged", self.training.diverged)
+        self._keep("diverged", job.on_host(self.training.diverged))
         if self.checkpoints is not None:
             self.checkpoints.add_finished(self._saved(self.queue[0]))
         self._next_batch()
@@ -160,7 +169,7 @@ class MemberRun:
     def _keep(self, name, values, columns=slice(None)) -> None:
         places = self.queue[0]
         rows = self.results[name][places]
-        rows[(slice(None), columns)[: rows.ndim]] = np.asarray(values)[: len(places)]
+        rows[(slice(None), columns)[: rows.ndim]] = values[: len(places)]
         self.results[name][places] = rows
 
     def _with_snapshots(self) -> np.ndarray:
@@ -171,7 +180,7 @@ class MemberRun:
         rows = self._with_snapshots()
         frames, chosen = np.isin(self.wanted, epochs), np.isin(epochs, self.wanted)
         places = np.ix_(self.queue[0][rows], np.flatnonzero(frames))
-        self.snapshots[..., : vectors.shape[-1]][places] = vectors[rows][:, chosen]
+        self.snapshots[..., : vectors.shape[-1]][places] = vectors[rows][:, chosen, : self.items]
 
     def progress(self) -> Progress:
         """Return the sweep's progress, without its rate."""
@@ -204,7 +213,7 @@ class MemberRun:
         if self.checkpoints is None or self.training is None:
             return
         saved = self._saved(self.queue[0])
-        leaves = jax.device_get(jax.tree.leaves(self._state()))
+        leaves = job.on_host(jax.tree.leaves(self._state()))
         arrays = {f"leaf{place:03d}": leaf for place, leaf in enumerate(leaves)}
         self.checkpoints.save_state(saved._replace(arrays={**saved.arrays, **arrays}))
 
@@ -224,14 +233,18 @@ class MemberRun:
             return
         places = [place_of[name] for name in saved.members]
         stored = [saved.arrays[name] for name in sorted(saved.arrays) if name.startswith("leaf")]
-        if not set(places) <= left or len(stored[0]) % self.programs.devices:
+        if not set(places) <= left or not places:
             return
         # The restored batch keeps its members, even if the memory plan has changed since.
-        self.per_batch = len(stored[0])
         self._fill_queue(np.array(sorted(left - set(places)), int))
         self.queue.insert(0, np.array(places))
         shapes = jax.eval_shape(self._started)
-        fits = [leaf.shape for leaf in stored] == [leaf.shape for leaf in jax.tree.leaves(shapes)]
+        wanted = [leaf.shape for leaf in jax.tree.leaves(shapes)]
+        stored = [
+            _with_rows(self._padded(leaf[: len(places)]), shape, self.items)
+            for leaf, shape in zip(stored, wanted)
+        ]
+        fits = [leaf.shape for leaf in stored] == wanted
         if fits and set(self._take_over(saved, place_of)) == set(places):
             self.epoch = saved.about["epoch"]
             state = jax.tree.unflatten(jax.tree.structure(shapes), stored)
@@ -269,3 +282,14 @@ class MemberRun:
                     values[place] = saved.arrays[key][row]
             taken.append(place)
         return taken
+
+
+def _with_rows(leaf: np.ndarray, shape: tuple[int, ...], items: int) -> np.ndarray:
+    """Return an array of members with the rows of a table that this number of devices shards.
+
+    The rows beyond the items belong to none, and are not trained.
+    """
+    if leaf.ndim < 2 or len(shape) != leaf.ndim or leaf.shape[1] == shape[1]:
+        return leaf
+    beyond = [(0, 0), (0, max(0, shape[1] - items)), *[(0, 0)] * (leaf.ndim - 2)]
+    return np.pad(leaf[:, :items], beyond)[:, : shape[1]]

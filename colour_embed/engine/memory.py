@@ -52,6 +52,7 @@ def plan_memory(
     snapshots: int = 0,
     frames: int = 0,
     devices: int = 1,
+    shards: int = 1,
     accelerator: bool = False,
     stopping: bool = False,
     max_bytes: int | None = None,
@@ -74,6 +75,7 @@ def plan_memory(
         snapshots: Number of members whose snapshots are kept.
         frames: Snapshots per member.
         devices: Number of devices that the members are sharded over.
+        shards: Number of devices that each table is sharded over.
         accelerator: Whether the devices are not CPUs.
         stopping: Whether members stop early, and so keep the parameters of their best evaluation.
         max_bytes: The bound; None for no bound.
@@ -88,7 +90,7 @@ def plan_memory(
     kept = chunk * (8 + (table if snapshots and not stopping else 0))
     drawn = 4 * pairs * (draws_pairs * 3 + draws_labels + 1)
     # A step's own arrays: its rows, their gradient, the scattered gradient and the updates.
-    in_a_step = 8 * config.batch_size * config.dim * 4 + 4 * table
+    in_a_step = 8 * config.batch_size * config.dim * 4 + 4 * table / shards
     host = members * (table + 8 + 8 * config.epochs) + snapshots * frames * table
     fixed = host + 12 * pairs + 2 * kept * snapshots
     most = -(-members // devices)
@@ -103,9 +105,10 @@ def plan_memory(
             width = per_device if accelerator else lanes_for(per_device)
             per_device = -(-per_device // width) * width
         orders = 1 if members_last else width
-        device = per_device * (state + kept) + width * in_a_step + orders * drawn + 12 * pairs
+        of_members = per_device * (state + kept) / shards + width * in_a_step
+        device = round(of_members) + orders * drawn + 12 * pairs
         # A CPU's devices share the host's memory; an accelerator has its own.
-        total = fixed + devices * device if not accelerator else max(fixed, device)
+        total = fixed + devices * shards * device if not accelerator else max(fixed, device)
         if max_bytes is None or total <= max_bytes:
             return MemoryPlan(per_device, width, members_last, fixed, device)
     allowed = 0 if max_bytes is None else max_bytes

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from colour_embed.config import Config, Stopping
+from colour_embed.engine import job
 from colour_embed.engine.members import MemberRun, Programs
 from colour_embed.runs import STOPPED, Evaluations, Progress
 
@@ -154,9 +155,8 @@ class StoppedRun(MemberRun):
         rows = self._padded(self.queue[0])
         return [_dropped(self.members[row], int(self.results["drops"][row])) for row in rows]
 
-    def _padded(self, values: np.ndarray) -> np.ndarray:
-        """Return values of the batch's members, with copies of the last for the padding."""
-        return np.pad(values, (0, self.lanes(len(values)) - len(values)), "edge")
+    def _width(self, count: int) -> int:
+        return self.lanes(count)
 
     def advance(self, parts: int) -> tuple[MemberRun, None]:
         """Train the current batch up to its next evaluation, and apply the stopping rule."""
@@ -169,13 +169,13 @@ class StoppedRun(MemberRun):
         for _ in range(parts):
             epochs = np.arange(epoch + 1, epoch + self.rhythm.part + 1, dtype=np.int32)
             training, (metrics, _) = self.programs.advance(training, self._batch(), epochs, False)
-            losses.append(np.asarray(metrics.loss))
+            losses.append(job.on_host(metrics.loss))
             epoch += self.rhythm.part
             if self._with_snapshots().size:
-                vectors = np.asarray(self.programs.vectors(training.state.params))
+                vectors = job.on_host(self.programs.vectors(training.state.params))
                 self._keep_snapshots(np.array([epoch]), vectors[:, None])
-        value = np.asarray(self.programs.evaluate(training.state.params))
-        diverged = np.asarray(training.diverged)
+        value = job.on_host(self.programs.evaluate(training.state.params))
+        diverged = job.on_host(training.diverged)
         self.training, self.epoch = training, epoch
         self._evaluated(value, np.concatenate(losses, axis=1).mean(axis=1), diverged)
         return self, None
@@ -228,8 +228,8 @@ class StoppedRun(MemberRun):
         rows = self.queue[0]
         if not stopped.any():
             return
-        best = jax.device_get(self.best)
-        table = best["embedding"]["embedding"][: len(rows)][stopped]
+        best = job.on_host(self.best)
+        table = best["embedding"]["embedding"][: len(rows), : self.items][stopped]
         self.results["embedding"][rows[stopped], :, : table.shape[-1]] = table
         for name in ("kernel", "bias"):
             self.results[name][rows[stopped]] = best["dense"][name][: len(rows)][stopped]
@@ -241,7 +241,7 @@ class StoppedRun(MemberRun):
         kept = np.flatnonzero(~stopped)
         self.queue[0] = rows[kept]
         places = self._padded(kept)
-        held = jax.device_get((self.training, self.best))
+        held = job.on_host((self.training, self.best))
         self.training, self.best = self.programs.put(jax.tree.map(lambda x: x[places], held))
 
     def interrupt(self) -> None:

@@ -104,6 +104,7 @@ def fit_pairs(
     stopping: Stopping | None = None,
     initial: Params | None = None,
     frozen: np.ndarray | None = None,
+    shard_items: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> PairFit:
     """Train an embedding on user pairs and return the best of several restarts.
@@ -121,6 +122,7 @@ def fit_pairs(
         initial: Initial parameters; there is then one restart.
         frozen: bool [items], rows that are not updated; the head is then frozen too. Requires
             `initial`.
+        shard_items: Shard the rows of the embedding over all devices; see `sweep`.
         report: Called after each evaluation.
 
     Returns:
@@ -148,7 +150,8 @@ def fit_pairs(
         held_out=held_out,
         initial=initial,
         frozen=frozen,
-        devices=jax.devices()[:1],
+        devices=jax.devices()[: None if shard_items else 1],
+        shard_items=shard_items,
     )
     assert isinstance(run, StoppedRun)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from colour_embed.io import run_folder
-from experiments.benchmark import accelerator, scaling, sweep
+from experiments.benchmark import accelerator, scaling, sharding, sweep
 from experiments.benchmark.animation import animation
 from experiments.benchmark.record import Kind
 from experiments.benchmark.training import training
@@ -19,6 +19,7 @@ KINDS: dict[str, Kind] = {
     "animation": Kind(animation),
     "sweep": Kind(sweep.sweep, sweep.ABOUT),
     "scaling": Kind(scaling.scaling, scaling.ABOUT, scaling.findings),
+    "sharding": Kind(sharding.sharding, sharding.ABOUT, sharding.findings),
     "accelerator": Kind(accelerator.accelerator, accelerator.ABOUT, accelerator.findings),
 }
 

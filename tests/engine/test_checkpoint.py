@@ -134,16 +134,6 @@ def test_the_newest_two_states_are_kept_and_all_that_is_finished(tmp_path):
     assert _names(tmp_path) == finished
 
 
-def test_finished_members_of_other_processes_are_read_and_their_states_not(tmp_path):
-    own, other = Checkpoints(tmp_path / "0"), Checkpoints(tmp_path / "1")
-    own.add_finished(saved(1))
-    other.add_finished(saved(2))
-    other.save_state(saved(3))
-    both = Checkpoints(tmp_path / "0", [tmp_path / "1", tmp_path / "missing"])
-    assert [each.members for each in both.finished()] == [["member 1"], ["member 2"]]
-    assert both.state() is None
-
-
 def test_what_is_saved_names_no_place_on_the_machine(tmp_path):
     current = fingerprint(Config().to_json(), "0" * 64)
     Checkpoints(tmp_path).save_state(saved(1)._replace(about={"fingerprint": current}))

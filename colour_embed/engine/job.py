@@ -1,0 +1,109 @@
+"""The processes of a job: arrays over the devices of all, and what they agree on.
+
+In a job of one process these are plain calls. In a larger one every process must make the same
+calls in the same order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Sharding
+
+from colour_embed.config import InputError
+
+Value = TypeVar("Value")
+
+
+def placed(tree: Any, shardings: Any) -> Any:
+    """Return arrays that every process holds as arrays on the devices of all.
+
+    Args:
+        tree: Arrays.
+        shardings: One for all of them, or a tree of one for each.
+    """
+    if isinstance(shardings, Sharding):
+        shardings = jax.tree.map(lambda _: shardings, tree)
+
+    def place(leaf, sharding):
+        if sharding.is_fully_addressable:
+            return jax.device_put(leaf, sharding)
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(place, tree, shardings)
+
+
+def on_host(tree: Any) -> Any:
+    """Return arrays as NumPy arrays, those that are sharded over several processes whole."""
+
+    def fetch(leaf):
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            return multihost_utils.process_allgather(leaf, tiled=True)
+        return np.asarray(leaf)
+
+    return jax.tree.map(fetch, tree)
+
+
+def leads() -> bool:
+    """Return whether this is process 0, which alone reads and writes the files of a job."""
+    return jax.process_index() == 0
+
+
+def agreed(find: Callable[[], Value]) -> Value:
+    """Return what `find` returns in process 0, in every process.
+
+    Raises:
+        InputError: `find` raised it in process 0.
+    """
+    if jax.process_count() == 1:
+        return find()
+    found: Any = None
+    if leads():
+        try:
+            found = find()
+        except InputError as error:
+            found = error
+    content = np.frombuffer(pickle.dumps(found), np.uint8)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
+    content = multihost_utils.broadcast_one_to_all(np.resize(content, size))
+    # Bytes come back as the sum over processes, of a wider type.
+    found = pickle.loads(np.asarray(content, np.uint8).tobytes())
+    if isinstance(found, InputError):
+        raise found
+    return found
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[Callable[[], bool] | None]:
+    """Yield a function that returns whether any process was sent SIGINT or SIGTERM since.
+
+    While the block runs in a job of several processes, these signals are noted and do not raise
+    KeyboardInterrupt, since a process that left alone would leave the others waiting. A second
+    signal raises it. In a job of one process None is yielded, and signals raise as ever.
+    """
+    if jax.process_count() == 1:
+        yield None
+        return
+    noted = False
+    kinds = (signal.SIGINT, signal.SIGTERM)
+
+    def note(number: int, _: Any) -> None:
+        nonlocal noted
+        noted = True
+        for kind in kinds:
+            signal.signal(kind, signal.default_int_handler)
+
+    before = [signal.signal(kind, note) for kind in kinds]
+    try:
+        yield lambda: bool(multihost_utils.process_allgather(np.int32(noted)).any())
+    finally:
+        for kind, handler in zip(kinds, before):
+            signal.signal(kind, handler)
