@@ -241,8 +241,8 @@ def draw(details: dict[str, Any], path: Path) -> None:
     """Draw trainings per second over members; nothing if no sweep was timed."""
     rates: dict[str, dict[int, tuple[float, float, float]]] = {name: {} for name in PROGRAMS}
     for label, entry in details["sweep"].items():
-        width, name = label.split(", ", 1)
         if not entry["reason"]:
+            width, name = label.split(", ", 1)
             least, most = entry["range"]
             rates[name][int(width)] = 1 / entry["median"], 1 / most, 1 / least
     rates = {name: rate for name, rate in rates.items() if rate}
