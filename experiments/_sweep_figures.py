@@ -69,9 +69,9 @@ def draw(folder: Path, out: Path, say: Callable[[str], None] = print) -> list[Pa
     if not about["finished"]:
         raise InputError(f"{folder}: the sweep is not finished; run it again with --resume")
     if "splits" in about:
-        from experiments import _pair_sweep
+        from experiments import _pair_sweep_figures
 
-        return _pair_sweep.draw(folder, out)
+        return _pair_sweep_figures.draw(folder, out)
     colours = run_folder.read_colours(folder)
     pairs = data.tutorial_pairs(colours, about["pairs"])
     distance = pair_distance(colours, pairs.index)

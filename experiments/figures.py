@@ -1,13 +1,15 @@
 """Redraw all figures from the arrays and tables of the runs, without training, to the same bytes.
 
-Redraws every folder directly under --results that tutorial, sweep, claims, benchmark, train or
-examples wrote, into a folder of the same name under --out. Videos and their stills are not redrawn.
+Redraws every folder under --results that tutorial, sweep, claims, benchmark, train or examples
+wrote, into a folder of the same name under --out. Folders of run folders are searched too, such as
+results/dims. Videos and their stills are not redrawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -17,7 +19,9 @@ from experiments import _cli
 _cli.define_out("figures")
 _RESULTS = flags.DEFINE_string("results", "results", "The folder that contains the run folders.")
 _ONLY = flags.DEFINE_list(
-    "only", None, "Run folders to redraw, by name, separated by commas; all by default."
+    "only",
+    None,
+    "Run folders to redraw, by name, such as tutorial,dims/words; all by default.",
 )
 
 Say = Callable[[str], None]
@@ -32,18 +36,16 @@ def main() -> None:
     runs = _chosen(find_runs(Path(_RESULTS.value)), _ONLY.value)
     drawn: dict[str, list[str]] = {}
     with placing.replacing(out, "figures") as made:
-        for folder, experiment in runs.items():
+        for name, (folder, experiment) in runs.items():
 
-            def say(line: str, name: str = folder.name) -> None:
+            def say(line: str, name: str = name) -> None:
                 print(f"{name}: {line}")
 
-            (made / folder.name).mkdir()
+            (made / name).mkdir(parents=True)
             with run_folder.reading(folder):
-                paths = DRAW[experiment](folder, made / folder.name, say)
-            drawn[folder.name] = sorted(
-                path.relative_to(made / folder.name).as_posix() for path in paths
-            )
-            say(", ".join(drawn[folder.name]) or "nothing to draw")
+                paths = DRAW[experiment](folder, made / name, say)
+            drawn[name] = sorted(path.relative_to(made / name).as_posix() for path in paths)
+            say(", ".join(drawn[name]) or "nothing to draw")
         colours = data.load_colours()
         data_hash = data.data_hash(colours, data.tutorial_pairs(colours))
         run_folder.write_json(made / run_folder.MARKER, {"experiment": "figures", "drawn": drawn})
@@ -51,11 +53,12 @@ def main() -> None:
     print(f"figures in {out}")
 
 
-def find_runs(source: Path) -> dict[Path, str]:
-    """Find the run folders with figures directly under `source`, sorted by name.
+def find_runs(source: Path) -> dict[str, tuple[Path, str]]:
+    """Find the run folders with figures under `source`, and in its folders without a config.json.
 
     Returns:
-        folder -> the experiment that wrote it, a key of `DRAW`.
+        name, such as tutorial or dims/words -> the folder, and the experiment that wrote it, a key
+        of `DRAW`; sorted by name.
 
     Raises:
         InputError: `source` is not a folder, holds no run folder, or a config.json in it cannot be
@@ -66,26 +69,28 @@ def find_runs(source: Path) -> dict[Path, str]:
     if not source.is_dir():
         raise InputError(f"{source}: is no folder; give --results the folder of the run folders")
     found = {}
-    for path in sorted(source.glob(f"*/{run_folder.MARKER}")):
-        config = run_folder.read_json(path)
+    direct = {path.parent for path in source.glob(f"*/{run_folder.MARKER}")}
+    inner = {path.parent for path in source.glob(f"*/*/{run_folder.MARKER}")}
+    # What lies in a run folder is the run's own.
+    for folder in sorted(direct | {one for one in inner if one.parent not in direct}):
+        config = run_folder.read_json(folder / run_folder.MARKER)
         experiment = config.get("experiment") if isinstance(config, dict) else None
         if experiment in DRAW:
-            found[path.parent] = experiment
+            found[folder.relative_to(source).as_posix()] = folder, experiment
     if not found:
         raise InputError(f"{source}: holds no run folder; make a run, or give another --results")
     return found
 
 
-def _chosen(runs: dict[Path, str], only: list[str] | None) -> dict[Path, str]:
+def _chosen(runs: dict[str, Any], only: list[str] | None) -> dict[str, Any]:
     """Select the runs that --only names, or all of them."""
-    names = [folder.name for folder in runs]
     for name in only or ():
-        if name not in names:
+        if name not in runs:
             raise InputError(
                 f"--only: no run folder with figures is called {name!r}; give some of "
-                f"{', '.join(names)}"
+                f"{', '.join(runs)}"
             )
-    return {folder: kind for folder, kind in runs.items() if not only or folder.name in only}
+    return {name: runs[name] for name in runs if not only or name in only}
 
 
 # --------------------------------------------------------------------------------------------------

@@ -111,6 +111,24 @@ def test_only_some_are_redrawn_where_more_stood(runs, redrawn, tmp_path):
     assert "my_sweep" not in done.stdout
 
 
+def test_runs_in_a_folder_of_runs_are_found_and_those_within_a_run_are_not(runs, tmp_path):
+    results = tmp_path / "results"
+    for place in ("near", "group/inner", "near/within", "a/b/too_deep"):
+        shutil.copytree(runs / "tutorial", results / place)
+    (results / "group" / "notes").mkdir()
+    for folder in (results, tmp_path / "results" / "group"):
+        (folder / "notes.txt").write_text("no run")
+    done = _run("figures", f"--results={results}", f"--out={tmp_path / 'out'}")
+    drawn = json.loads((tmp_path / "out" / "config.json").read_text())["drawn"]
+    assert list(drawn) == ["group/inner", "near"]
+    for name in drawn:
+        assert f"{name}: embedding_3d.pdf" in done.stdout
+        assert _figures(tmp_path / "out" / name) == _figures(runs / "tutorial")
+    only = _run("figures", f"--results={results}", f"--out={tmp_path / 'o'}", "--only=group/inner")
+    assert "near" not in only.stdout
+    assert _figures(tmp_path / "o" / "group" / "inner") == _figures(runs / "tutorial")
+
+
 def test_members_are_left_out_where_the_file_of_snapshots_is_away(runs, redrawn, tmp_path):
     folder = tmp_path / "results" / "grid"
     shutil.copytree(runs / "my_sweep", folder)
@@ -179,6 +197,8 @@ def test_the_committed_figures_are_redrawn_without_jax(tmp_path):
     assert not {"jax", "jaxlib", "flax", "optax", "av"} & imported
     drawn = json.loads((out / "config.json").read_text())["drawn"]
     assert {"tutorial", "sweep", "grid", "benchmark"} <= set(drawn)
+    assert {"dims/les_miserables", "dims/words", "examples"} <= set(drawn)
+    assert "examples/words" not in drawn  # examples draws it, as a map alone
     for name, files in drawn.items():
         left_out = {path for path in _figures(ROOT / "results" / name) if path not in files}
         dated = {"benchmark": {"steps.png", "steps.pdf"}}  # of levers.md, which is not made anew

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import colour_embed as ce
-from experiments import _pair_sweep, _train_figures
+from experiments import _pair_sweep_figures, _train_figures
 
 GRID = ["--dims=1,2,3", "--seeds=0:4", "--splits=2", "--max_steps=20000"]
 
@@ -83,7 +83,7 @@ def test_the_plane_is_selected(finished):
 
 
 def test_figures_are_redrawn_to_the_byte(finished, tmp_path):
-    drawn = _pair_sweep.draw(finished[0], tmp_path)
+    drawn = _pair_sweep_figures.draw(finished[0], tmp_path)
     assert len(drawn) == 6
     for path in drawn:
         assert path.read_bytes() == (finished[0] / path.name).read_bytes()
