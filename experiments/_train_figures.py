@@ -63,9 +63,9 @@ def draw_map(folder: Path, out: Path, title: str | None = None) -> list[Path]:
         about["rgb"] = arrays["rgb"] / 255
     elif "group" in arrays:
         about["groups"] = arrays["group"].tolist()
+    flat = points.shape[1] == 2 and "covariance" in arrays  # before the projection
     if points.shape[1] > 3:
         points, about["axis_names"] = _principal(points)
-    flat = points.shape[1] == 2 and "covariance" in arrays
     axes = plot_items(points, names, **about)
     if flat:
         rgb = item_looks(len(names), about.get("rgb"), about.get("groups")).rgb

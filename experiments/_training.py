@@ -196,7 +196,7 @@ def run(
         )
     written = _write_arrays(folder, plan, table, fit, item_colours, spread)
     per_epoch = -(-len(parts.training) // plan.config.batch_size)
-    written += _write_moving(folder, plan, table, fit, item_colours, per_epoch, add)
+    written += _write_moving(folder, plan, table, fit, item_colours, spread, per_epoch, add)
     metrics["warnings"] = [
         *(*table.warnings, *odd, *parts.warnings),
         *convergence_warnings(fit, plan.max_steps, "--"),
@@ -543,6 +543,7 @@ def _write_moving(
     table: PairTable,
     fit: PairFit,
     item_colours: ItemColours,
+    spread: Spread | None,
     per_epoch: int,
     add: Callable,
 ) -> list[str]:
@@ -577,7 +578,7 @@ def _write_moving(
             "items",
             Colours(table.items, looks.rgb, "items"),
             len(table),
-            [page.Training(plan.config.dim, epoch, frames, loss)],
+            [page.Training(plan.config.dim, epoch, frames, loss, spread=spread)],
             looks=looks,
             title=f"Training of an embedding of {len(table.items):,} items",
             about=about,

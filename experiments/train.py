@@ -35,7 +35,7 @@ _BOOTSTRAP = flags.DEFINE_integer(
     "bootstrap",
     0,
     "Bootstrap draws, such as 100, for the covariance of each item's position: columns of "
-    "embedding.csv, and ellipses in the map. 0: none.",
+    "embedding.csv, and ellipses in the map and on the page. 0: none.",
 )
 _HELD_OUT = flags.DEFINE_float(
     "held_out",

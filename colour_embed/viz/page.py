@@ -27,6 +27,7 @@ import numpy as np
 from colour_embed.config import InputError
 from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
 from colour_embed.evaluate import geometry
+from colour_embed.evaluate.uncertainty import Spread, ellipse
 from colour_embed.io.placing import replacing_file
 from colour_embed.io.run_folder import read_colours, reading
 
@@ -59,6 +60,8 @@ class Training:
         loss: [E], the loss of each epoch from 1 on; NaN from a divergence on.
         choice: the training's value of each of the run's choices.
         facts: a summary of its seed and quality.
+        spread: the covariances of the last frame's positions, in its orientation and units, and the
+            number of draws; None without a bootstrap.
     """
 
     dim: int
@@ -67,6 +70,7 @@ class Training:
     loss: np.ndarray
     choice: tuple[Any, ...] = ()
     facts: str = ""
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +141,11 @@ def read_run(folder: str | os.PathLike[str], colours: str | None = None) -> Run:
             )
         if not config.get("finished", True):
             raise InputError(f"{folder}: the sweep is not finished; run it again with --resume")
+        if "splits" in config:
+            raise InputError(
+                f"{folder}: is a sweep of own pairs, which has no page; give experiments.train "
+                "--page and a --dim for the page of one training"
+            )
         return readers[experiment](folder, config, _read_colours(folder, config, colours))
 
 
@@ -398,7 +407,32 @@ def _training(training: Training, run: Run) -> dict:
         "epoch": _encode(training.epoch, "int32"),
         "points": _encode(np.round(frames / unit), "int16"),
         "loss": _encode(training.loss, "float32"),
+        **_ellipses(training, frames, unit),
     }
+
+
+def _ellipses(training: Training, frames: np.ndarray, unit: float) -> dict[str, Any]:
+    """Return the half axes of the last frame's ellipses, in units of its points, and their draws.
+
+    Args:
+        training: the training.
+        frames: its frames as shown, see `_turned`.
+        unit: the length of one count of the points.
+
+    Returns:
+        halves, float32 [items, k, k]: k half axes of k coordinates each, with k = min(d, 3), as
+        that many axes are shown; NaN for items without an ellipse. draws, int32 [items]. Nothing
+        without a spread.
+    """
+    if training.spread is None or len(frames) == 0:
+        return {}
+    turn = _turn(training.frames[-1], frames[-1])
+    shown = min(training.dim, 3)
+    covariance = (turn.T @ training.spread.covariance @ turn)[:, :shown, :shown]
+    found = ellipse(covariance, training.spread.draws)
+    halves = np.swapaxes(found.radii[:, None, :] * found.axes, 1, 2) / unit
+    draws = _encode(training.spread.draws, "int32")
+    return {"ellipses": {"halves": _encode(halves, "float32"), "draws": draws}}
 
 
 def _turned(frames: np.ndarray, rgb: np.ndarray | None) -> np.ndarray:
@@ -419,12 +453,27 @@ def _turned(frames: np.ndarray, rgb: np.ndarray | None) -> np.ndarray:
     return geometry.align(frames, last)
 
 
+def _turn(points: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    """Return the rotation or reflection [d, d] that took points [items, d] to `turned`."""
+    items, dim = turned.shape
+    corners = np.vstack([np.zeros(dim), np.eye(dim)])  # of weight 0: only moved along
+    moved = geometry.align(
+        np.vstack([points, corners]),
+        np.vstack([turned, corners]),
+        weight=np.repeat([1, 0], [items, dim + 1]),
+    )[items:]
+    return moved[1:] - moved[0]
+
+
 def _fitting(run: Run, max_bytes: int) -> Run:
     """Return the run with only as many seeds and snapshots as fit into `max_bytes`."""
     # Base64 takes four characters for three bytes; an escaped character of a name takes six.
     room = 0.74 * (max_bytes - 60_000 - 7 * sum(map(len, run.colours.names)))
     frame = {training.dim: 2 * len(run.colours) * training.dim for training in run.trainings}
-    least = [frame[one.dim] + 4 * len(one.loss) + _OVERHEAD for one in run.trainings]
+    least = [
+        frame[one.dim] + 4 * len(one.loss) + _OVERHEAD + _ellipse_bytes(one)
+        for one in run.trainings
+    ]
     seeds = list(run.choices.get("seed", [None]))
     fits = int(len(seeds) * min(1.0, room / sum(least)))
     if fits < 1:
@@ -447,6 +496,13 @@ def _fitting(run: Run, max_bytes: int) -> Run:
     share = min(1.0, max(room - sum(least), 0) / more) if more else 1.0
     thinned = [_thinned(one, share) for one in run.trainings]
     return dataclasses.replace(run, trainings=thinned, share=share)
+
+
+def _ellipse_bytes(training: Training) -> int:
+    """Return the size of what `_ellipses` returns."""
+    if training.spread is None:
+        return 0
+    return 4 * len(training.spread.draws) * (min(training.dim, 3) ** 2 + 1)
 
 
 def _thinned(training: Training, share: float) -> Training:

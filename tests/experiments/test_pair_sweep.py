@@ -1,6 +1,8 @@
 """A sweep of own pairs: its files, the selected dimension, resuming, and members alone."""
 
+import itertools
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 import colour_embed as ce
+from colour_embed.viz import page
 from experiments import _pair_sweep_figures, _train_figures
 
 GRID = ["--dims=1,2,3", "--seeds=0:4", "--splits=2", "--max_steps=20000"]
@@ -89,6 +92,11 @@ def test_figures_are_redrawn_to_the_byte(finished, tmp_path):
         assert path.read_bytes() == (finished[0] / path.name).read_bytes()
 
 
+def test_a_page_of_a_sweep_of_own_pairs_is_refused_with_what_has_one(finished):
+    with pytest.raises(ce.InputError, match=r"sweep of own pairs.*give experiments\.train --page"):
+        page.read_run(finished[0])
+
+
 @pytest.mark.parametrize("moment", ["a save", "members that have stopped"])
 def test_killed_and_resumed_is_the_same_file(finished, pairs, tmp_path, moment):
     out = tmp_path / "out"
@@ -119,6 +127,7 @@ def test_a_member_alone_has_the_same_bits(finished, pairs, tmp_path):
         (["--epochs=5"], "--epochs is not of a sweep of own pairs"),
         (["--colours=css4"], "--colours is not of a sweep of own pairs"),
         (["--animate", "--snapshots=2"], "--animate shows colours"),
+        (["--page"], "Unknown command line flag 'page'"),
         (["--splits=0"], "splits is 0"),
         (["--held_out=1"], "share is 1.0"),
         (["--label=no"], "no"),
@@ -152,15 +161,19 @@ def test_dim_auto_says_what_it_chose(pairs, tmp_path):
     assert pd.read_csv(tmp_path / "out" / "embedding.csv").shape == (30, 3)
 
 
-def test_a_bootstrap_adds_covariances_and_ellipses(pairs, tmp_path):
-    command = [sys.executable, "-m", "experiments.train", f"--pairs={pairs}", "--bootstrap=6"]
+@pytest.mark.parametrize("dim", [2, 4])
+def test_a_bootstrap_adds_covariances_and_ellipses(pairs, tmp_path, dim):
+    command = [sys.executable, "-m", "experiments.train", f"--pairs={pairs}", "--bootstrap=7"]
     out = tmp_path / "out"
-    arguments = [f"--out={out}", "--max_steps=300", "--restarts=2", "--dim=2"]
+    arguments = [f"--out={out}", "--max_steps=300", "--restarts=2", f"--dim={dim}", "--page"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    columns = ["item", "x0", "x1", "cov_x0_x0", "cov_x0_x1", "cov_x1_x1"]
+    places = [f"x{axis}" for axis in range(dim)]
+    pairs_of = itertools.combinations_with_replacement(places, 2)
     table = pd.read_csv(out / "embedding.csv")
-    assert table.columns.tolist() == columns
-    assert (table[["cov_x0_x0", "cov_x1_x1"]] > 0).all(axis=None)
+    assert table.columns.tolist() == ["item", *places, *(f"cov_{a}_{b}" for a, b in pairs_of)]
+    assert (table[[f"cov_{one}_{one}" for one in places]] > 0).all(axis=None)
+    ellipses = re.search(r'"ellipses":{"halves".*?"draws"', (out / "page.html").read_text())
+    assert ellipses is not None
     for path in _train_figures.draw_map(out, tmp_path):
         assert path.read_bytes() == (out / path.name).read_bytes()

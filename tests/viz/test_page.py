@@ -17,6 +17,7 @@ import pytest
 from colour_embed.config import InputError
 from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
 from colour_embed.evaluate import geometry
+from colour_embed.evaluate.uncertainty import Spread, ellipse
 from colour_embed.io import run_folder
 from colour_embed.viz import page
 from colour_embed.viz.style import item_looks
@@ -98,7 +99,7 @@ def sweep_run(seeds=3, dims=(1, 2, 5), frames=4, items=30):
     return dataclasses.replace(made, experiment="sweep", trainings=trainings, choices=choices)
 
 
-def own_run(items=30, dim=2, groups=None, rgb=None, names=None, frames=5):
+def own_run(items=30, dim=2, groups=None, rgb=None, names=None, frames=5, spread=None):
     """A training of own items, of made-up numbers; the last group lies apart from the others."""
     random = np.random.default_rng(0)
     looks = item_looks(items, rgb, groups)
@@ -106,10 +107,21 @@ def own_run(items=30, dim=2, groups=None, rgb=None, names=None, frames=5):
         random.normal(size=(frames, items, dim)) + 5.0 * (looks.kind == looks.kind.max())[:, None]
     )
     training = page.Training(
-        dim, 3 * np.arange(frames), moving, random.random(3 * frames).astype(np.float32)
+        *(dim, 3 * np.arange(frames), moving, random.random(3 * frames).astype(np.float32)),
+        spread=spread,
     )
     colours = Colours(names or [f"thing {i}" for i in range(items)], looks.rgb, "items")
     return page.Run("items", colours, 1000, [training], looks=looks, title="Mine", about="Pairs.")
+
+
+def made_spread(items=30, dim=2, size=0.3, draws=20):
+    """Covariances of made-up draws; the last two items have too few of them."""
+    made = np.random.default_rng(1).normal(size=(items, 4 * dim, dim)) * np.arange(1, dim + 1)
+    covariance = size**2 * np.swapaxes(made, 1, 2) @ made / (4 * dim)
+    covariance[-2:] = np.nan
+    count = np.full(items, draws)
+    count[-2:] = 1, 0
+    return Spread(covariance, count)
 
 
 def distances(points):
@@ -201,6 +213,56 @@ def test_pages_of_many_own_items_stay_small(items, dim):
     assert len(text.encode()) < page.MAX_BYTES["items"] < 4e6
     found = content(text)
     assert len(found["trainings"][0]["epoch"]) >= 4
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+def test_ellipses_are_those_of_the_figures_turned_with_the_points(dim):
+    spread, shown = made_spread(dim=dim), min(dim, 3)
+    run = own_run(dim=dim, spread=spread)
+    (one,) = content(page.page(run))["trainings"]
+    np.testing.assert_array_equal(one["ellipses"]["draws"], spread.draws)
+    halves = one["unit"] * one["ellipses"]["halves"].reshape(30, shown, shown)
+    assert np.isnan(halves[-2:]).all()
+    # The turn, as the points of the last frame show it.
+    last = run.trainings[0].frames[-1]
+    points = one["unit"] * one["points"].reshape(5, 30, dim)[-1]
+    turn = np.linalg.lstsq(last - last.mean(axis=0), points, rcond=None)[0]
+    turned = (turn.T @ spread.covariance @ turn)[:28, :shown, :shown]
+    expected = ellipse(turned, 20)
+    np.testing.assert_allclose(np.linalg.norm(halves[:28], axis=2), expected.radii, rtol=2e-3)
+    square = (expected.radii[:, 0] ** 2 / np.linalg.eigvalsh(turned)[:, -1])[:, None, None]
+    shape = np.swapaxes(halves[:28], 1, 2) @ halves[:28]
+    np.testing.assert_allclose(shape, square * turned, rtol=0, atol=5e-3 * np.abs(shape).max())
+    if dim <= 3:  # the figures' own, whatever the turn
+        radii = ellipse(spread.covariance, spread.draws).radii[:28]
+        np.testing.assert_allclose(np.linalg.norm(halves[:28], axis=2), radii, rtol=1e-6)
+
+
+def test_an_ellipse_of_few_draws_has_the_hand_computed_radius():
+    spread = Spread(np.tile(0.09 * np.eye(2), (30, 1, 1)), np.full(30, 20))
+    (one,) = content(page.page(own_run(spread=spread)))["trainings"]
+    radii = one["unit"] * np.linalg.norm(one["ellipses"]["halves"].reshape(-1, 2), axis=1)
+    # T^2 = 2 * 19 / 18 * F(0.95; 2, 18) = 2.1111 * 3.5546 = 7.504, of a deviation of 0.3
+    np.testing.assert_allclose(radii, 0.3 * 7.504**0.5, rtol=1e-4)
+
+
+def test_a_page_without_a_bootstrap_says_nothing_of_ellipses():
+    (one,) = content(page.page(own_run()))["trainings"]
+    assert "ellipses" not in one
+    empty = dataclasses.replace(
+        own_run(spread=made_spread()).trainings[0],
+        frames=np.zeros((0, 30, 2)),
+        epoch=np.zeros(0),
+    )
+    (one,) = content(page.page(dataclasses.replace(own_run(), trainings=[empty])))["trainings"]
+    assert "ellipses" not in one
+
+
+def test_pages_of_many_ellipses_stay_small():
+    spread = made_spread(20_000, 3)
+    text = page.page(own_run(20_000, 3, frames=40, spread=spread))
+    assert len(text.encode()) < page.MAX_BYTES["items"]
+    assert len(content(text)["trainings"][0]["ellipses"]["draws"]) == 20_000
 
 
 def test_own_items_that_have_no_room_are_refused_as_items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from viz.test_page import EVIL, own_run, small_run, write_sweep
+from viz.test_page import EVIL, made_spread, own_run, small_run, write_sweep
 
 from colour_embed.viz import page as pages
 
@@ -877,3 +877,125 @@ def test_rows_of_groups_in_one_dimension_can_be_pointed_at(own):
         assert run.looks.groups[found] == run.looks.groups[item]
         apart = point(page, 0, found)["x"] - point(page, 0, item)["x"]
         assert abs(apart) < 2
+
+
+# Ellipses of a bootstrap
+
+OUTLINE = "outlineOf(halvesOnScreen(panels[0], {0}, ellipseOf(0, {0}).halves))"
+# How far out the places of an ellipsoid lie on the screen, in units of its outline: 1 at most.
+REACH = """(item) => {
+    const { halves } = ellipseOf(0, item);
+    const { radii, turn } = outlineOf(halvesOnScreen(panels[0], item, halves));
+    const { points, columns, extent } = panels[0].cloud;
+    const middle = extent.middle.map((value, axis) => points[item * columns + axis] - value);
+    const [here, there] = [[], []];
+    place(panels[0], ...middle, here, 0);
+    let most = 0;
+    for (let a = 0; a < 200; a++) for (let b = 0; b < 200; b++) {
+        const [theta, phi] = [Math.PI * a / 200, 2 * Math.PI * b / 200];
+        const ball = [Math.sin(theta) * Math.cos(phi), Math.sin(theta) * Math.sin(phi),
+            Math.cos(theta)];
+        const out = middle.map((value, axis) => value + 0.01 * ball.reduce(
+            (sum, one, half) => sum + one * halves[3 * half + axis], 0));
+        place(panels[0], ...out, there, 0);
+        const [x, y] = [100 * (there[0] - here[0]), 100 * (there[1] - here[1])];
+        const [u, v] = [x * Math.cos(turn) + y * Math.sin(turn),
+            y * Math.cos(turn) - x * Math.sin(turn)];
+        most = Math.max(most, Math.hypot(u / radii[0], v / radii[1]));
+    }
+    return most;
+}"""
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_an_ellipse_is_as_large_as_the_points_are_far(own, dim):
+    page = own(own_run(dim=dim, spread=made_spread(dim=dim)))
+    find(page, "thing 4")
+    found = page.evaluate(OUTLINE.format(4))
+    zoom = page.evaluate("panels[0].zoom")
+    halves = np.array(page.evaluate("[...ellipseOf(0, 4).halves]")).reshape(dim, dim)
+    np.testing.assert_allclose(
+        found["radii"][:dim], zoom * np.linalg.norm(halves, axis=1), rtol=1e-6
+    )
+    if dim == 2:  # y is upward among the points and downward on the screen
+        apart = found["turn"] + np.arctan2(halves[0, 1], halves[0, 0])
+        assert np.sin(apart) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("dim", [3, 5])
+def test_the_outline_of_an_ellipsoid_touches_it_from_every_side(own, dim):
+    page = own(own_run(dim=dim, spread=made_spread(dim=dim)))
+    for yaw, pitch in ((-30, 20), (70, -40), (0, 90)):
+        page.evaluate(f"update({{ item: 4, yaw: {yaw}, pitch: {pitch} }})")
+        drawn(page)
+        assert page.evaluate(f"({REACH})(4)") == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_an_ellipse_is_seen_in_its_colour_with_an_edge(own, dim, scheme):
+    page = own(own_run(dim=dim, spread=made_spread(dim=dim)), color_scheme=scheme)
+    find(page, "thing 4")
+    x, y = point(page, 0, 4).values()
+    outline = page.evaluate(OUTLINE.format(4))
+    turn, (far, _) = outline["turn"], outline["radii"]
+    if dim == 1:
+        y = page.evaluate("0.3 * panels[0].height - 14 + 4")  # in the bar's end
+    left, top = int(x + far * np.cos(turn)) - 4, int(y + far * np.sin(turn)) - 4
+    shown = page.evaluate(f"[...panels[0].context.getImageData({left}, {top}, 9, 9).data]")
+    seen = np.array(shown).reshape(9, 9, 4)[..., :3]
+    edge = list(bytes.fromhex(page.evaluate("ink.ink")[1:]))
+    middle = seen[3:6, 3:6].reshape(-1, 3)
+    assert np.abs(middle - page.evaluate("colourOf(4)")).max(axis=1).min() < 60
+    near = np.abs(seen - edge).max(axis=2) < 60
+    down, across = np.indices(near.shape) - 4
+    out = across * np.cos(turn) + down * np.sin(turn)
+    assert near[out > 0.5].any()
+    assert near[out < -0.5].any()
+
+
+@pytest.mark.parametrize(
+    ("dim", "what"),
+    [
+        (1, "interval"),
+        (2, "ellipse"),
+        (3, "ellipsoid"),
+        (5, "ellipsoid in the three axes shown,"),
+    ],
+)
+def test_an_ellipse_is_of_the_fit_alone_and_says_what_it_is(own, dim, what):
+    page = own(own_run(dim=dim, spread=made_spread(dim=dim)))
+    told = page.locator("#certainty")
+    find(page, "thing 4")
+    settled(page)
+    text = told.inner_text()
+    assert text == (
+        f"95 % {what} over 20 bootstrap draws; it leaves out bias, initial values and other minima."
+    )
+    assert text in page.locator("#live").inner_text()
+    end = pixels(page)
+    page.evaluate("ellipseOf(0, 4).halves.fill(0)")
+    page.evaluate("redraw()")
+    drawn(page)
+    assert pixels(page) != end
+    scrub(page, 3)  # of 0 to 4
+    settled(page)
+    assert told.inner_text() == ""
+    assert "95 %" not in page.locator("#live").inner_text()
+    assert page.evaluate("ellipseOf(0, 4)") is None
+    scrub(page, 4)
+    assert told.inner_text() == text
+    press(page, "Escape")
+    assert told.inner_text() == ""
+    for item, why in ((28, "only 1 bootstrap draw holds"), (29, "no bootstrap draw holds")):
+        find(page, f"thing {item}")
+        kind = what.split()[0]
+        assert told.inner_text() == f"No {kind}: {why} a pair of it."
+        assert not page.evaluate("panels[0].cloud.ellipse")
+
+
+def test_a_page_without_a_bootstrap_shows_no_ellipse(own, visit, tutorial):
+    for page in (own(own_run()), visit(tutorial)):
+        find(page, names_of(page)[4])
+        assert page.locator("#certainty").is_hidden()
+        assert page.evaluate("panels.every(({ cloud }) => !cloud.ellipse)")

@@ -3,15 +3,17 @@
 // Drawing on canvases: points, rotated and sorted by depth, and the loss curve. Functions take all
 // they draw as arguments and do not read the page's state.
 //
-// A cloud is { points, columns, extent, unit, axes }: coordinates [items * columns]; their bounds
-// (see extentOf); the length of one unit of them, if a scale bar is drawn; the names of the axes,
-// if any. The first three columns are drawn.
+// A cloud is { points, columns, extent, unit, axes, ellipse }: coordinates [items * columns]; their
+// bounds (see extentOf); the length of one unit of them, if a scale bar is drawn; the names of the
+// axes, if any; the half axes of one item's ellipse, { item, halves }, if it is drawn. The first
+// three columns are drawn.
 // A look is { names, fills, shapes, kind, scale, ink, yaw, pitch, item, hover, near }: the settings
 // of all panels, with angles in degrees, and the items to highlight. The marker of item i is
 // shapes[kind[i]], { outline, filled }: the corners for a diameter of 1, y upward; null for a disc.
 
 const PERSPECTIVE = 0.25;
 const LOW = 20; // degrees: the scale of a 3-D panel fits this pitch, and shrinks for higher ones
+const STEP = 1e-6; // of a half axis, by which its direction on the screen is found
 const FONT = "system-ui, sans-serif";
 const CORNERS = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => [bits & 1, (bits >> 1) & 1, bits >> 2]);
 
@@ -76,6 +78,7 @@ function drawPanel(panel, cloud, look) {
   if (panel.solid) drawBox(panel, look.ink);
   if (panel.line) drawStrokes(panel, look);
   else drawDots(panel, look);
+  if (cloud.ellipse) drawEllipse(panel, cloud.ellipse, look);
   if (cloud.unit) drawScaleBar(panel, look.ink);
   if (cloud.axes) drawAxes(panel, look.ink);
   for (const i of look.near) drawRing(panel, i, 1.5, 1.2, look.ink);
@@ -187,6 +190,60 @@ function drawStrokes(panel, { fills, ink }) {
 function laneOf({ height, lanes, kind }, i) {
   const lane = (0.4 * height) / lanes;
   return [0.3 * height + lane * kind[i], lanes > 1 ? 0.85 * lane : lane];
+}
+
+// The ellipse of an item; of an ellipsoid the outline, of an interval a bar above the strokes. The
+// colour has an edge on both sides, so that it is seen on points and on the ground.
+function drawEllipse(panel, { item, halves }, { fills, ink }) {
+  const { context, screen, line, height } = panel;
+  const [x, y] = [screen[3 * item], screen[3 * item + 1]];
+  const { radii, turn } = outlineOf(halvesOnScreen(panel, item, halves));
+  context.beginPath();
+  if (line) {
+    const top = 0.3 * height - 14;
+    for (const end of [x - radii[0], x + radii[0]]) {
+      context.moveTo(end, top - 6);
+      context.lineTo(end, top + 6);
+    }
+    context.moveTo(x - radii[0], top);
+    context.lineTo(x + radii[0], top);
+  } else {
+    context.ellipse(x, y, ...radii, turn, 0, 2 * Math.PI);
+    context.globalAlpha = 0.1;
+    context.fillStyle = fills[item];
+    context.fill();
+    context.globalAlpha = 1;
+  }
+  for (const [style, width] of [[ink.ink, 4], [fills[item], 2]]) {
+    context.strokeStyle = style;
+    context.lineWidth = width;
+    context.stroke();
+  }
+}
+
+// The half axes [k * k] around an item, in pixels. They are mapped linearly, as the place of the
+// item is, since perspective may put the far end of a long one behind the eye.
+function halvesOnScreen(panel, item, halves) {
+  const { points, columns, extent } = panel.cloud;
+  const drawn = Math.min(columns, 3);
+  const middle = extent.middle.map((value, axis) =>
+    axis < drawn ? points[item * columns + axis] - value : 0);
+  const [here, there] = [[], []];
+  place(panel, ...middle, here, 0);
+  return Array.from({ length: drawn }, (_, half) => {
+    const step = (value, axis) => value + (axis < drawn ? STEP * halves[half * drawn + axis] : 0);
+    place(panel, ...middle.map(step), there, 0);
+    return [(there[0] - here[0]) / STEP, (there[1] - here[1]) / STEP];
+  });
+}
+
+// The radii and the angle of the ellipse that is the image of a ball under columns [x, y].
+function outlineOf(columns) {
+  const sum = (term) => columns.reduce((total, column) => total + term(column), 0);
+  const [xx, yy, xy] = [sum(([x]) => x * x), sum(([, y]) => y * y), sum(([x, y]) => x * y)];
+  const apart = Math.hypot((xx - yy) / 2, xy);
+  const squares = [(xx + yy) / 2 + apart, Math.max((xx + yy) / 2 - apart, 0)];
+  return { radii: squares.map(Math.sqrt), turn: Math.atan2(xy, (xx - yy) / 2) / 2 };
 }
 
 // The cube that the named axes span; without names a reference cube, whose corners are as far out

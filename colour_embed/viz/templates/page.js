@@ -51,8 +51,11 @@ function remembered(compute) {
 const lossOf = remembered((index) => decode(data.trainings[index].loss));
 
 const trainingOf = remembered((index) => {
-  const { dim, points, epoch, ...rest } = data.trainings[index];
+  const { dim, points, epoch, ellipses, ...rest } = data.trainings[index];
   const decoded = { points: decode(points), epoch: decode(epoch), loss: lossOf(index) };
+  if (ellipses) {
+    decoded.ellipses = { halves: decode(ellipses.halves), draws: decode(ellipses.draws) };
+  }
   return { ...rest, ...decoded, dim, extent: extentOf(decoded.points, dim) };
 });
 
@@ -101,6 +104,7 @@ function choose() {
   document.querySelectorAll("#choices select").forEach((select, i) => {
     select.value = state.choice[i];
   });
+  find("#certainty").hidden = !shown.some(({ ellipses }) => ellipses);
   makeCurves();
   seek(state.epoch);
 }
@@ -208,7 +212,7 @@ function drawAll() {
   const look = { names: data.names, fills, shapes: data.looks, kind, scale, ink, ...state };
   const item = state.item ?? state.hover;
   for (const panel of panels) {
-    const cloud = cloudOf(panel.slot);
+    const cloud = cloudOf(panel.slot, item);
     panel.near = item === null || !cloud.points.length ? [] : nearest(cloud, item, NEIGHBOURS);
     drawPanel(panel, cloud, { ...look, near: panel.near });
     panel.figure.classList.toggle("solid", cloud.columns > 2);
@@ -221,14 +225,42 @@ function drawAll() {
   showColour(item);
 }
 
-function cloudOf(slot) {
+function cloudOf(slot, item) {
   if (slot === null) return cube;
   const { epoch, points, dim, unit, extent } = shown[slot];
   const frame = Math.max(lastUpTo(epoch, epochShown()), 0);
   const size = data.names.length * dim;
   const now = points.subarray(frame * size, (frame + 1) * size);
   const place = state.fit ? extentOf(now, dim) : extent;
-  return { points: now, columns: dim, unit, extent: place };
+  const ellipse = ellipseOf(slot, item);
+  return { points: now, columns: dim, unit, extent: place, ellipse: ellipse?.known && ellipse };
+}
+
+// The ellipse of an item, which is of the fit: of the last snapshot alone. Null without one; not
+// `known` where too few of the bootstrap's draws hold a pair of the item.
+function ellipseOf(slot, item) {
+  const { ellipses, epoch, dim } = shown[slot];
+  if (!ellipses || item === null || epochShown() < epoch.at(-1)) return null;
+  const size = Math.min(dim, 3) ** 2;
+  const halves = ellipses.halves.subarray(item * size, (item + 1) * size);
+  return { item, halves, draws: ellipses.draws[item], known: halves.every(Number.isFinite) };
+}
+
+// What the ellipse of an item is, or why it has none.
+function certaintyOf(item) {
+  const ellipse = ellipseOf(0, item);
+  if (ellipse === null) return "";
+  const { dim } = shown[0];
+  const what = ["interval", "ellipse", "ellipsoid"][Math.min(dim, 3) - 1];
+  const { draws, known } = ellipse;
+  if (!known) {
+    const few = draws === 0 ? "no" : `only ${draws}`;
+    const hold = draws > 1 ? "draws hold" : "draw holds";
+    return `No ${what}: ${few} bootstrap ${hold} a pair of it.`;
+  }
+  const axes = dim > 3 ? " in the three axes shown," : "";
+  return `95 % ${what}${axes} over ${draws} bootstrap draws; ` +
+    "it leaves out bias, initial values and other minima.";
 }
 
 const titleOf = (slot) => (slot === null ? "RGB" : shown[slot].title);
@@ -287,7 +319,10 @@ function settle() {
   }, 250);
 }
 
-const describe = (item) => `Selected ${[data.names[item], ...factsOf(item)].join(", ")}.`;
+function describe(item) {
+  const told = `Selected ${[data.names[item], ...factsOf(item)].join(", ")}.`;
+  return [told, certaintyOf(item)].join(" ").trim();
+}
 
 // What is known of an item beside its name: its RGB or its group.
 function factsOf(item) {
@@ -361,6 +396,7 @@ function showColour(item) {
   setText(find("#selected h2"), none ? `No ${data.noun} selected` : data.names[item]);
   const hint = "Click a point or find a name.";
   setText(find("#selected p"), none ? hint : factsOf(item).join(", "));
+  setText(find("#certainty"), certaintyOf(item));
   for (const { slot, near, list } of panels) {
     list.hidden = near.length === 0;
     const when = slot === null ? "" : `, epoch ${epochShown()}`;
