@@ -198,6 +198,7 @@ def test_labels_drawn_by_a_constant_follow_the_known_probability():
         members_last=False,
         width=1,
         mesh=None,
+        rows=646,
     )
     shared = sweeps._Shared(
         np.uint32(0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -86,17 +87,23 @@ class Checkpoints:
         self._write(_STATE, saved)
         self._remove(_numbered(self.folder, _STATE)[:-KEEP])
 
-    def finished(self) -> list[Saved]:
-        """Return the content of each undamaged file of finished members, oldest first."""
-        return job.agreed(lambda: [*filter(None, map(_read, _numbered(self.folder, _FINISHED)))])
+    def finished(self) -> Iterator[Saved]:
+        """Yield the content of each undamaged file of finished members, oldest first."""
+        yield from filter(None, map(self._read, self._names(_FINISHED)))
 
     def state(self) -> Saved | None:
         """Return the newest undamaged state, or None."""
+        return next(filter(None, map(self._read, reversed(self._names(_STATE)))), None)
 
-        def newest():
-            return next(filter(None, map(_read, reversed(_numbered(self.folder, _STATE)))), None)
+    def _names(self, kind: str) -> list[str]:
+        return job.agreed(lambda: [path.name for path in _numbered(self.folder, kind)])
 
-        return job.agreed(newest)
+    def _read(self, name: str) -> Saved | None:
+        """Return the content of a file; None if it is damaged."""
+        content = b""
+        with contextlib.suppress(OSError):
+            content = (self.folder / name).read_bytes() if job.leads() else b""
+        return _parsed(job.broadcast(content))
 
     def clear_state(self) -> None:
         """Remove all states."""
@@ -129,10 +136,10 @@ def _number_of(path: Path, kind: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _read(path: Path) -> Saved | None:
-    """Return the content of a file; None if it is damaged."""
+def _parsed(content: bytes) -> Saved | None:
+    """Return what the bytes of a file hold; None if they are damaged."""
     try:
-        with path.open("rb") as file, np.load(file) as stored:
+        with np.load(io.BytesIO(content)) as stored:
             arrays = {name: stored[name] for name in stored}
         about = json.loads(str(arrays.pop("about")))
         return Saved(about.pop("members"), arrays, about)

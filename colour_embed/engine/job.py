@@ -7,7 +7,7 @@ calls in the same order.
 from __future__ import annotations
 
 import contextlib
-import pickle
+import json
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -57,28 +57,34 @@ def leads() -> bool:
     return jax.process_index() == 0
 
 
+def broadcast(content: bytes) -> bytes:
+    """Return the bytes that process 0 gives, in every process."""
+    if jax.process_count() == 1:
+        return content
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
+    given = np.resize(np.frombuffer(content or b"\0", np.uint8), size)
+    # Bytes come back as a sum over the processes, of a wider type.
+    return np.asarray(multihost_utils.broadcast_one_to_all(given), np.uint8).tobytes()
+
+
 def agreed(find: Callable[[], Value]) -> Value:
-    """Return what `find` returns in process 0, in every process.
+    """Return what `find` returns in process 0, a JSON value, in every process.
 
     Raises:
         InputError: `find` raised it in process 0.
     """
     if jax.process_count() == 1:
         return find()
-    found: Any = None
+    found: dict[str, Any] = {}
     if leads():
         try:
-            found = find()
+            found = {"value": find()}
         except InputError as error:
-            found = error
-    content = np.frombuffer(pickle.dumps(found), np.uint8)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
-    content = multihost_utils.broadcast_one_to_all(np.resize(content, size))
-    # Bytes come back as the sum over processes, of a wider type.
-    found = pickle.loads(np.asarray(content, np.uint8).tobytes())
-    if isinstance(found, InputError):
-        raise found
-    return found
+            found = {"error": str(error)}
+    found = json.loads(broadcast(json.dumps(found).encode()))
+    if "error" in found:
+        raise InputError(found["error"])
+    return found["value"]
 
 
 @contextlib.contextmanager

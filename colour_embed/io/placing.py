@@ -30,7 +30,11 @@ def resolved(path: str | os.PathLike[str]) -> Path:
     """
     try:
         path = Path(path).expanduser()
-        return path.resolve() if path.is_symlink() or path.name in ("", "..") else path
+        if path.is_symlink() or path.name in ("", ".."):
+            path = path.resolve()
+            if path.is_symlink():  # Python 3.13 returns a circle of links as it is
+                raise OSError("links in a circle")
+        return path
     except (RuntimeError, OSError) as error:
         raise InputError(f"{path}: leads nowhere ({error}); give another path") from None
 

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from versions import same_bits_in_company
 
 import colour_embed as ce
 from colour_embed.viz import page
@@ -97,6 +98,7 @@ def test_a_page_of_a_sweep_of_own_pairs_is_refused_with_what_has_one(finished):
         page.read_run(finished[0])
 
 
+@same_bits_in_company
 @pytest.mark.parametrize("moment", ["a save", "members that have stopped"])
 def test_killed_and_resumed_is_the_same_file(finished, pairs, tmp_path, moment):
     out = tmp_path / "out"
@@ -113,6 +115,7 @@ def test_killed_and_resumed_is_the_same_file(finished, pairs, tmp_path, moment):
         assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
+@same_bits_in_company
 def test_a_member_alone_has_the_same_bits(finished, pairs, tmp_path):
     out = tmp_path / "out"
     _run(out, pairs, *GRID, "--dims=2", "--seeds=3", "--devices=1")

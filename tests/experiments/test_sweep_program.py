@@ -92,7 +92,7 @@ def test_killed_and_resumed_is_the_same_file(finished, tmp_path, moment):
     with subprocess.Popen(
         _command(out, "--devices=1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        state = out / "checkpoint" / "process-0" / "free"
+        state = out / "checkpoint" / "free"
         if moment == "first save":  # within the save: its partial file is there
             while not (state.exists() and any(state.iterdir())):
                 assert process.poll() is None
@@ -129,7 +129,7 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
     with subprocess.Popen(
         _command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        while not (out / "checkpoint" / "process-0" / "fingerprint.json").exists():
+        while not (out / "checkpoint" / "fingerprint.json").exists():
             time.sleep(0.01)
         time.sleep(0.5)
         # While the first run lives, a second one on its folder is refused.
@@ -145,7 +145,7 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
     ):
         for force in ([], ["--force"]):
             assert said in _run(out, "--resume", *arguments, *force, status=2).stderr
-    path = out / "checkpoint" / "process-0" / "fingerprint.json"
+    path = out / "checkpoint" / "fingerprint.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "jax": "0.1"}))
     assert "--force" in _run(out, "--resume", status=2).stderr
     forced = _run(out, "--resume", "--force")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh
+from versions import same_bits_in_company
 
 from colour_embed import sweeps, train
 from colour_embed.config import Config, InputError
@@ -158,7 +159,7 @@ def test_the_loss_of_a_million_pairs_takes_little_memory():
         jax.vmap(lambda key: init_params(config, 1000, key)), jax.random.split(jax.random.key(0))
     )
     mesh = Mesh(np.array(jax.devices()[:1]), ("members",))
-    program = sweeps._Program(config, 1000, frozenset(), False, False, False, 1, mesh)
+    program = sweeps._Program(config, 1000, frozenset(), False, False, False, 1, mesh, 1000)
     given = (batches.DevicePairs(ids, ids, values), values)
     compiled = sweeps._evaluate.lower(program, given, params).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 2**25
@@ -257,6 +258,7 @@ def test_a_restart_does_not_depend_on_the_others(optimizer):
     np.testing.assert_allclose(few, many[:, :1], rtol=1e-4)
 
 
+@same_bits_in_company
 def test_members_drop_and_stop_by_their_own_losses():
     """A restart has the same bits alone as in company, whenever it or the others drop or stop."""
     config = dataclasses.replace(CONFIG, dim=3, learning_rate=0.02)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from versions import same_bits_in_company
 
 import colour_embed as ce
 from colour_embed import sweeps
@@ -34,6 +35,7 @@ def fit():
     return fit_pairs(config, ITEMS, _pairs(), restarts=3, stopping=stopping)
 
 
+@same_bits_in_company
 @pytest.mark.parametrize("drops", [0, 2])
 def test_a_draw_of_equal_weights_is_the_fit(monkeypatch, drops):
     """Bit for bit: the same initial values, order, epochs, rates and drops."""
