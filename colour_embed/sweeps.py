@@ -1,10 +1,11 @@
-"""Sweeps: a grid of trainings over seeds, dimensions and hyperparameters in one program.
+"""Sweeps: grids of trainings over seeds, dimensions and hyperparameters in one program.
 
-A member is one training of the grid. All members run in one compiled program. They are sharded over
-the devices; on a device they are mapped or vmapped over `train.train_epochs`, or, if they take the
-same batches, trained in the layout `members_last`. Members of fewer dimensions are padded with zero
-columns, which have zero gradient and stay zero. The host runs the grid in member batches and chunks
-of epochs, which bounds memory and allows progress reports and checkpoints.
+A member is one training of the grid. All members run in one compiled program, sharded over the
+devices of all processes of the job. On a device they are mapped or vmapped over
+`train.train_epochs`, or, if they take the same batches, trained in the layout `members_last`; on a
+GPU the kernel of `engine.blocks` trains those that it can. Members of fewer dimensions are padded
+with zero columns, which have zero gradient and stay zero. The host runs the grid in member batches
+and chunks of epochs, which bounds memory and allows progress reports and checkpoints.
 """
 
 from __future__ import annotations
