@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from experiments.benchmark import accelerator, harness, scaling
+from experiments.benchmark import accelerator, harness, scaling, sharding
 from experiments.benchmark.record import entry_table
 
 # Compiled in a hurry: nothing here depends on how fast a program is.
@@ -154,6 +154,19 @@ def test_scaling_goes_on_without_a_point(tmp_path, monkeypatch):
     assert not list(scaling.findings(part.details, part.ratios))
     scaling.draw(part.details, tmp_path / "scaling")
     assert (tmp_path / "scaling.png").exists()
+
+
+def test_sharding_holds_a_share_of_the_table_on_each_device(tmp_path):
+    sizes = sharding.Sizes(items=999, dim=4, steps=4, parts=2, devices=(1, 2))
+    part = sharding.sharding(setting(tmp_path), sizes)
+    json.dumps(part)
+    for name in ("dense", "lazy"):
+        one, two = part.details[name].values()
+        assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
+        # 999 items are 1000 rows on two devices; the scalars are on both.
+        assert two["bytes_per_device"] == pytest.approx(one["bytes_per_device"] / 2, rel=0.01)
+    assert set(part.ratios) == {f"{name}_2_devices_over_1_device" for name in ("dense", "lazy")}
+    assert "MiB on each of 2 devices" in "".join(sharding.findings(part.details, part.ratios))
 
 
 # --------------------------------------------------------------------------------------------------
