@@ -277,9 +277,14 @@ OTHERS = {
     "tutorial": "the tutorial's two trainings, its figures and animations",
     "sweep": "32 seeds in one to six dimensions, with two heads",
     "grid": "a video of seeds side by side",
+    "accelerator": "trainings and sweeps on a GPU: kernel and XLA, widths, bits, memory",
     "benchmark": "training, sweep and animation times, of this library and of others",
     "large": "time and memory for 100,000 items and 10,000,000 pairs",
+    "dims": "how many dimensions two sets of own pairs need",
+    "trust": "how often the rule finds the dimension, and what the ellipses cover, on colours",
     "examples": "three examples on other data than colours",
+    "eyes": "human judgements of colour: dimensions that held-out judgements need, and the circle",
+    "scaling": "a table sharded by rows over several devices: seconds per step, bytes per device",
 }
 """The other folders under results/, and their descriptions."""
 
