@@ -94,7 +94,7 @@ def test_a_training_is_that_of_xla(kernel, monkeypatch, head, dim, batch_size):
     assert jax.tree.map(np.shape, found.params) == jax.tree.map(np.shape, expected.params)
 
 
-@pytest.mark.parametrize("vary", [("init",), ("init", "order"), ("init", "order", "labels")])
+@pytest.mark.parametrize("vary", [("init",), ("init", "order", "labels")])
 def test_a_sweep_is_that_of_xla_and_its_bits_repeat(kernel, monkeypatch, vary):
     truth = np.random.default_rng(1).random((ITEMS, 3))
     run = functools.partial(

@@ -244,9 +244,9 @@ def _same_members(out, expected):
         assert (out / name).read_bytes() == (expected / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize(("killed", "resumed_on"), [(0, (2,)), (1, (1, 3))])
 def test_a_job_whose_process_is_killed_ends_and_resumes_to_the_same_bits(
-    finished, tmp_path, killed
+    finished, tmp_path, killed, resumed_on
 ):
     out = tmp_path / "out"
     processes = _start_job(out, 2, "--heartbeat_seconds=5")
@@ -255,7 +255,7 @@ def test_a_job_whose_process_is_killed_ends_and_resumes_to_the_same_bits(
     said = [process.communicate(timeout=60)[0] for process in processes]
     assert processes[1 - killed].returncode not in (0, None), said
     assert not (out / "runs.csv").exists()
-    for count in (2 - killed, 3):  # on another number of processes each
+    for count in resumed_on:
         copy = tmp_path / f"on_{count}"
         shutil.copytree(out, copy)
         if count == 1:
