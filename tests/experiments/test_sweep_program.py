@@ -214,21 +214,31 @@ def test_members_that_diverge_are_warned_of(tmp_path):
     assert "2 of 2 members became NaN or infinite" in done.stderr
 
 
-def _start_job(out, processes, *arguments):
+def _start_job(out, processes, *arguments, slurm=False):
     """Start the processes of a job on this machine, with one device each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    job = ["--distributed", f"--coordinator=127.0.0.1:{port}", f"--processes={processes}"]
-    return [
-        subprocess.Popen(
-            _command(out, *job, f"--process={process}", "--devices=1", *arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+    job = [f"--coordinator=127.0.0.1:{port}", f"--processes={processes}"]
+    started = []
+    for process in range(processes):
+        given = [*job, f"--process={process}"]
+        variables = {}
+        if slurm:  # which tells all this by variables
+            number = {"JOB_ID": port, "NTASKS": processes, "PROCID": process, "LOCALID": process}
+            variables = {f"SLURM_{name}": str(value) for name, value in number.items()}
+            variables["SLURM_STEP_NODELIST"] = "localhost"
+            given = []
+        started.append(
+            subprocess.Popen(
+                _command(out, "--distributed", *given, "--devices=1", *arguments),
+                env={**os.environ, **variables},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         )
-        for process in range(processes)
-    ]
+    return started
 
 
 def _saved(out):
@@ -282,8 +292,7 @@ def test_all_processes_of_a_job_tell_why_it_is_refused(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out)
     (out / "config.json").unlink()
-    processes = _start_job(out, 2)
-    for process in processes:
+    for process in _start_job(out, 2, slurm=True):
         said = process.communicate(timeout=60)[0]
         assert process.returncode == 2, said
         assert "error: " in said
