@@ -693,7 +693,10 @@ class GridLayout:
 
 
 def _row_labels(members: Sequence[Config]) -> list[str]:
-    """Return the label of each member's row: its dimension, and what it does not share with all."""
+    """Return the label of each member's row: its dimension, and what it does not share with all.
+
+    That of one dimension also names the second axis of its panels.
+    """
     varied = [
         field.name
         for field in dataclasses.fields(Config)
@@ -703,6 +706,7 @@ def _row_labels(members: Sequence[Config]) -> list[str]:
     return [
         "\n".join(
             [f"d = {member.dim}"]
+            + (["height:", "lightness"] if member.dim == 1 else [])
             + [f"{name.replace('_', ' ')} {getattr(member, name)}" for name in varied]
         )
         for member in members

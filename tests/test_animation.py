@@ -528,6 +528,9 @@ def test_rows_are_named_by_what_members_do_not_share():
     assert set(layout.seeds) == {"seed 1"}
     by_height = [layout.rows[place] for place in np.argsort([box.top for box in layout.boxes])]
     assert [row[:5] for row in by_height] == ["d = 2"] * 4 + ["d = 3"] * 4
+    # The panels of one dimension have a second axis, which is named.
+    rows = GridLayout.of([Config(dim=1), Config(dim=2)]).rows
+    assert rows == ["d = 1\nheight:\nlightness", "d = 2"]
 
 
 def test_members_that_do_not_fit_are_refused_with_the_number_that_does():

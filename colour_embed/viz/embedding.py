@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _NAMES_TRIED = 1500
+_STROKES = 0.38  # height of the axis below the strokes of one dimension, in axes
 _VECTOR_POINTS = 3000  # more markers than this are rasterised in a PDF
 
 
@@ -174,14 +175,15 @@ def plot_members(
     The members should be aligned before, since embeddings are defined up to a rotation. Each panel
     has its own limits and no ticks, so sizes are not comparable between panels; within a panel both
     axes have one scale. For more than two dimensions pass two coordinates, such as the first
-    principal axes. For one dimension pass zeros as the second; it is drawn as coloured strokes.
+    principal axes. For one dimension pass zeros as the second; it is drawn as coloured strokes
+    above a single axis.
 
     Args:
         embeddings: [rows, columns, C, 2]; the panel of one that is not finite (diverged) shows only
             the text "not finite".
         rgb: [C, 3], red, green and blue in 0..1.
         titles: [rows][columns], text above each panel.
-        failed: [rows, columns], bool, members that did not recover: framed in thick grey, with
+        failed: [rows, columns], bool, members that did not recover: axes in thick grey, with
             "failed" added to their titles. None for no failed members.
 
     Returns:
@@ -372,6 +374,9 @@ def _draw_member(ax: Axes, embedding: NDArray[np.float64], rgb: NDArray[np.float
     if np.any(embedding[:, 1]):
         ax.scatter(*embedding.T, s=5, c=rgb, **MARKER | {"linewidths": 0.15})
         return
+    # Height means nothing here, so there is one axis; a failed member keeps its frame's colour.
+    ax.spines[["left", "right", "top"]].set_visible(False)
+    ax.spines["bottom"].set_position(("axes", _STROKES))
     # Strokes have no edge: wider grey strokes below keep white ones visible.
     for colour, stroke in (("0.6", 1.1), (rgb, 0.8)):
         ax.scatter(*embedding.T, s=300, c=colour, marker="|", linewidths=stroke)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike, NDArray
 
@@ -43,11 +44,14 @@ STATISTIC = "interquartile mean and 95 % interval"
 """The default statistic of each group; the title of the legend."""
 
 _LONGEST_ROW = 26  # characters of a row's name on one line
+_MOST_COUNTS = 12  # cells of a matrix that all show their counts
+_BOUNDARY = "half of the trials succeed"
 _DIGIT = 0.62  # width of a character, em
 
 _BARS = {
-    "markersize": 4,
-    "markeredgewidth": 0.8,
+    "markersize": 3.4,
+    "markeredgewidth": 0.7,
+    "barsabove": True,  # an interval shorter than its marker is drawn on it
     "elinewidth": 0.8,
     "capsize": 1.8,
     "capthick": 0.8,
@@ -213,7 +217,10 @@ def plot_outcomes(
     ylabel: str,
     title: str | None = None,
 ) -> Axes:
-    """Draw a matrix of success rates, from white for 0 to dark for 1, with the counts.
+    """Draw a matrix of success rates, from white for 0 to dark for 1, with counts.
+
+    Of more than 12 cells with equal trials only those between none and all show their counts, and
+    a line separates the cells with at least half successes from the others.
 
     Args:
         successes: [R, C], int.
@@ -254,7 +261,9 @@ def plot_outcomes(
         cell = 72 * ax.figure.get_figwidth() * ax.get_position().width / shape[1]
         longest = len(f"{trials.max()}/{trials.max()}")
         size = float(np.clip(0.9 * cell / (_DIGIT * longest), 4.5, 7))
-        for row, column in np.argwhere(trials):
+        mixed = (successes > 0) & (successes < trials)
+        few = trials.size <= _MOST_COUNTS or np.unique(trials[trials > 0]).size > 1
+        for row, column in np.argwhere(trials if few else mixed):
             ax.text(
                 column,
                 row,
@@ -264,6 +273,8 @@ def plot_outcomes(
                 horizontalalignment="center",
                 verticalalignment="center_baseline",
             )
+        if not few:
+            _draw_boundary(ax, share.filled(np.nan))
         upright = 7 * _DIGIT * max(map(len, columns)) > cell - 3
         ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(shape[0] - 0.5, -0.5))
         ax.set_xticks(np.arange(shape[1]), columns, rotation=90 if upright else 0)
@@ -272,6 +283,8 @@ def plot_outcomes(
         ax.spines[:].set_visible(False)
         if title is not None:
             ax.set_title(title)
+        if not few:
+            legend_above(ax)
     return ax
 
 
@@ -420,6 +433,22 @@ def _draw_bars(
         ax.errorbar(x, value.mean, yerr=_reaches(value), label=name, **_BARS | look)
 
 
+def _draw_boundary(ax: Axes, share: NDArray[np.float64]) -> None:
+    """Draw the edges between cells [R, C] of at least half and of less; NaN has no edge."""
+    most, known = share >= 0.5, np.isfinite(share)
+    edges = []
+    for across in (False, True):
+        own, seen = (most.T, known.T) if across else (most, known)
+        crossed = (own[:, 1:] != own[:, :-1]) & seen[:, 1:] & seen[:, :-1]
+        for line, place in np.argwhere(crossed):
+            edge = np.array([[place + 0.5, line - 0.5], [place + 0.5, line + 0.5]])
+            edges.append(edge[:, ::-1] if across else edge)
+    if not edges:
+        return
+    look = {"colors": "#D55E00", "linewidths": 1.8, "capstyle": "projecting", "zorder": 3}
+    ax.add_collection(LineCollection(edges, label=_BOUNDARY, **look), autolim=False)
+
+
 def _dodge(every_x: Sequence[NDArray[np.float64]], log_x: bool) -> NDArray[np.float64]:
     """Return the horizontal offset of each group, in x or in decades of x.
 
@@ -432,7 +461,7 @@ def _dodge(every_x: Sequence[NDArray[np.float64]], log_x: bool) -> NDArray[np.fl
         return np.zeros(len(places))
     reach = np.ptp(every) or 1.0
     gaps = [np.diff(place).min() for place in places if place.size > 1]
-    step = min(0.014 * reach, 0.6 * min(gaps, default=reach) / (len(places) - 1))
+    step = min(0.009 * reach, 0.6 * min(gaps, default=reach) / (len(places) - 1))
     return step * (np.arange(len(places)) - (len(places) - 1) / 2)
 
 

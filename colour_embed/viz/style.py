@@ -23,7 +23,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.legend import Legend
@@ -82,6 +82,7 @@ _NAMED_GROUPS = 12
 # edge of their marker. The least colour difference, also to colour-blind eyes, is 14 (CIELAB).
 _GROUP_COLOURS = ("0072B2", "D55E00", "009E73", "CC79A7", "E69F00", "56B4E9", "9570F1", "76684A")
 _GREY = "#b3b3b3"
+_TINT = 0.45  # of a group's colour in its filled markers; the rest is white
 
 # Where DejaVu Sans lacks a character, the first of these that the machine has and that has it.
 _FALLBACKS = (
@@ -337,7 +338,8 @@ def look_of(
     """Return the style of a group as keywords of `plot`: colour, dash and marker.
 
     A group has one style in all panels of a figure; a new group gets the next style. Styles differ
-    in hue, dash, shape and fill, so that they are distinguishable in grayscale.
+    in hue, dash, shape and fill, so that they are distinguishable in grayscale. Filled markers are
+    of a light tint, so that an interval shorter than the marker is visible on it.
 
     Args:
         ax: the axes to draw on.
@@ -353,7 +355,8 @@ def look_of(
         look["color"] = colour
     if markers:
         look["marker"] = SHAPES[number % len(SHAPES)]
-        look["markerfacecolor"] = "white" if number % 2 else look["color"]
+        tint = 1 - _TINT * (1 - np.array(to_rgb(look["color"])))
+        look["markerfacecolor"] = "white" if number % 2 else to_hex(tint)
     return look
 
 

@@ -133,6 +133,9 @@ def test_members_stand_in_a_grid_and_failures_show(rgb):
         assert ax.get_title() == titles[place[0]][place[1]] + ", failed" * bad
         assert ax.spines["top"].get_linewidth() == (2 if bad else 0.4)
         assert list(ax.get_xticks()) == list(ax.get_yticks()) == []
+        one = place == (0, 0)  # one dimension has one axis
+        assert [ax.spines[side].get_visible() for side in ("left", "right", "top")] == [not one] * 3
+        assert ax.spines["bottom"].get_visible()
         if place == (1, 2):
             assert not ax.collections
             continue

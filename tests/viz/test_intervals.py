@@ -225,6 +225,40 @@ def test_outcomes_say_and_shade_the_share():
     assert ax.get_title() == "recovered"
 
 
+def test_large_matrices_show_the_boundary_and_few_counts():
+    successes = np.zeros((3, 5), int)
+    successes[0, :4], successes[1:, :2], successes[1, 2] = 4, 4, 3
+    trials = np.full((3, 5), 4)
+    names = [["a", "b", "c"], list("12345")]
+    ax = outcomes(successes, trials, rows=names[0], columns=names[1])
+    assert {text.get_position(): text.get_text() for text in ax.texts} == {(2, 1): "3/4"}
+    _, boundary = ax.collections
+    edges = {tuple(map(tuple, np.sort(part, axis=0))) for part in boundary.get_segments()}
+    assert edges == {
+        ((3.5, -0.5), (3.5, 0.5)),
+        ((2.5, 0.5), (2.5, 1.5)),
+        ((1.5, 1.5), (1.5, 2.5)),
+        ((2.5, 0.5), (3.5, 0.5)),
+        ((1.5, 1.5), (2.5, 1.5)),
+    }
+    assert entries(ax) == ["half of the trials succeed"]
+    # A cell without trials has no boundary, and other trials than its neighbours' are written.
+    trials[0, 4] = 0
+    assert len(outcomes(successes, trials, rows=names[0], columns=names[1]).collections) == 2
+    trials[2, 0] = 5
+    ax = outcomes(successes, trials, rows=names[0], columns=names[1])
+    assert len(ax.texts) == 14
+    assert not ax.figure.legends
+
+
+def test_intervals_are_drawn_over_markers():
+    for ax in (lines(), rows()):
+        for line, caps, bars in (container[:3] for container in ax.containers):
+            assert min(part.get_zorder() for part in (*caps, *bars)) > line.get_zorder()
+            assert line.get_markerfacecolor() != line.get_color()
+            assert line.get_markersize() < 4
+
+
 def test_the_largest_matrix_is_readable_in_one_column(tmp_path):
     trials = np.full((7, 12), 4)
     columns = [f"{kernel:.2f}" for kernel in np.linspace(-1, 1, 12)]
