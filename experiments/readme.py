@@ -61,10 +61,25 @@ def _tutorial() -> str:
     ]
     table = _table(["", *(f"{entry['dim']}-D" for entry in entries)], rows)
     seconds = environment["seconds"]["whole"]
+    drawn = entries[0]["best_loss"]
     return (
-        f"{table}\n\nThe whole run, figures and animations included, takes {seconds:.0f} s on "
-        f"{environment['cores']} cores (jax {environment['packages']['jax']}, "
+        f"{table}\n\n{_two_floors(drawn)}The whole run, figures and animations included, takes "
+        f"{seconds:.0f} s on {environment['cores']} cores (jax {environment['packages']['jax']}, "
         f"{environment['device']})."
+    )
+
+
+def _two_floors(drawn: float) -> str:
+    """Return a sentence on the two Bayes-optimal losses; "" without a run of the claims."""
+    path = ROOT / "results" / "claims" / "dimension_selection.csv"
+    if not path.exists():
+        return ""
+    with path.open(newline="", encoding="utf-8") as file:
+        floor = float(next(csv.DictReader(file))["floor"])
+    return (
+        f"The Bayes-optimal loss {drawn:.4f} is that of the true probabilities on the drawn pairs "
+        f"and labels; {floor:.4f}, in the claims, is its expectation over all pairs of two "
+        "different colours. "
     )
 
 

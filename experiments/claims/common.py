@@ -13,7 +13,7 @@ import pandas as pd
 from colour_embed import data
 from colour_embed.config import Config
 from colour_embed.evaluate.intervals import bootstrap_interval, interquartile_mean, wilson_interval
-from colour_embed.evaluate.truth import Truth
+from colour_embed.evaluate.truth import Truth, best_loss, pair_distance, probability_similar
 from colour_embed.viz.intervals import Interval, Line
 from experiments import _cli
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from colour_embed.sweeps import SweepResult
 
 HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
+
+THRESHOLD = "threshold of the rule"
+"""Name of the line that a figure draws at the threshold of its study's rule."""
+
+MARGIN = 0.01
+"""Nats per pair: the largest difference of two losses that counts as none."""
 
 Tables = Mapping[str, pd.DataFrame]
 """A study's tables by name; `NAME_TABLE.csv` in the folder."""
@@ -104,6 +110,8 @@ class Study:
         method: The experiment. {seeds}, {half}, {eighth} and {epochs} are substituted.
         rule: How the verdict follows from the tables, fixed before the run.
         caption: Caption of the figure.
+        shared: What all seeds share, such as "the pairs and their labels"; "" for nothing. The
+            intervals have no variation of it.
         run: Trains and returns the tables.
         judge: Returns the finding, computed from the tables alone.
         draw: Returns the figure, drawn from the tables alone.
@@ -119,6 +127,7 @@ class Study:
     run: Callable[[Setting], dict[str, pd.DataFrame]]
     judge: Callable[[Tables], Finding]
     draw: Callable[[Tables], Figure]
+    shared: str = ""
 
 
 # --------------------------------------------------------------------------------------------------
@@ -293,3 +302,30 @@ def line(rows: pd.DataFrame, x: str) -> Line:
 def interval(rows: pd.DataFrame) -> Interval:
     """Convert rows of `intervals` or `shares` to values with their intervals."""
     return Interval(*(rows[name].to_numpy(float) for name in ("value", "low", "high")))
+
+
+def difference(one: Any, other: pd.Series) -> pd.Series | pd.DataFrame:
+    """Subtract a row of `intervals` from another one, or from each of a table.
+
+    Returns:
+        `one` with value, and with low and high from the ends of the two intervals that are
+        furthest apart. That is wider than a 95 % interval of the difference.
+    """
+    found = one.copy()
+    for name, end in (("value", "value"), ("low", "high"), ("high", "low")):
+        found[name] = one[name] - other[end]
+    return found
+
+
+def told(row: pd.Series, digits: int = 3) -> str:
+    """Format a row of `intervals` or `shares` as "value [low, high]"."""
+    value, low, high = (f"{row[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+@functools.cache
+def drawn_floor() -> float:
+    """Return the Bayes-optimal loss on the labels of the tutorial's pairs as they are drawn."""
+    colours = data.load_colours()
+    pairs = data.tutorial_pairs(colours)
+    return best_loss(probability_similar(pair_distance(colours, pairs.index)), pairs.label)

@@ -14,6 +14,7 @@ from experiments.claims.common import (
     FAILS,
     HOLDS,
     IN_PART,
+    THRESHOLD,
     Finding,
     Setting,
     Study,
@@ -29,7 +30,7 @@ from experiments.claims.common import (
 
 DIMS = (1, 2, 3)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
-TUTORIAL_RATE = 1e-3
+TUTORIAL_RATE, TUTORIAL_PAIRS = 1e-3, 100_000
 MOMENTS = 36
 MOST = 0.9  # share of the final rank correlation
 QUICKLY = 0.1  # share of the tutorial's epochs
@@ -63,7 +64,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
     return {
         "runs": found.runs,
         "summary": intervals(found.runs, ["dim", "learning_rate"], ["epochs_to_most"]).assign(
-            epochs=setting.epochs
+            epochs=setting.epochs, pairs=setting.pairs
         ),
         "curves": intervals(curves, ["dim", "learning_rate", "epoch"], ["spearman"]),
     }
@@ -110,10 +111,15 @@ def judge(tables: Tables) -> Finding:
         for dim in DIMS
     ]
     shown = {dim: at_tutorial[dim]["value"] for dim in (2, 3)}
+    # Tables without the column are of the tutorial's number of pairs.
+    pairs = int(summary["pairs"].iloc[0]) if "pairs" in summary else TUTORIAL_PAIRS
+    steps = -(-pairs // Config().batch_size)
     answer = (
         f"At the tutorial's learning rate the rank correlation reaches 90 % of its final value "
-        f"after {shown[2]:.1f} epochs in 2-D and {shown[3]:.1f} in 3-D, of {epochs}. In 2-D the "
-        f"number of epochs scales with the learning rate to the power "
+        f"after {shown[2]:.1f} epochs in 2-D and {shown[3]:.1f} in 3-D, of {epochs}; in steps, "
+        f"{steps * shown[2]:,.0f} and {steps * shown[3]:,.0f}. The share of an "
+        "arbitrary number of epochs says nothing by itself. The time scales about with "
+        "1 / learning rate: in 2-D the number of epochs scales with the learning rate to the power "
         f"{_power(rows_where(summary, dim=2)):.2f}."
         if all(row["value"] > 0 for row in at_tutorial.values())
         else "The rank correlation does not become positive."
@@ -146,6 +152,8 @@ def draw(tables: Tables):
         ylabel="epochs to 90 % of final Spearman",
         log_x=True,
         log_y=True,
+        ticks=RATES,
+        references={THRESHOLD: QUICKLY * float(tables["summary"]["epochs"].iloc[0])},
     )
     letter(axes.ravel())
     return figure
@@ -160,12 +168,14 @@ STUDY = Study(
     method="{half} seeds in 1, 2 and 3 dimensions at four learning rates, a weight constrained to "
     "be negative, {epochs} epochs. Spearman's correlation of distances with RGB is evaluated at 36 "
     "snapshots, spaced evenly in log(1 + epoch). The epoch after which it stays at 0.9 of its "
-    "final value is interpolated between them.",
+    "final value is interpolated between them. All seeds share the pairs and their labels.",
     rule="At the tutorial's learning rate, in 2-D and in 3-D: holds if the upper end of the 95 % "
     "interval of that epoch is within a tenth of all epochs in both, in part if in one.",
     caption="a: rank correlation with RGB distances during training, learning rate 0.001. b: "
-    "epochs to 90 % of the final value, by learning rate.",
+    "epochs to 90 % of the final value, by learning rate; the threshold is that of 2-D and 3-D at "
+    "0.001.",
     run=run,
     judge=judge,
     draw=draw,
+    shared="the pairs and their labels",
 )

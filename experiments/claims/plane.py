@@ -11,12 +11,13 @@ from colour_embed.config import Config
 from colour_embed.evaluate import geometry
 from colour_embed.evaluate.cielab import srgb_to_lab
 from colour_embed.viz.embedding import plot_embedding
-from colour_embed.viz.intervals import Interval, plot_rows
+from colour_embed.viz.intervals import STATISTIC, Interval, plot_rows
 from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
     FAILS,
     HOLDS,
     IN_PART,
+    THRESHOLD,
     Finding,
     Setting,
     Study,
@@ -34,6 +35,7 @@ _HUE_REACH = 1 / 12  # 30 degrees on each side
 _VIVID, _BRIGHT, _GREY = 0.5, 0.3, 0.08  # saturation, value: least of a hue; most of a grey
 GRADIENT = 0.8  # least R^2 of lightness for a gradient
 OFTEN = 0.8  # least share of seeds, at the lower end of its interval
+MEANS = f"b, c: {STATISTIC}"
 READ = ("lightness", "red", "green", "blue")
 PARTS = ("grey_in_the_middle", "red_and_blue_apart", "green_between")
 
@@ -162,7 +164,7 @@ def judge(tables: Tables) -> Finding:
 
 def draw(tables: Tables):
     summary, places = tables["summary"], tables["map"]
-    figure, axes = panels(1, 3, height=3.0)
+    figure, axes = panels(2, 2, height=5.4)
     plot_embedding(
         places[["across", "along"]].to_numpy(),
         places[list(HUES)].to_numpy(),
@@ -183,16 +185,29 @@ def draw(tables: Tables):
         list(READ),
         {"linear prediction": column("r2_{}", READ), "beyond lightness": padded},
         axes[0, 1],
+        statistic=MEANS,
         xlabel="$R^2$ of the coordinate",
+        references={THRESHOLD: GRADIENT},
         xlim=(-0.05, 1.05),
     )
     hues = (*HUES, "grey")
     plot_rows(
         list(hues),
         {"mean of the group": column("across_{}", hues)},
-        axes[0, 2],
+        axes[1, 0],
+        statistic=MEANS,
         xlabel="position across (radii)",
         references={"centre": 0.0},
+    )
+    often = pd.DataFrame([row_where(tables["shares"], measure=part) for part in PARTS])
+    plot_rows(
+        ["greys in the middle", "red and blue apart", "green between"],
+        {"share of seeds": interval(often)},
+        axes[1, 1],
+        xlabel="share of seeds with this layout",
+        references={THRESHOLD: OFTEN},
+        statistic="d: share and 95 % interval",
+        xlim=(-0.05, 1.05),
     )
     letter(axes.ravel())
     return figure
@@ -211,16 +226,18 @@ STUDY = Study(
     "rotated so that the gradient of lightness points up. The mean position across the gradient is "
     "measured for saturated reds, greens and blues (hue within 30 degrees, saturation at least "
     "0.5, value at least 0.3) and for greys (saturation up to 0.08), in units of the map's root "
-    "mean square radius.",
+    "mean square radius. All seeds share the pairs and their labels.",
     rule="Five parts: R^2 of lightness at or above 0.8; greys in the middle (their mean less than "
     "half as far across as that of red and of blue), red and blue on opposite sides of the greys, "
     "and green between red and blue, each in at least 0.8 of the seeds; R^2 of green beyond "
     "lightness below that of red and of blue; all at the unfavourable end of the 95 % interval. "
     "Holds if all five do, holds in part if any does.",
     caption="a: the mean over the seeds of the aligned maps, lightness upwards. b: R^2 of the "
-    "linear prediction of each coordinate from the map. c: mean position of the groups across the "
-    "gradient.",
+    "linear prediction of each coordinate from the map; the threshold is that of lightness. c: "
+    "mean position of the groups across the gradient. d: share of the seeds with each part of the "
+    "layout.",
     run=run,
     judge=judge,
     draw=draw,
+    shared="the pairs and their labels",
 )

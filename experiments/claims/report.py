@@ -8,6 +8,12 @@ from typing import Any
 from experiments.claims.common import FAILS, HOLDS, IN_PART, Evidence
 from experiments.claims.studies import STUDIES
 
+_SAME_LOSS = (
+    ("surface", "held-out loss, plain 3-D, nats per pair"),
+    ("dimension", "held-out loss in 3-D, nats per pair"),
+)
+"""Evidence on the same model: with one draw of pairs and labels, and with one for each seed."""
+
 
 def markdown(claims: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
     """Return the report in Markdown.
@@ -39,16 +45,20 @@ def markdown(claims: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
         f"with Adam, learning rate 0.001, batches of 512, {about['pairs']:,} pairs and "
         f"{about['epochs']} epochs, unless a study says otherwise. RGB is no input of the model. "
         "Because the label rule is known, each pair's true probability is known too. The "
-        "Bayes-optimal loss follows from it, and so does the excess KL of a model: its mean "
-        "Kullback-Leibler divergence from the true probabilities over all pairs.",
+        "Bayes-optimal loss follows from it: over all pairs of two different colours it is the "
+        "mean entropy of the labels, and on drawn pairs and labels it is the loss of the true "
+        "probabilities. So does the excess KL of a model: its mean Kullback-Leibler divergence "
+        "from the true probabilities over all pairs.",
         "",
         "All intervals are 95 % intervals: Wilson intervals for shares, and bootstrap intervals "
         f"over the seeds for interquartile means. There are {about['seeds']} seeds unless a study "
         "says otherwise. Each verdict follows from the tables by a rule that was fixed in the code "
-        "before the run.",
+        "before the run. What the seeds of a study share, and its intervals so do not cover, is "
+        "listed under Limitations.",
     ]
     for number, claim in enumerate(claims, start=1):
         lines += ["", *_section(number, claim)]
+    lines += _limitations(claims)
     lines += [
         "",
         "## This run",
@@ -60,6 +70,39 @@ def markdown(claims: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
         "beside this file.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _limitations(claims: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the section on what the seeds of each study share."""
+    shared: dict[str, list[str]] = {}
+    for number, claim in enumerate(claims, start=1):
+        if what := STUDIES[claim["name"]].shared:
+            shared.setdefault(what, []).append(f"{number} ({claim['name']})")
+    if not shared:
+        return []
+    lines = [
+        "",
+        "## Limitations",
+        "",
+        "Intervals cover the variation that the seeds of a study have. Where all seeds share one "
+        "draw, an interval does not cover another draw, and it is narrower than one that does.",
+        "",
+        *(f"- {', '.join(names)}: all seeds share {what}." for what, names in shared.items()),
+    ]
+    losses = {
+        (claim["name"], one["what"]): str(Evidence(**one)).partition(": ")[2]
+        for claim in claims
+        for one in claim["evidence"]
+    }
+    if all(key in losses for key in _SAME_LOSS):
+        one, other = (losses[key] for key in _SAME_LOSS)
+        lines += [
+            "",
+            "How much that is: the held-out loss of the plain 3-D embedding, in nats per pair, is "
+            f"{one} with one draw of pairs and labels ({_SAME_LOSS[0][0]}), and {other} with a "
+            f"draw for each seed ({_SAME_LOSS[1][0]}).",
+        ]
+    return lines
 
 
 def filled(text: str, about: dict[str, Any]) -> str:

@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.optimize
+import scipy.spatial.distance
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
@@ -278,7 +280,13 @@ def test_dimension_reports_where_overfitting_begins():
         "from 6 dimensions on it is below the Bayes-optimal loss"
         in dimension.judge(_dimension_tables(floor=0.345)).answer
     )
-    assert "it stays above" in dimension.judge(_dimension_tables(floor=0.3)).answer
+    answer = dimension.judge(_dimension_tables(floor=0.3)).answer
+    assert "it stays above" in answer
+    assert "sufficient for overfitting, not necessary. 0.3000 is the expected loss" in answer
+    # On the tutorial's own labels it is that of results/tutorial.
+    drawn = json.loads((ROOT / "results/tutorial/metrics.json").read_text())["2d"]["best_loss"]
+    assert common.drawn_floor() == pytest.approx(drawn)
+    assert f"have the loss {drawn:.4f}" in answer
 
 
 def _surface_tables(low, high):
@@ -294,7 +302,8 @@ def _surface_tables(low, high):
 @pytest.mark.parametrize(
     ("low", "high", "verdict", "words"),
     [
-        (0.0, below(0.5), HOLDS, "less than a quarter"),
+        (0.0, below(0.5), HOLDS, "includes 0, so that no effect"),
+        (0.07, 0.12, HOLDS, "lowers the loss, by less than half"),
         (0.3, 0.4, HOLDS, "less than half"),
         (-0.9, -0.7, HOLDS, "increases the loss"),
         (0.4, 0.5, IN_PART, "less than half"),
@@ -306,7 +315,27 @@ def test_surface_goes_by_the_place_of_normalised_3d(low, high, verdict, words):
     finding = surface.judge(_surface_tables(low, high))
     assert finding.verdict == verdict
     assert words in finding.answer
+    assert f"{(low + high) / 2:.3f} [{low:.3f}, {high:.3f}]" in finding.answer
     assert _told(finding, "place of normalised 3-D")[2:] == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("normalised", "words"), [(0.3491, "which is within the margin"), (0.339, "not within")]
+)
+def test_surface_says_what_the_effect_is_worth(normalised, words):
+    tables = _surface_tables(0.07, 0.12)
+    summary = tables["summary"]
+    for rows, dim, loss in (("normalised", 3, normalised), ("plain", 4, 0.356)):
+        chosen = (summary["rows"] == rows) & (summary["dim"] == dim)
+        summary.loc[chosen, ["value", "low", "high"]] = loss, loss - 1e-4, loss + 1e-4
+    finding = surface.judge(tables)
+    assert words in finding.answer
+    told = _told(finding, "held-out loss, plain 2-D less normalised 3-D")
+    gain = 0.35 - normalised
+    assert told[1:] == pytest.approx((gain, gain - 1e-4, gain + 1e-4))
+    # There is no way towards a loss that is higher.
+    assert "worse than plain 3-D, by 0.0060, so that normalised 4-D has no place" in finding.answer
+    assert not [one for one in finding.evidence if one.what.startswith("place of normalised 4-D")]
 
 
 def _emergence_tables(ends=(40.0, 40.0), epochs=500, value=20.0, slow=200.0):
@@ -336,6 +365,13 @@ def test_emergence_goes_by_a_tenth_of_the_epochs(ends, epochs, verdict):
     finding = emergence.judge(_emergence_tables(ends, epochs))
     assert finding.verdict == verdict
     assert f"20.0 epochs in 2-D and 20.0 in 3-D, of {epochs}" in finding.answer
+    assert "in steps, 3,920 and 3,920." in finding.answer  # 196 of 512 pairs make 100,000
+
+
+def test_emergence_counts_the_steps_of_its_own_pairs():
+    tables = _emergence_tables()
+    tables["summary"] = tables["summary"].assign(pairs=3000)
+    assert "in steps, 120 and 120. The share" in emergence.judge(tables).answer
 
 
 def test_emergence_finds_the_power_and_does_without_what_did_not_emerge():
@@ -375,6 +411,18 @@ def test_amount_asks_what_a_million_would_add(tutorial, most, verdict, enough):
     assert finding.verdict == verdict
     assert _told(finding, "fewest pairs that are enough").value == enough
     assert ("not yet enough" in finding.answer) == (enough > 100_000)
+    gap = _told(finding, "loss on fresh labels, 100,000 pairs less 1,000,000")
+    ends = tutorial[0] - most[0], tutorial[1] - most[2], tutorial[2] - most[1]
+    assert gap[1:] == pytest.approx(ends)
+    assert f"lower it by {ends[0]:.4f} [{ends[1]:.4f}, {ends[2]:.4f}] nats" in finding.answer
+
+
+def test_amount_says_how_near_the_threshold_is():
+    near = amount.judge(_amount_tables({100_000: (0.3401,), 1_000_000: (0.3292,)}))
+    assert "0.0009 nats above the threshold of 0.01, or 9 % of it" in near.answer
+    safe = amount.judge(_amount_tables({100_000: (0.33,), 1_000_000: (0.3292,)}))
+    assert "0.0092 nats below the threshold of 0.01, or 92 % of it" in safe.answer
+    assert "sufficient for overfitting, not necessary" in safe.answer
 
 
 def test_amount_reports_where_overfitting_ends():
@@ -416,6 +464,24 @@ def test_space_asks_for_a_lead_in_all_settings(lows, verdict):
     assert finding.answer.startswith(f"In {ahead} of 6 settings")
     smallest = min(lows) + 0.01
     assert f"smallest difference in rank correlation is {smallest:.3f}" in finding.answer
+    assert "correlate with each other by 0.72 (tutorial)" in finding.answer
+    assert "would lead by 0.28" in finding.answer
+
+
+def test_agreement_is_scipys():
+    rgb = data.load_colours("css4").rgb
+    lengths = [scipy.spatial.distance.pdist(points) for points in (rgb, srgb_to_lab(rgb))]
+    expected = scipy.stats.spearmanr(*lengths).statistic
+    assert space.agreement("css4") == pytest.approx(expected)
+
+
+def test_differences_join_the_ends_that_are_furthest_apart():
+    row, other = (pd.Series(_cell(*ends)) for ends in ((3.0, 2.5, 4.0), (1.0, 0.5, 1.25)))
+    found = common.difference(row, other)
+    assert found[["value", "low", "high"]].tolist() == [2.0, 1.25, 3.5]
+    table = common.difference(pd.DataFrame([row, row]), other)
+    assert table[["value", "low", "high"]].to_numpy().tolist() == [[2.0, 1.25, 3.5]] * 2
+    assert common.told(found) == "2.000 [1.250, 3.500]"
 
 
 # --------------------------------------------------------------------------------------------------
@@ -1018,6 +1084,69 @@ def test_the_committed_report_is_that_of_the_committed_claims(committed):
     assert text == report.markdown(list(committed.values()), about)
     assert list(committed) == list(config["studies"]) == list(STUDIES)
     assert about["seconds"] < 1800
+
+
+THRESHOLDS = {
+    "sign": (0, "x", 0.9),
+    "ratio": (1, "y", 0.02),
+    "plane": (1, "x", 0.8),
+    "dimension": (1, "y", 0.9),
+    "surface": (1, "x", 0.5),
+    "emergence": (1, "y", 50),
+    "amount": (1, "y", 0.01),
+    "space": (1, "x", 0.0),
+}
+
+
+@pytest.mark.parametrize(("name", "where"), THRESHOLDS.items())
+def test_figures_draw_the_threshold_of_their_rule_and_have_one_legend(committed, name, where):
+    panel, axis, value = where
+    figure = STUDIES[name].draw(drawing.read_tables(COMMITTED, STUDIES[name]))
+    ax = figure.axes[panel]
+    lines = {
+        line.get_label(): getattr(line, f"get_{axis}data")()[0]
+        for line in ax.get_lines()
+        if str(line.get_label()).startswith(common.THRESHOLD)
+    }
+    assert value in lines.values()
+    low, high = getattr(ax, f"get_{axis}lim")()
+    assert low < value < high
+    (legend,) = figure.legends
+    assert not [ax for ax in figure.axes if ax.get_legend()]
+    listed = [text.get_text() for text in legend.get_texts()]
+    assert set(lines) <= set(listed)
+    assert len(listed) == len(set(listed))
+    titles = legend.get_title().get_text().split("\n")
+    assert len(titles) == len(set(titles))
+
+
+def test_channels_have_their_own_colours_and_markers(committed):
+    study = STUDIES["dimension"]
+    ax = study.draw(drawing.read_tables(COMMITTED, study)).axes[1]
+    drawn = {bars.get_label(): bars[0] for bars in ax.containers}
+    assert list(drawn) == list(dimension.CHANNELS)
+    for place, line in enumerate(drawn.values()):
+        rgb = matplotlib.colors.to_rgb(line.get_color())
+        assert np.argmax(rgb) == place
+        assert line.get_markeredgecolor() == line.get_color()
+    assert len({line.get_marker() for line in drawn.values()}) == 3
+
+
+def test_the_report_names_what_seeds_share(committed):
+    text = report.markdown(
+        list(committed.values()),
+        {
+            **{"seeds": 32, "epochs": 500, "pairs": 100_000, "seconds": 1.0, "members": 1},
+            **{"cores": 2, "device": "cpu", "jax": "0"},
+        },
+    )
+    limits = text.partition("## Limitations")[2].partition("\n## ")[0]
+    for name in ("sign", "plane", "surface", "emergence"):
+        assert STUDIES[name].shared == "the pairs and their labels"
+        assert "All seeds share the pairs and their labels." in STUDIES[name].method
+        [line] = [one for one in limits.splitlines() if one.startswith("- ") and name in one]
+        assert line.endswith("all seeds share the pairs and their labels.")
+    assert "0.3420 [0.3420, 0.3420] with one draw of pairs and labels (surface)" in limits
 
 
 @pytest.mark.parametrize("name", ["sign", "plane", "dimension"])
