@@ -1,8 +1,8 @@
 """Redraw all figures from the arrays and tables of the runs, without training, to the same bytes.
 
-Redraws every folder under --results that tutorial, sweep, claims, benchmark, train or examples
-wrote, into a folder of the same name under --out. Folders of run folders are searched too, such as
-results/dims. Videos and their stills are not redrawn.
+Redraws every folder under --results that tutorial, sweep, claims, benchmark, train, eyes or
+examples wrote, into a folder of the same name under --out. Folders of run folders are searched
+too, such as results/dims. Videos and their stills are not redrawn.
 """
 
 from __future__ import annotations
@@ -128,6 +128,12 @@ def _train(folder: Path, out: Path, say: Say) -> list[Path]:
     return _train_figures.draw(folder, out)
 
 
+def _eyes(folder: Path, out: Path, say: Say) -> list[Path]:
+    from experiments import _eyes
+
+    return _eyes.draw(folder, out)
+
+
 def _examples(folder: Path, out: Path, say: Say) -> list[Path]:
     from experiments.examples.drawing import draw
 
@@ -140,6 +146,7 @@ DRAW: dict[str, Callable[[Path, Path, Say], list[Path]]] = {
     "benchmark": _benchmark,
     "claims": _claims,
     "train": _train,
+    "eyes": _eyes,
     "examples": _examples,
 }
 

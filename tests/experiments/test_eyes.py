@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from colour_embed.config import InputError
-from experiments import eyes
+from experiments import _eyes as eyes
 
 
 def test_distances_become_similarities_and_two_sessions_count_as_one_observer():
