@@ -21,6 +21,9 @@ from colour_embed.config import InputError
 
 Value = TypeVar("Value")
 
+GATHERED_BYTES = 2**26
+"""The most bytes of an array that are gathered on each device at a time."""
+
 
 def placed(tree: Any, shardings: Any) -> Any:
     """Return arrays that every process holds as arrays on the devices of all.
@@ -46,10 +49,22 @@ def on_host(tree: Any) -> Any:
 
     def fetch(leaf):
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-            return multihost_utils.process_allgather(leaf, tiled=True)
+            return _in_pieces(leaf, lambda piece: multihost_utils.process_allgather(piece, True))
         return np.asarray(leaf)
 
     return jax.tree.map(fetch, tree)
+
+
+def _in_pieces(leaf: Any, gather: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """Return a gathered array; of a large one no device holds more than a piece at a time."""
+    if leaf.nbytes <= GATHERED_BYTES:
+        return gather(leaf)
+    axis = int(np.argmax(leaf.shape))
+    length, before = leaf.shape[axis], (slice(None),) * axis
+    step = max(1, GATHERED_BYTES * length // leaf.nbytes)
+    starts = range(0, length, step)
+    pieces = [gather(leaf[(*before, slice(first, first + step))]) for first in starts]
+    return np.concatenate(pieces, axis=axis)
 
 
 def leads() -> bool:

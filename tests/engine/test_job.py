@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 
 from colour_embed.config import InputError
@@ -28,6 +29,17 @@ def test_a_job_of_one_process_agrees_with_itself():
     whole = jax.numpy.arange(6).reshape(2, 3)
     (found,) = job.on_host([whole])
     assert found.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("size", [1, 40, 100, 10_000])
+def test_a_large_array_is_gathered_piece_by_piece(monkeypatch, size):
+    monkeypatch.setattr(job, "GATHERED_BYTES", size)
+    whole = np.arange(2 * 11 * 3, dtype=np.float32).reshape(2, 11, 3)
+    pieces = []
+    found = job._in_pieces(whole, lambda piece: pieces.append(piece) or piece)
+    np.testing.assert_array_equal(found, whole)
+    assert max(piece.nbytes for piece in pieces) <= max(size, whole.nbytes // 11)
+    assert len(pieces) == {1: 11, 40: 11, 100: 3, 10_000: 1}[size]
 
 
 ITEMS = 1001  # which 4 does not divide
