@@ -144,24 +144,24 @@ def _gpu(details: dict, header: list[str], rows: list[list[str]], dims: list[str
             "PyTorch, plain loop": [details["torch"].get(d) for d in dims],
         }.get(row[0], [None] * len(dims))
         row += [f"{entry['median']:.2f} s" if entry else "" for entry in found]
-    sweeps = {
-        program: max(
-            (entry["runs_per_second"], entry["members"])
-            for name, entry in details["sweep"].items()
-            if name.endswith(program) and not entry["reason"]
+    widest = max(entry["members"] for entry in details["sweep"].values())
+    shared, separate, last = (
+        f"{details['sweep'][f'{widest}, {program}']['runs_per_second']:,.0f}"
+        for program in (
+            "shared order, kernel",
+            "separate order, kernel",
+            "shared order, members last",
         )
-        for program in ("shared order, kernel", "separate order, kernel", "members last")
-    }
-    whole = next(entry for name, entry in details["whole"].items() if "kernel" in name)
-    names = ("shared order, kernel", "separate order, kernel", "members last")
-    shared, separate, last = (f"{sweeps[name][0]:,.0f}" for name in names)
+    )
+    name, whole = next(found for found in details["whole"].items() if found[0].endswith("kernel"))
+    dim = name.split(", ")[1].replace("d", "-D")
     xla = " and ".join(f"{trained[f'{d}, xla']['median']:.2f} s" for d in dims)
     return (
         f"\n\nOn the {device} a kernel of our own trains whole epochs in one launch, with a "
         f"thread block for each member; by XLA's programs one training takes {xla}. A sweep of "
-        f"{sweeps[names[0]][1]:,} members trains {shared} members per second with a shared order "
+        f"{widest:,} members trains {shared} members per second with a shared order "
         f"of the pairs and {separate} with separate orders; XLA's best form trains {last}. "
-        f"{whole['members']:,} members in three dimensions take "
+        f"{whole['members']:,} members in {dim} take "
         f"{whole['median'] * whole['members']:.1f} s, compilation included. The kernel's bits "
         "repeat. [results/accelerator](results/accelerator/benchmark.md) has every figure."
     )
@@ -225,6 +225,7 @@ def _cluster() -> str:
     """Return the memory of a large sharded table, and the backends of the committed runs."""
     from colour_embed.config import Config
     from colour_embed.engine.memory import plan_memory
+    from experiments.benchmark.sharding import SIZES
 
     items, dim = 100_000_000, 16
     config = Config(dim=dim, head="negative", batch_size=8192)
@@ -242,8 +243,8 @@ def _cluster() -> str:
         entries = scaling["details"]["sharding"]["dense"]
         (one, first), (several, other) = entries.items()
         line += (
-            f"; a table of 1,000,000 items on {several.split()[0]} CPU devices, where a step takes "
-            f"{other['median'] * 1e3:.0f} ms against {first['median'] * 1e3:.0f} ms on {one} "
+            f"; a table of {SIZES.items:,} items on {several.split()[0]} CPU devices, where a step "
+            f"takes {other['median'] * 1e3:.0f} ms against {first['median'] * 1e3:.0f} ms on {one} "
             f"([results/scaling](results/scaling/benchmark.md))"
         )
     gpu = _read("accelerator/benchmark.json")

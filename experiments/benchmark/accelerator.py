@@ -100,19 +100,21 @@ def questions(epochs: int, sizes: Sizes) -> list[Question]:
     single = {"what": "training", **base, "epochs": epochs}
     count, dim = sizes.whole
     whole = {"what": "whole", **base, "dim": dim, "members": count, "epochs": epochs}
-    programs = ("kernel", "xla")
+    programs, by_xla = ("kernel", "xla"), {**again, "program": "xla"}
     return [
         *(
-            Question("default", "training", f"{d}d, {program}", single | _by(program, dim=d))
+            Question("default", "training", f"{d}d, {each}", {**single, "dim": d, "program": each})
             for d in sizes.dims
-            for program in programs
+            for each in programs
         ),
         Question("default", "floor", "empty_scan", {"what": "floor", "steps": steps}),
         *(
-            Question("default", "whole", f"{count} members, {dim}d, {each}", whole | _by(each))
+            Question(
+                "default", "whole", f"{count} members, {dim}d, {each}", {**whole, "program": each}
+            )
             for each in programs
         ),
-        *(Question("default", "repeated", each, again | _by(each)) for each in programs),
+        *(Question("default", "repeated", each, {**again, "program": each}) for each in programs),
         *(
             Question(
                 *("default", "sweep", f"{width}, {name}"),
@@ -121,13 +123,9 @@ def questions(epochs: int, sizes: Sizes) -> list[Question]:
             for width in sizes.widths
             for name, how in PROGRAMS.items()
         ),
-        Question("deterministic_ops", "repeated", "xla, deterministic_ops", again | _by("xla")),
-        Question("cpu", "repeated", "cpu", again | _by("xla")),
+        Question("deterministic_ops", "repeated", "xla, deterministic_ops", by_xla),
+        Question("cpu", "repeated", "cpu", by_xla),
     ]
-
-
-def _by(program: str, **more: Any) -> dict[str, Any]:
-    return {"program": program, **more}
 
 
 def accelerator(setting: Setting, sizes: Sizes = SIZES, on_cpu: bool = False) -> Part:
