@@ -43,6 +43,7 @@ class Hyperparams(NamedTuple):
     epsilon: Any = 1e-7
     initial_scale: Any = 0.05
     initial_kernel: Any = math.nan
+    initial_bias: Any = 0.0
     label_constant: Any = 0.2
 
 
@@ -74,6 +75,7 @@ class Config:
             only).
         initial_scale: The embedding starts uniform in (-initial_scale, initial_scale).
         initial_kernel: Where the dense kernel starts; None draws it, Glorot uniform.
+        initial_bias: Where the dense bias starts.
         label_constant: c of the rule that labels pairs, diff < c u^2 with u uniform in (0, 1).
 
     Raises:
@@ -100,6 +102,7 @@ class Config:
     epsilon: float = 1e-7
     initial_scale: float = 0.05
     initial_kernel: float | None = None
+    initial_bias: float = 0.0
     label_constant: float = 0.2
 
     def __post_init__(self):  # noqa: D105

@@ -31,7 +31,7 @@ class PairModel(nnx.Module):
     The initialisers are those of Keras. The embedding is uniform in (-initial_scale,
     initial_scale). Each column has its own key, so that its values do not depend on `dim`. The
     dense kernel is Glorot uniform, that is uniform in (-sqrt(3), sqrt(3)) for one input and one
-    output. The bias is 0.
+    output. The bias is 0; `engine.start` adds the config's initial bias.
     """
 
     def __init__(  # noqa: D107

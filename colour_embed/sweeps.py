@@ -380,6 +380,28 @@ def training_pairs(items: int, pairs: Pairs, member: Config, vary: Sequence[str]
     return np.asarray(_drawn_ids(keys, len(pairs), items)).T
 
 
+def training_labels(index: np.ndarray, member: Config, truth: np.ndarray) -> np.ndarray:
+    """Return the labels, float32 [N], that a member of a sweep with drawn labels has.
+
+    Args:
+        index: int32 [N, 2], the member's training pairs; see `training_pairs`.
+        member: Its seed draws the labels, by its `label_constant`.
+        truth: float64 [items, k], as in `sweep`.
+    """
+    keys = member_keys(np.uint32(member.seed))
+    first, second = jnp.asarray(index.T)
+    return np.asarray(
+        _drawn_labels(keys, jnp.asarray(truth, jnp.float32), first, second, member.label_constant)
+    )
+
+
+def _drawn_labels(keys: MemberKeys, truth: Array, first: Array, second: Array, constant: Any):
+    """Label pairs by the tutorial's rule, diff < c u^2 with u uniform, [N]."""
+    diff = jnp.mean((truth[first] - truth[second]) ** 2, axis=1)
+    uniform = jax.random.uniform(keys.labels, first.shape, jnp.float32)
+    return (diff < constant * uniform**2).astype(jnp.float32)
+
+
 def _check_truth(truth: np.ndarray | None, items: int, pairs: Pairs, constant: float) -> None:
     """Check the coordinates that labels are drawn from."""
     if truth is None:
@@ -494,9 +516,7 @@ def _member_pairs(
     if "pairs" in program.vary:
         first, second = _drawn_ids(keys, len(label), program.items)
     if program.draw_labels:
-        diff = jnp.mean((shared.truth[first] - shared.truth[second]) ** 2, axis=1)
-        uniform = jax.random.uniform(keys.labels, label.shape, jnp.float32)
-        label = (diff < constant * uniform**2).astype(jnp.float32)
+        label = _drawn_labels(keys, shared.truth, first, second, constant)
     pairs = DevicePairs(first, second, label, weight)
     return PackedPairs.of(pairs) if program.pack else pairs
 

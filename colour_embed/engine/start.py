@@ -27,13 +27,14 @@ def start_params(
         config: `dim` and the model's fields are used.
         items: Number of items.
         key: `MemberKeys.init`.
-        hyperparams: initial_scale and initial_kernel are used; may be traced.
+        hyperparams: initial_scale, initial_kernel and initial_bias are used; may be traced.
         dim: The number of columns in use. The others are 0, have gradient 0 and stay 0. May be
             traced, so that one program serves several dimensions.
     """
     params = init_params(config, items, key, initial_scale=hyperparams.initial_scale)
     drawn, given = params["dense"]["kernel"], hyperparams.initial_kernel
     params["dense"]["kernel"] = jnp.where(jnp.isnan(given), drawn, given)
+    params["dense"]["bias"] += hyperparams.initial_bias
     if dim is not None:
         in_use = jnp.arange(config.dim) < dim
         params["embedding"]["embedding"] *= in_use.astype(jnp.float32)[None, :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 _DRAWN = 2**22  # indices at a time, which bounds the memory: 32 MB
 
@@ -90,6 +90,32 @@ def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray | float
     middle = weight > 0
     mean = ordered[..., middle] @ weight[middle] / weight.sum()
     return np.where(bad, np.nan, mean)[()]
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of the mean of independent values: mean -+ t s / sqrt(n).
+
+    Args:
+        values: [n].
+        level: Coverage; exact for normal values.
+
+    Returns:
+        The lower and the upper end; NaN for fewer than 2 values or where a value is NaN.
+
+    References:
+        Student, "The probable error of a mean", 1908.
+
+    Example:
+        >>> low, high = mean_interval([1.0, 2.0, 3.0])
+        >>> round(low, 3), round(high, 3)
+        (-0.484, 4.484)
+    """
+    values = np.asarray(values, np.float64)
+    count = len(values)
+    if count < 2 or np.isnan(values).any():
+        return float("nan"), float("nan")
+    reach = float(stdtrit(count - 1, 0.5 + level / 2)) * values.std(ddof=1) / np.sqrt(count)
+    return float(values.mean() - reach), float(values.mean() + reach)
 
 
 def bootstrap(

@@ -53,8 +53,9 @@ def evaluate_members(
 ) -> dict[str, np.ndarray]:
     """All measures of all members of a sweep, each against its own truth and held-out pairs.
 
-    The held-out pairs of a member are those that its training holds in neither order. Their labels
-    are drawn by the config's seed, so that all members trained on the same pairs share them.
+    The held-out pairs of a member are those that its training holds in neither order. Members that
+    are trained on the same pairs share their labels, which the config's seed draws; the member's
+    own seed draws those of a member with pairs of its own.
 
     What depends on the truth alone is computed once. The members are spread over threads, since
     NumPy's sorts and arithmetic release Python's lock.
@@ -107,11 +108,9 @@ def evaluate_members(
         return given or make_truth(coordinates, constant)
 
     @functools.cache
-    def drawn_for(constant: float, training: bytes) -> _HeldOut:
+    def drawn_for(constant: float, training: bytes, seed: int) -> _HeldOut:
         index = np.frombuffer(training, np.int32).reshape(-1, 2)
-        return _HeldOut.of(
-            held_out_pairs(items, index, coordinates, constant, result.config.seed), items
-        )
+        return _HeldOut.of(held_out_pairs(items, index, coordinates, constant, seed), items)
 
     shared = None if held_out is None else _HeldOut.of(held_out, items)
     known = []
@@ -119,7 +118,8 @@ def evaluate_members(
         own, chosen = truth_of(member.label_constant), shared
         if chosen is None:
             index = pairs(member) if callable(pairs) else pairs.index
-            chosen = drawn_for(own.constant, np.asarray(index, np.int32).tobytes())
+            seed = (member if callable(pairs) else result.config).seed
+            chosen = drawn_for(own.constant, np.asarray(index, np.int32).tobytes(), seed)
         known.append((own, chosen))
     rows = _over_members(
         lambda place: _measures(result, place, *known[place]), len(result), workers

@@ -64,6 +64,8 @@ class Interval(NamedTuple):
     mean: ArrayLike
     low: ArrayLike
     high: ArrayLike
+    members: Sequence[ArrayLike] = ()
+    """[P] of any length each, the values that the statistic summarises; () draws none."""
 
 
 class Line(NamedTuple):
@@ -187,6 +189,7 @@ def plot_rows(
         for number, (name, value) in enumerate(values.items()):
             look = look_of(ax, name, (colours or {}).get(name)) | {"linestyle": "none"}
             offset = 0.7 * ((number + 0.5) / len(values) - 0.5)
+            _draw_members(ax, place + offset, value, look["color"], upright=False)
             bars = ax.errorbar(
                 value.mean, place + offset, xerr=_reaches(value), label=name, **_BARS | look
             )
@@ -430,7 +433,21 @@ def _draw_bars(
     for (name, (x, value)), shift in zip(groups.items(), shifts):
         look = look_of(ax, name, (colours or {}).get(name))
         x = x * 10**shift if log_x else x + shift
+        _draw_members(ax, x, value, look["color"])
         ax.errorbar(x, value.mean, yerr=_reaches(value), label=name, **_BARS | look)
+
+
+def _draw_members(
+    ax: Axes, x: NDArray[np.float64], value: Interval, colour: object, *, upright: bool = True
+) -> None:
+    """Draw the members of each statistic at x as small dots behind it; along y if not upright."""
+    if not value.members:
+        return
+    across = np.repeat(x, [len(found) for found in value.members])
+    along = np.concatenate(value.members)
+    look = {"marker": ".", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.45, "zorder": 1.5}
+    look |= {"linestyle": "none", "color": colour}
+    ax.plot(*(across, along) if upright else (along, across), **look)
 
 
 def _draw_boundary(ax: Axes, share: NDArray[np.float64]) -> None:
@@ -501,7 +518,10 @@ def _checked_line(name: str, line: Line, log_x: bool, log_y: bool) -> Line:
 
 def _checked(name: str, value: Interval, shape: tuple[int, ...]) -> Interval:
     """Return mean, low and high as float64 [P], or raise a ValueError."""
-    mean, low, high = (np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in value)
+    mean, low, high = (np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in value[:3])
+    members = [np.asarray(found, np.float64).ravel() for found in value.members]
+    if members and len(members) != shape[0]:
+        raise ValueError(f"members of {name!r} must be [{shape[0]}], got {len(members)}")
     if {mean.shape, low.shape, high.shape} != {shape}:
         raise ValueError(
             f"mean, low and high of {name!r} must all be [{shape[0]}], "
@@ -518,4 +538,5 @@ def _checked(name: str, value: Interval, shape: tuple[int, ...]) -> Interval:
             f"{low[outside][0]:g} and {high[outside][0]:g}"
         )
     unknown = np.isnan(mean) | np.isnan(low) | np.isnan(high)
-    return Interval(mean, np.where(unknown, np.nan, low), np.where(unknown, np.nan, high))
+    low, high = (np.where(unknown, np.nan, end) for end in (low, high))
+    return Interval(mean, low, high, members)

@@ -11,9 +11,16 @@ import numpy as np
 import pandas as pd
 
 from colour_embed import data
-from colour_embed.config import Config
-from colour_embed.evaluate.intervals import bootstrap_interval, interquartile_mean, wilson_interval
-from colour_embed.evaluate.truth import Truth, best_loss, pair_distance, probability_similar
+from colour_embed.config import Config, Stopping
+from colour_embed.evaluate.intervals import mean_interval, wilson_interval
+from colour_embed.evaluate.truth import (
+    Truth,
+    base_rate_loss,
+    best_loss,
+    make_truth,
+    pair_distance,
+    probability_similar,
+)
 from colour_embed.viz.intervals import Interval, Line
 from experiments import _cli
 
@@ -30,8 +37,23 @@ THRESHOLD = "threshold of the rule"
 MARGIN = 0.01
 """Nats per pair: the largest difference of two losses that counts as none."""
 
+TUTORIAL_PAIRS = 100_000
+
 Tables = Mapping[str, pd.DataFrame]
 """A study's tables by name; `NAME_TABLE.csv` in the folder."""
+
+
+EVERYTHING = ("init", "order", "labels", "pairs")
+"""What a replicate draws anew, by its seed; its held-out labels too."""
+
+FIRST_SEED = 1000
+"""The first seed of the full run; pilots and quick runs use seeds below it."""
+
+FAR = 1.1
+"""A training fails if its excess is more than this many times the median of its cell."""
+
+STATISTIC = "mean and 95 % interval; dots: all replicates"
+"""Title of the legend of a figure."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +61,17 @@ class Setting:
     """The sizes of a run and its progress callback, passed to every study.
 
     Attributes:
-        seeds: Seeds of each cell. Studies with many cells use a half or an eighth of them.
+        seeds: Replicates of each cell. Studies with many cells use a half or a third of them.
         epochs: Passes over 100,000 pairs. Studies of other sizes train for as many steps.
         pairs: Number of pairs of colours to draw.
+        first_seed: Seed of the first replicate.
         add: Adds a progress bar, as `_cli.progress` yields it.
     """
 
     seeds: int
     epochs: int
     pairs: int
+    first_seed: int
     add: Callable[[str, int], Callable]
 
     @functools.cached_property
@@ -57,12 +81,24 @@ class Setting:
 
     @functools.cached_property
     def tutorial_pairs(self) -> data.Pairs:
-        """The tutorial's pairs."""
-        return data.tutorial_pairs(self.colours, self.pairs)
+        """The tutorial's pairs, or as many as the setting has."""
+        return self.some_pairs(TUTORIAL_PAIRS)
+
+    def some_pairs(self, count: int, colours: data.Colours | None = None) -> data.Pairs:
+        """Draw `count` pairs, or fewer by the factor of the setting."""
+        return data.tutorial_pairs(
+            colours or self.colours, max(2, count * self.pairs // TUTORIAL_PAIRS)
+        )
 
     def some_seeds(self, share: int = 1) -> range:
-        """Return the first 1 / `share` of the seeds, at least two: one seed has no interval."""
-        return range(max(2, self.seeds // share))
+        """Return the seeds of 1 / `share` of the replicates, at least two of them."""
+        return range(self.first_seed, self.first_seed + max(2, self.seeds // share))
+
+    def epochs_for(self, pairs: int) -> int:
+        """Return the number of epochs of this many pairs that make as many steps as the setting."""
+        batch_size = Config().batch_size
+        steps = self.epochs * -(-self.pairs // batch_size)
+        return max(1, round(steps / -(-pairs // batch_size)))
 
 
 class Evidence(NamedTuple):
@@ -100,21 +136,24 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Study:
-    """A claim and the experiment that tests it.
+    """A claim, or the prediction of a law, and the experiment that tests it.
 
     Attributes:
         name: Name of the study, and prefix of its tables and its figure.
-        claim: The claim in one sentence.
-        quote: The tutorial's words.
+        claim: The claim or the prediction in one sentence.
+        quote: The tutorial's words; "" for a law.
         question: The question that the study answers.
-        method: The experiment. {seeds}, {half}, {eighth} and {epochs} are substituted.
+        method: The experiment. {seeds}, {half}, {third} and {epochs} are substituted.
+        estimand: The quantity that the rule judges.
+        sources: The sources of variance that the intervals cover.
+        margin: The smallest effect that counts.
         rule: How the verdict follows from the tables, fixed before the run.
+        flips: The observation that would turn the verdict over.
         caption: Caption of the figure.
-        shared: What all seeds share, such as "the pairs and their labels"; "" for nothing. The
-            intervals have no variation of it.
         run: Trains and returns the tables.
         judge: Returns the finding, computed from the tables alone.
         draw: Returns the figure, drawn from the tables alone.
+        unit: What the intervals are over.
     """
 
     name: str
@@ -122,12 +161,21 @@ class Study:
     quote: str
     question: str
     method: str
+    estimand: str
+    margin: str
     rule: str
+    flips: str
     caption: str
     run: Callable[[Setting], dict[str, pd.DataFrame]]
     judge: Callable[[Tables], Finding]
     draw: Callable[[Tables], Figure]
-    shared: str = ""
+    sources: str = "initial values, order, pairs, labels and held-out labels, all drawn anew"
+    unit: str = "a replicate: one training, or several that share all draws"
+
+    @property
+    def kind(self) -> str:
+        """ "claim" of the tutorial, or "law"."""
+        return "claim" if self.quote else "law"
 
 
 # --------------------------------------------------------------------------------------------------
@@ -157,9 +205,10 @@ def train(
     pairs: data.Pairs | None = None,
     truth: np.ndarray | None = None,
     axes: Mapping[str, Sequence[float]] | None = None,
-    vary: Sequence[str] = ("init", "order"),
+    vary: Sequence[str] = EVERYTHING,
     snapshots: Sequence[int] | None = None,
     known: tuple[Truth, data.Pairs] | None = None,
+    stopping: Stopping | None = None,
 ) -> Trained:
     """Train a grid of members and evaluate each of them.
 
@@ -177,15 +226,25 @@ def train(
         snapshots: Epochs at which the vectors of all members are stored.
         known: The truth and the held-out pairs to evaluate all members on, if the label rule does
             not determine them.
+        stopping: As `sweep.sweep`.
+
+    Returns:
+        The sweep, and a row per member with, beside the columns of `member_table`: floor and
+        fresh_loss, the expected losses of the true probabilities and of the member on new labels
+        of all pairs; and, where pairs and labels vary, own_floor and base_rate_loss, the losses of
+        the true probabilities and of the base rate on the member's training labels.
     """
     from colour_embed.evaluate import tables
-    from colour_embed.sweeps import grid, sweep, training_pairs
+    from colour_embed.sweeps import grid, sweep, training_labels, training_pairs
 
     colours = colours or setting.colours
     pairs = pairs or setting.tutorial_pairs
     truth = colours.rgb if truth is None else truth
     count = len(grid(config, seeds, dims, axes))
-    bar = setting.add(label, count * config.epochs)
+    epochs = config.epochs
+    if stopping is not None:
+        epochs = stopping.max_steps // -(-len(pairs) // config.batch_size)
+    bar = setting.add(label, count * epochs)
     result = sweep(
         config,
         len(colours),
@@ -197,6 +256,7 @@ def train(
         vary=vary,
         snapshots=0 if snapshots is None else count,
         schedule=snapshots or "none",
+        stopping=stopping,
         report=lambda event: _cli.show_progress(event, bar),
     )
     known_truth, held_out = known or (truth, None)
@@ -204,7 +264,35 @@ def train(
     if "pairs" in vary:
         index = lambda member: training_pairs(len(colours), pairs, member, vary)  # noqa: E731
     measures = tables.evaluate_members(result, known_truth, index, held_out=held_out)
-    return Trained(result, tables.member_table(result, measures, axes=tuple(axes or ())))
+    runs = tables.member_table(result, measures, axes=tuple(axes or ()))
+    floors = {
+        member.label_constant: known[0].floor
+        if known
+        else make_truth(truth, member.label_constant).floor
+        for member in {one.label_constant: one for one in result.members}.values()
+    }
+    runs["floor"] = [floors[member.label_constant] for member in result.members]
+    runs["fresh_loss"] = runs["floor"] + runs["excess_kl"]
+    if {"pairs", "labels"} <= set(vary):
+        own = []
+        for member in result.members:
+            drawn = training_pairs(len(colours), pairs, member, vary)
+            label = training_labels(drawn, member, truth)
+            probability = probability_similar(data.pair_diff(drawn, truth), member.label_constant)
+            own.append((best_loss(probability, label), base_rate_loss(label)))
+        runs["own_floor"], runs["base_rate_loss"] = np.transpose(own)
+    return Trained(result, runs)
+
+
+def mark_failures(runs: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Add the column failed: no colour recovered, diverged, or an excess far above its cell's.
+
+    Far is more than `FAR` times the median excess of the rows that agree in the columns `by`: a
+    local minimum.
+    """
+    usual = runs.groupby(list(by))["excess_kl"].transform("median")
+    far = ~(runs["excess_kl"] <= FAR * usual)
+    return runs.assign(failed=far | ~runs["recovered"].astype(bool) | (runs["diverged"] > 0))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -221,32 +309,42 @@ def _groups(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
 
 
 def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
-    """Return interquartile means over the seeds, with 95 % bootstrap intervals.
+    """Return means over the replicates, with 95 % t intervals.
 
     Args:
-        runs: A row per member.
+        runs: A row per member; the column failed is counted if there is one.
         by: The columns that define the groups; all rows are one group if empty.
         measures: The columns to summarise; missing values are ignored.
 
     Returns:
-        A row per group and measure: the columns of `by`, then measure, members, value, low, high.
+        A row per group and measure: the columns of `by`, then measure, members, failed, value, low,
+        high.
     """
     rows = []
     for values, members in _groups(runs, by):
         for measure in measures:
             found = members[measure].dropna().to_numpy(float)
-            low, high = bootstrap_interval(found, interquartile_mean)
+            low, high = mean_interval(found)
             rows.append(
                 {
                     **values,
                     "measure": measure,
                     "members": len(found),
-                    "value": interquartile_mean(found) if len(found) else np.nan,
+                    "failed": int(members["failed"].sum()) if "failed" in members else 0,
+                    "value": found.mean() if len(found) else np.nan,
                     "low": low,
                     "high": high,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def paired(runs: pd.DataFrame, measure: str, one: Mapping, other: Mapping) -> pd.DataFrame:
+    """Return seed and value: a measure of the row with `one` less that with `other`, by seed."""
+    first, second = (
+        rows_where(runs, **wanted).set_index("seed")[measure] for wanted in (one, other)
+    )
+    return (first - second).dropna().rename("value").reset_index()
 
 
 def shares(runs: pd.DataFrame, by: Sequence[str], column: str = "recovered") -> pd.DataFrame:
@@ -294,27 +392,37 @@ def evidence(what: str, row: pd.Series) -> Evidence:
     return Evidence(what, float(row["value"]), float(row["low"]), float(row["high"]))
 
 
-def line(rows: pd.DataFrame, x: str) -> Line:
-    """Convert rows of `intervals` or `shares` to a line over the column x."""
-    return Line(rows[x].to_numpy(float), interval(rows))
+def within(row: pd.Series, margin: float) -> bool:
+    """Whether the whole interval lies within plus and minus the margin."""
+    return bool(row["low"] >= -margin and row["high"] <= margin)
 
 
-def interval(rows: pd.DataFrame) -> Interval:
-    """Convert rows of `intervals` or `shares` to values with their intervals."""
-    return Interval(*(rows[name].to_numpy(float) for name in ("value", "low", "high")))
+def verdict_of(parts: Sequence[bool]) -> str:
+    """Return that the claim holds if all parts do, in part if any does, and else does not hold."""
+    return HOLDS if all(parts) else IN_PART if any(parts) else FAILS
 
 
-def difference(one: Any, other: pd.Series) -> pd.Series | pd.DataFrame:
-    """Subtract a row of `intervals` from another one, or from each of a table.
+def line(rows: pd.DataFrame, x: str, runs: pd.DataFrame | None = None) -> Line:
+    """Convert rows of `intervals` or `shares` to a line over the column x; see `interval`."""
+    return Line(rows[x].to_numpy(float), interval(rows, runs))
 
-    Returns:
-        `one` with value, and with low and high from the ends of the two intervals that are
-        furthest apart. That is wider than a 95 % interval of the difference.
+
+def interval(rows: pd.DataFrame, runs: pd.DataFrame | None = None) -> Interval:
+    """Convert rows of `intervals` or `shares` to values with their intervals.
+
+    Args:
+        rows: The columns before "measure" say which group a row is of.
+        runs: The members, whose values are drawn too if given.
     """
-    found = one.copy()
-    for name, end in (("value", "value"), ("low", "high"), ("high", "low")):
-        found[name] = one[name] - other[end]
-    return found
+    found = (rows[name].to_numpy(float) for name in ("value", "low", "high"))
+    if runs is None:
+        return Interval(*found)
+    by = list(rows.columns[: rows.columns.get_loc("measure")])
+    members = [
+        rows_where(runs, **{name: row[name] for name in by})[row["measure"]].dropna().to_numpy()
+        for _, row in rows.iterrows()
+    ]
+    return Interval(*found, members)
 
 
 def told(row: pd.Series, digits: int = 3) -> str:
