@@ -1,7 +1,7 @@
-"""Test the tutorial's claims: one experiment per claim, with 95 % intervals and a verdict.
+"""Test the tutorial's claims and the laws behind them: an experiment, intervals and a verdict each.
 
-Writes claims.json, the tables (CSV) and the figure (PNG, PDF) of each study, and report.md, which
-has the form of a short paper.
+Writes claims.json, and the tables (CSV) and the figure (PNG, PDF) of each study.
+`python -m experiments.paper` makes the article of them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from experiments import _cli
 if TYPE_CHECKING:
     import pandas as pd
 
+QUICK = {"seeds": 4, "epochs": 20, "num_pairs": 20_000, "first_seed": 0}
+"""Flags of a quick run."""
+
 _cli.define_out("claims")
 _ONLY = flags.DEFINE_list("only", None, "Studies to run, separated by commas; all by default.")
 _UPDATE = flags.DEFINE_bool("update", False, "Keep the studies in the folder that are not run now.")
@@ -28,17 +31,29 @@ _RESUME = flags.DEFINE_bool("resume", False, "Run only the studies that the fold
 _TABLES = flags.DEFINE_bool(
     "from_tables",
     False,
-    "Recompute verdicts, figures and report from the tables in the folder, without training.",
+    "Recompute verdicts and figures from the tables in the folder, without training.",
 )
 _SEEDS = flags.DEFINE_integer(
-    "seeds", 32, "Seeds of a cell; studies with many cells use a half or an eighth of them."
+    "seeds", 24, "Replicates of a cell; studies with many cells use a half or a third of them."
 )
 _EPOCHS = flags.DEFINE_integer("epochs", 500, "Passes over the pairs.")
 _NUM_PAIRS = flags.DEFINE_integer("num_pairs", 100_000, "Number of pairs of colours to draw.")
+_FIRST_SEED = flags.DEFINE_integer(
+    "first_seed", 1000, "Seed of the first replicate; pilots use seeds below the default."
+)
+_QUICK = flags.DEFINE_bool(
+    "quick",
+    False,
+    "Make every table and figure at a small size, in minutes: "
+    + ", ".join(f"--{name} {value}" for name, value in QUICK.items())
+    + ". Its verdicts mean nothing.",
+)
 
 
 def main() -> None:
-    for flag, least in ((_SEEDS, 2), (_EPOCHS, 1), (_NUM_PAIRS, 1000)):
+    for flag, least in ((_SEEDS, 2), (_EPOCHS, 1), (_NUM_PAIRS, 1000), (_FIRST_SEED, 0)):
+        if _QUICK.value:
+            flags.FLAGS.set_default(flag.name, QUICK[flag.name])
         if flag.value < least:
             raise InputError(f"--{flag.name} is {flag.value}: give at least {least}")
 
@@ -55,7 +70,12 @@ def main() -> None:
                 f"--only: no study is called {name!r}; give some of {', '.join(STUDIES)}"
             )
     out = _cli.out_folder()
-    sizes = {"seeds": _SEEDS.value, "epochs": _EPOCHS.value, "pairs": _NUM_PAIRS.value}
+    sizes = {
+        "seeds": _SEEDS.value,
+        "epochs": _EPOCHS.value,
+        "pairs": _NUM_PAIRS.value,
+        "first_seed": _FIRST_SEED.value,
+    }
     chosen = [name for name in STUDIES if not _ONLY.value or name in _ONLY.value]
     spent = {}
     if _TABLES.value:
@@ -114,7 +134,7 @@ def _write(
         The entries of claims.json, and a line on the work.
     """
     from colour_embed.io import placing, run_folder
-    from experiments.claims import drawing, report
+    from experiments.claims import drawing
     from experiments.claims.studies import STUDIES
 
     spent = {name: spent[name] for name in STUDIES if name in spent}
@@ -132,34 +152,30 @@ def _write(
         )
         run_folder.write_json(folder / "env.json", environment)
         drawing.draw(folder, folder, redrawn)
-        about = {
-            **sizes,
-            "seconds": sum(one["seconds"] for one in spent.values()),
-            "members": sum(_members(folder, STUDIES[name]) for name in spent),
-            "cores": environment["cores"],
-            "device": environment["device"],
-            "jax": environment["packages"]["jax"],
-        }
-        (folder / "report.md").write_text(report.markdown(claims, about), encoding="utf-8")
-    said = f"{about['members']} trainings in {about['seconds']:.0f} s; results in {out}"
-    return claims, f"{said}, see report.md there"
+    seconds = sum(one["seconds"] for one in spent.values())
+    members = sum(_members(out, STUDIES[name]) for name in spent)
+    return claims, f"{members} trainings in {seconds:.0f} s; results in {out}"
 
 
 def claim(folder: Path, study, sizes: dict) -> dict:
     """Return a study's entry of claims.json, computed from its tables in the folder."""
     from colour_embed.io import run_folder
-    from experiments.claims import drawing, report
+    from experiments.claims import drawing
 
     tables = drawing.read_tables(folder, study)
     with run_folder.reading(folder / drawing.table_name(study, "*")):
         finding = study.judge(tables)
+    filled = {
+        "seeds": sizes["seeds"],
+        "half": max(2, sizes["seeds"] // 2),
+        "third": max(2, sizes["seeds"] // 3),
+        "epochs": sizes["epochs"],
+    }
     return {
-        "name": study.name,
-        "claim": study.claim,
-        "quote": study.quote,
-        "question": study.question,
-        "method": report.filled(study.method, sizes),
-        "rule": study.rule,
+        **{name: getattr(study, name) for name in ("name", "kind", "claim", "quote", "question")},
+        "method": study.method.format(**filled),
+        **{name: getattr(study, name) for name in ("estimand", "unit", "sources", "margin")},
+        **{name: getattr(study, name) for name in ("rule", "flips", "caption")},
         "verdict": finding.verdict,
         "evidence": [entry._asdict() for entry in finding.evidence],
         "answer": finding.answer,
@@ -184,8 +200,9 @@ def _earlier(folder: Path) -> tuple[dict, dict]:
     """
     from colour_embed.io import run_folder
 
-    found = run_folder.read_json(folder / "config.json", ("studies", "seeds", "epochs", "pairs"))
-    return {name: found[name] for name in ("seeds", "epochs", "pairs")}, found["studies"]
+    names = ("seeds", "epochs", "pairs", "first_seed")
+    found = run_folder.read_json(folder / "config.json", ("studies", *names))
+    return {name: found[name] for name in names}, found["studies"]
 
 
 if __name__ == "__main__":

@@ -46,9 +46,6 @@ Tables = Mapping[str, pd.DataFrame]
 EVERYTHING = ("init", "order", "labels", "pairs")
 """What a replicate draws anew, by its seed; its held-out labels too."""
 
-FIRST_SEED = 1000
-"""The first seed of the full run; pilots and quick runs use seeds below it."""
-
 FAR = 1.1
 """A training fails if its excess is more than this many times the median of its cell."""
 
@@ -306,6 +303,14 @@ def _groups(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
         return
     for values, members in runs.groupby(list(by), sort=True):
         yield dict(zip(by, values)), members
+
+
+def failures(runs: pd.DataFrame, what: str = "") -> Evidence:
+    """Return the share of failed trainings of a table from `mark_failures`, with its interval."""
+    [row] = shares(runs, [], "failed").to_dict("records")
+    where = f"{what}: " if what else ""
+    named = f"{where}share of trainings that failed ({row['successes']} of {row['members']})"
+    return Evidence(named, row["value"], row["low"], row["high"])
 
 
 def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:

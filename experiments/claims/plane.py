@@ -11,33 +11,38 @@ from colour_embed.config import Config
 from colour_embed.evaluate import geometry
 from colour_embed.evaluate.cielab import srgb_to_lab
 from colour_embed.viz.embedding import plot_embedding
-from colour_embed.viz.intervals import STATISTIC, Interval, plot_rows
+from colour_embed.viz.intervals import Interval, plot_rows
 from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
-    FAILS,
-    HOLDS,
-    IN_PART,
+    STATISTIC,
     THRESHOLD,
     Finding,
     Setting,
     Study,
     Tables,
     evidence,
+    failures,
     interval,
     intervals,
+    mark_failures,
     row_where,
     shares,
+    told,
     train,
+    verdict_of,
 )
 
 HUES = {"red": 0.0, "green": 1 / 3, "blue": 2 / 3}
 _HUE_REACH = 1 / 12  # 30 degrees on each side
 _VIVID, _BRIGHT, _GREY = 0.5, 0.3, 0.08  # saturation, value: least of a hue; most of a grey
-GRADIENT = 0.8  # least R^2 of lightness for a gradient
-OFTEN = 0.8  # least share of seeds, at the lower end of its interval
-MEANS = f"b, c: {STATISTIC}"
-READ = ("lightness", "red", "green", "blue")
-PARTS = ("grey_in_the_middle", "red_and_blue_apart", "green_between")
+GRADIENT = 0.8  # least R^2 of mean RGB for a gradient
+OFTEN = 0.8  # least share of replicates, at the lower end of its interval
+BETWEEN = 0.5  # least share of the greens that lie in between
+READ = ("mean", "red", "green", "blue")
+PARTS = {
+    "grey_in_the_middle": "greys in the middle",
+    "red_and_blue_apart": "red and blue apart",
+}
 
 
 def groups(rgb: np.ndarray) -> dict[str, np.ndarray]:
@@ -51,56 +56,72 @@ def groups(rgb: np.ndarray) -> dict[str, np.ndarray]:
     return {**found, "grey": saturation <= _GREY}
 
 
-def sides(vectors: np.ndarray, lightness: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    """Rotate a map [items, 2] to columns (across, along) the gradient of lightness.
+def sides(vectors: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    """Rotate a map [items, 2] to columns (across, along) the gradient of mean RGB.
 
-    The gradient is that of the least-squares plane of lightness over the map. The unit is the
-    map's root mean square radius, the origin is its mean, and the mean of the reds has a positive
-    "across".
+    The gradient is that of the least-squares plane of mean RGB over the map. The unit is the map's
+    root mean square radius, the origin is the mean of the greys, and the mean of the reds has a
+    positive "across".
     """
     centred = vectors - vectors.mean(axis=0)
     centred = centred / np.sqrt((centred**2).sum(axis=1).mean())
-    slope, *_ = np.linalg.lstsq(centred, lightness - lightness.mean(), rcond=None)
+    mean = rgb.mean(axis=1)
+    slope, *_ = np.linalg.lstsq(centred, mean - mean.mean(), rcond=None)
     along = slope / np.linalg.norm(slope)
     across = np.array([along[1], -along[0]])
     turned = centred @ np.column_stack([across, along])
-    if turned[groups(rgb)["red"], 0].mean() < 0:
+    found = groups(rgb)
+    turned -= turned[found["grey"]].mean(axis=0)
+    if turned[found["red"], 0].mean() < 0:
         turned[:, 0] *= -1
     return turned
+
+
+def layout(turned: np.ndarray, rgb: np.ndarray) -> dict[str, float | bool]:
+    """Measure the layout of a map from `sides`.
+
+    Returns:
+        across_GROUP: mean position of each group across the gradient, in radii. near_GROUP: share
+        of its colours that lie in between, nearer to the greys' mean than half of the way to the
+        mean of the reds and to that of the blues. And the parts: whether more than half of the
+        greys lie in between, and whether red and blue lie on opposite sides.
+    """
+    found = groups(rgb)
+    across = {name: turned[chosen, 0] for name, chosen in found.items()}
+    half = min(abs(across["red"].mean()), abs(across["blue"].mean())) / 2
+    near = {name: float((np.abs(values) < half).mean()) for name, values in across.items()}
+    return {
+        **{f"across_{name}": float(values.mean()) for name, values in across.items()},
+        **{f"near_{name}": share for name, share in near.items()},
+        "grey_in_the_middle": near["grey"] > BETWEEN,
+        "red_and_blue_apart": bool(across["red"].mean() * across["blue"].mean() < 0),
+    }
 
 
 def run(setting: Setting) -> dict[str, pd.DataFrame]:
     config = Config(head="negative", epochs=setting.epochs)
     found = train(setting, "plane", config, setting.some_seeds(), [2])
     rgb = setting.colours.rgb
-    lightness = srgb_to_lab(rgb)[:, 0] / 100
-    coordinates = {"lightness": lightness, **dict(zip(HUES, rgb.T))}
-    grey = np.column_stack([np.ones(len(rgb)), lightness])
+    lightness = srgb_to_lab(rgb)[:, :1]
+    mean = rgb.mean(axis=1, keepdims=True)
+    greys = groups(rgb)["grey"]
     rows, turned = [], []
     for member in range(len(found.runs)):
         vectors = found.vectors(member)
-        row = {}
-        for name, values in coordinates.items():
-            row[f"r2_{name}"] = 1 - geometry.linear_map_disparity(vectors, values[:, None])
-            # The residual of a primary after regression on lightness.
-            rest = values - grey @ np.linalg.lstsq(grey, values, rcond=None)[0]
-            if name != "lightness":
-                apart = 1 - geometry.linear_map_disparity(vectors, rest[:, None])
-                row[f"r2_{name}_beyond_lightness"] = apart
-        turned.append(sides(vectors, lightness, rgb))
-        for name, chosen in groups(rgb).items():
-            row[f"across_{name}"], row[f"along_{name}"] = turned[-1][chosen].mean(axis=0)
-            row[f"aside_{name}"] = np.abs(turned[-1][chosen, 0]).mean()
-        red, green, blue = (row[f"across_{name}"] for name in HUES)
-        middle = row["across_grey"]
-        row["grey_in_the_middle"] = abs(middle) < min(abs(red), abs(blue)) / 2
-        row["red_and_blue_apart"] = (red - middle) * (blue - middle) < 0
-        row["green_between"] = min(red, blue) < green < max(red, blue)
-        rows.append(row)
-    runs = pd.concat([found.runs, pd.DataFrame(rows)], axis=1)
-    measures = [name for name in runs if name.startswith(("r2_", "across_", "along_", "aside_"))]
-    mean_map = np.mean([geometry.align(one, turned[0]) for one in turned], axis=0)
-    mean_map = sides(mean_map, lightness, rgb)
+
+        def read(values, chosen=slice(None), vectors=vectors):
+            return 1 - geometry.linear_map_disparity(vectors[chosen], values[chosen])
+
+        row = {"r2_mean": read(mean), "r2_lightness": read(lightness)}
+        row["r2_lightness_of_greys"] = read(lightness, greys)
+        for place, name in enumerate(HUES):
+            row[f"r2_{name}"] = read(rgb[:, place : place + 1])
+            row[f"r2_{name}_beyond_mean"] = read(rgb[:, place : place + 1] - mean)
+        turned.append(sides(vectors, rgb))
+        rows.append({**row, **layout(turned[-1], rgb)})
+    runs = mark_failures(pd.concat([found.runs, pd.DataFrame(rows)], axis=1), ["dim"])
+    measures = [name for name in runs if name.startswith(("r2_", "across_", "near_"))]
+    mean_map = sides(np.mean([geometry.align(one, turned[0]) for one in turned], axis=0), rgb)
     return {
         "runs": runs,
         "summary": intervals(runs, [], measures),
@@ -118,52 +139,56 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
 
 def judge(tables: Tables) -> Finding:
     summary, often = tables["summary"], tables["shares"]
-    gradient = row_where(summary, measure="r2_lightness")
+
+    def of(measure):
+        return row_where(summary, measure=measure)
+
+    green = of("r2_green_beyond_mean")
     parts = {
-        "the gradient": gradient["low"] >= GRADIENT,
-        **{part: row_where(often, measure=part)["low"] >= OFTEN for part in PARTS},
+        "a gradient of mean RGB": of("r2_mean")["low"] >= GRADIENT,
+        **{text: row_where(often, measure=part)["low"] >= OFTEN for part, text in PARTS.items()},
+        "most greens in between": of("near_green")["low"] >= BETWEEN,
+        "green read least": green["high"]
+        < min(of(f"r2_{name}_beyond_mean")["low"] for name in ("red", "blue")),
     }
-    green_least = row_where(summary, measure="r2_green_beyond_lightness")["high"] < min(
-        row_where(summary, measure=f"r2_{name}_beyond_lightness")["low"] for name in ("red", "blue")
-    )
-    parts["green least"] = green_least
-    kept = sum(map(bool, parts.values()))
-    verdict = HOLDS if kept == len(parts) else IN_PART if kept else FAILS
-    found = [evidence("R^2 of lightness, predicted linearly from the map", gradient)]
-    found += [
-        evidence(
-            f"R^2 of {name} beyond lightness",
-            row_where(summary, measure=f"r2_{name}_beyond_lightness"),
-        )
-        for name in HUES
+    found = [
+        evidence("R^2 of mean RGB, read linearly from the map", of("r2_mean")),
+        evidence("R^2 of lightness (CIELAB L*)", of("r2_lightness")),
+        evidence("R^2 of lightness over the greys alone", of("r2_lightness_of_greys")),
     ]
-    names = {
-        "grey_in_the_middle": "share of seeds with the greys in the middle",
-        "red_and_blue_apart": "share of seeds with red and blue on opposite sides of the greys",
-        "green_between": "share of seeds with green between red and blue",
-    }
-    found += [evidence(text, row_where(often, measure=part)) for part, text in names.items()]
     found += [
-        evidence(
-            f"mean position of {name} across the gradient, in radii",
-            row_where(summary, measure=f"across_{name}"),
-        )
+        evidence(f"R^2 of {name} less mean RGB", of(f"r2_{name}_beyond_mean")) for name in HUES
+    ]
+    found += [
+        evidence(f"share of replicates with {text}", row_where(often, measure=part))
+        for part, text in PARTS.items()
+    ]
+    found += [
+        evidence(f"share of the {name}s that lie in between", of(f"near_{name}"))
         for name in (*HUES, "grey")
     ]
-    words = {True: "yes", False: "no"}
+    found += [
+        evidence(f"mean position of {name} across the gradient, in radii", of(f"across_{name}"))
+        for name in HUES
+    ]
+    found.append(failures(tables["runs"]))
+    words = "; ".join(f"{text}, {'yes' if held else 'no'}" for text, held in parts.items())
     answer = (
-        f"{kept} of {len(parts)} parts hold: a gradient of lightness, "
-        f"{words[bool(parts['the gradient'])]}; greys in the middle, "
-        f"{words[bool(parts['grey_in_the_middle'])]}; red and blue on opposite sides, "
-        f"{words[bool(parts['red_and_blue_apart'])]}; green between them, "
-        f"{words[bool(parts['green_between'])]}; R^2 beyond lightness least for green, "
-        f"{words[bool(green_least)]}."
+        f"{sum(map(bool, parts.values()))} of {len(parts)} parts hold: {words}. The labels come "
+        f"from RGB, and the map holds mean RGB with an R^2 of {told(of('r2_mean'))}; lightness, "
+        f"which weights green by 0.72, with {told(of('r2_lightness'))}, and over the greys alone "
+        f"with {told(of('r2_lightness_of_greys'))}. The mean of the greens lies between red and "
+        f"blue, but only {told(of('near_green'))} of the greens lie in between themselves, where "
+        f"{told(of('near_grey'))} of the greys do: the others lie out on either side."
+        if of("near_green")["high"] < BETWEEN
+        else f"{sum(map(bool, parts.values()))} of {len(parts)} parts hold: {words}. Of the greens "
+        f"{told(of('near_green'))} lie in between."
     )
-    return Finding(verdict, found, answer)
+    return Finding(verdict_of(list(parts.values())), found, answer)
 
 
 def draw(tables: Tables):
-    summary, places = tables["summary"], tables["map"]
+    summary, places, runs = tables["summary"], tables["map"], tables["runs"]
     figure, axes = panels(2, 2, height=5.4)
     plot_embedding(
         places[["across", "along"]].to_numpy(),
@@ -172,43 +197,40 @@ def draw(tables: Tables):
         size=7,
         equal=True,
     )
-    axes[0, 0].set(xlabel="across (radii)", ylabel="along the gradient of lightness (radii)")
+    axes[0, 0].set(xlabel="across (radii)", ylabel="along the gradient of mean RGB (radii)")
 
     def column(form, names):
         rows = [row_where(summary, measure=form.format(name)) for name in names]
-        return interval(pd.DataFrame(rows))
+        return interval(pd.DataFrame(rows), runs)
 
-    # Lightness beyond lightness is undefined: no second mark in its row.
-    beyond = column("r2_{}_beyond_lightness", HUES)
-    padded = Interval(*(np.append(np.nan, part) for part in beyond))
+    beyond = column("r2_{}_beyond_mean", HUES)
+    # The mean less itself is 0: no second mark in its row.
+    padded = Interval(
+        *(np.append(np.nan, part) for part in beyond[:3]), [np.empty(0), *beyond.members]
+    )
     plot_rows(
-        list(READ),
-        {"linear prediction": column("r2_{}", READ), "beyond lightness": padded},
+        ["mean RGB", *HUES],
+        {"linear prediction": column("r2_{}", READ), "less mean RGB": padded},
         axes[0, 1],
-        statistic=MEANS,
+        statistic=f"b, c, d: {STATISTIC}",
         xlabel="$R^2$ of the coordinate",
         references={THRESHOLD: GRADIENT},
         xlim=(-0.05, 1.05),
     )
     hues = (*HUES, "grey")
-    plot_rows(
-        list(hues),
-        {"mean of the group": column("across_{}", hues)},
-        axes[1, 0],
-        statistic=MEANS,
-        xlabel="position across (radii)",
-        references={"centre": 0.0},
-    )
-    often = pd.DataFrame([row_where(tables["shares"], measure=part) for part in PARTS])
-    plot_rows(
-        ["greys in the middle", "red and blue apart", "green between"],
-        {"share of seeds": interval(often)},
-        axes[1, 1],
-        xlabel="share of seeds with this layout",
-        references={THRESHOLD: OFTEN},
-        statistic="d: share and 95 % interval",
-        xlim=(-0.05, 1.05),
-    )
+    for ax, form, xlabel, line in (
+        (axes[1, 0], "across_{}", "position across (radii)", {"centre": 0.0}),
+        (axes[1, 1], "near_{}", "share of the colours in between", {THRESHOLD: BETWEEN}),
+    ):
+        plot_rows(
+            list(hues),
+            {"colours of the group": column(form, hues)},
+            ax,
+            statistic=f"b, c, d: {STATISTIC}",
+            xlabel=xlabel,
+            references=line,
+            xlim=(-0.05, 1.05) if ax is axes[1, 1] else None,
+        )
     letter(axes.ravel())
     return figure
 
@@ -219,25 +241,29 @@ STUDY = Study(
     "side, and green lies between them.",
     quote="You can see the black to white gradient down the middle, with blue and red being split "
     "on either side. Green, being in between and limited by 2D space, gets stuck in between.",
-    question="Does this layout occur for every seed?",
-    method="{seeds} seeds in 2 dimensions, a weight constrained to be negative, {epochs} epochs. "
-    "Lightness (CIELAB L*) and each primary are predicted linearly from the map, cross-validated "
-    "over items, and so is the residual of each primary after regression on lightness. Each map is "
-    "rotated so that the gradient of lightness points up. The mean position across the gradient is "
-    "measured for saturated reds, greens and blues (hue within 30 degrees, saturation at least "
-    "0.5, value at least 0.3) and for greys (saturation up to 0.08), in units of the map's root "
-    "mean square radius. All seeds share the pairs and their labels.",
-    rule="Five parts: R^2 of lightness at or above 0.8; greys in the middle (their mean less than "
-    "half as far across as that of red and of blue), red and blue on opposite sides of the greys, "
-    "and green between red and blue, each in at least 0.8 of the seeds; R^2 of green beyond "
-    "lightness below that of red and of blue; all at the unfavourable end of the 95 % interval. "
-    "Holds if all five do, holds in part if any does.",
-    caption="a: the mean over the seeds of the aligned maps, lightness upwards. b: R^2 of the "
-    "linear prediction of each coordinate from the map; the threshold is that of lightness. c: "
-    "mean position of the groups across the gradient. d: share of the seeds with each part of the "
-    "layout.",
+    question="Does this layout occur in every replicate?",
+    method="{seeds} replicates in 2 dimensions, a weight constrained to be negative, {epochs} "
+    "epochs. Mean RGB, lightness (CIELAB L*) and each primary are predicted linearly from the map, "
+    "cross-validated over items, and so is each primary less mean RGB. Each map is rotated so that "
+    "the gradient of mean RGB points up, and shifted so that the mean of the greys is its origin. "
+    "The position across the gradient is measured for saturated reds, greens and blues (hue within "
+    "30 degrees, saturation at least 0.5, value at least 0.3) and for greys (saturation up to "
+    "0.08), in units of the map's root mean square radius. A colour lies in between if it is "
+    "nearer to the origin, across, than half of the way to the mean of the reds and to that of the "
+    "blues.",
+    estimand="R^2 of mean RGB; the shares of replicates and of colours with each part of the "
+    "layout; the order of the three R^2 less mean RGB.",
+    margin="R^2 of 0.8; shares of 0.8 of the replicates and of 0.5 of the colours.",
+    rule="Five parts: R^2 of mean RGB at or above 0.8; more than half of the greys in between, and "
+    "red and blue on opposite sides of them, each in at least 0.8 of the replicates; at least half "
+    "of the greens in between; R^2 of green less mean RGB below that of red and of blue; all at "
+    "the unfavourable end of the 95 % interval. Holds if all five do, holds in part if any does.",
+    flips="To hold: at least half of the greens in between. Not to hold: all five parts fail.",
+    caption="a: the mean over the replicates of the aligned maps, mean RGB upwards. b: R^2 of the "
+    "linear prediction of each coordinate from the map; the threshold is that of mean RGB. c: mean "
+    "position of the groups across the gradient. d: share of each group's colours that lie in "
+    "between; the threshold is that of green.",
     run=run,
     judge=judge,
     draw=draw,
-    shared="the pairs and their labels",
 )

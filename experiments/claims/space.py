@@ -13,37 +13,41 @@ from colour_embed.config import Config
 from colour_embed.evaluate.cielab import srgb_to_lab
 from colour_embed.evaluate.geometry import distance_spearman
 from colour_embed.evaluate.truth import all_pairs, probability_similar
-from colour_embed.viz.intervals import Interval, plot_rows
+from colour_embed.viz.intervals import plot_rows
 from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
-    FAILS,
-    HOLDS,
-    IN_PART,
+    STATISTIC,
     THRESHOLD,
+    TUTORIAL_PAIRS,
     Evidence,
     Finding,
     Setting,
     Study,
     Tables,
     evidence,
+    failures,
     interval,
     intervals,
+    mark_failures,
     row_where,
     rows_where,
+    told,
     train,
+    verdict_of,
 )
 
 LISTS = ("tutorial", "css4", "xkcd")
 SPACES = ("RGB", "CIELAB")
 POSITIVES = 0.225
-MEASURES = ("spearman_RGB", "spearman_CIELAB", "lead", "procrustes", "excess_kl")
+ATTAINED = 0.9  # least share of the lead of exact distances
+MEASURES = ("spearman_RGB", "spearman_CIELAB", "lead", "attained", "procrustes", "excess_kl")
 
 
 def run(setting: Setting) -> dict[str, pd.DataFrame]:
     tables = []
     for name in LISTS:
         colours = data.load_colours(name)
-        pairs = data.tutorial_pairs(colours, setting.pairs)
+        pairs = setting.some_pairs(TUTORIAL_PAIRS, colours)
         coordinates = spaces(colours.rgb)
         for made_from in SPACES:
             found = train(
@@ -55,7 +59,6 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
                 colours=colours,
                 pairs=pairs,
                 truth=coordinates[made_from],
-                vary=("init", "order", "labels"),
             )
             runs = found.runs
             runs.insert(0, "colours", name)
@@ -68,8 +71,9 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
             other = SPACES[1 - SPACES.index(made_from)]
             # Difference in Spearman between the space of the labels and the other one.
             runs["lead"] = runs[f"spearman_{made_from}"] - runs[f"spearman_{other}"]
+            runs["attained"] = runs["lead"] / (1 - agreement(name))
             tables.append(runs)
-    runs = pd.concat(tables, ignore_index=True)
+    runs = mark_failures(pd.concat(tables, ignore_index=True), ["colours", "made_from"])
     return {"runs": runs, "summary": intervals(runs, ["colours", "made_from"], MEASURES)}
 
 
@@ -100,8 +104,8 @@ def agreement(colours: str) -> float:
 def judge(tables: Tables) -> Finding:
     summary = tables["summary"]
     leads = rows_where(summary, measure="lead")
-    ahead = (leads["low"] > 0).mean()
-    verdict = HOLDS if ahead == 1 else IN_PART if ahead > 0 else FAILS
+    attained = rows_where(summary, measure="attained")
+    enough = attained["low"] >= ATTAINED
     found = [
         evidence(
             f"{name}, labels from {made_from}: Spearman with {space} distances",
@@ -119,26 +123,33 @@ def judge(tables: Tables) -> Finding:
         for _, row in leads.iterrows()
     ]
     found += [
+        evidence(
+            f"{row['colours']}, labels from {row['made_from']}: share of the lead of exact "
+            "distances",
+            row,
+        )
+        for _, row in attained.iterrows()
+    ]
+    found += [
         Evidence(f"{name}: Spearman of RGB with CIELAB distances", agreement(name))
         for name in LISTS
     ]
+    found.append(failures(tables["runs"]))
     between = ", ".join(f"{agreement(name):.2f} ({name})" for name in LISTS)
-    exact = ", ".join(f"{1 - agreement(name):.2f}" for name in LISTS)
-    smallest = leads.loc[leads["value"].idxmin()]
+    least = attained.loc[attained["value"].idxmin()]
     answer = (
-        f"In {int((leads['low'] > 0).sum())} of {len(leads)} settings the embedding's distances "
-        "correlate more with the space of the labels than with the other one. The smallest "
-        f"difference in rank correlation is {smallest['value']:.3f} ({smallest['colours']}, labels "
-        f"from {smallest['made_from']}). The labels are drawn from that space alone, so that the "
-        "sign of the difference is nearly given, and the colours set its size: RGB and CIELAB "
-        f"distances correlate with each other by {between}, so that distances in exactly the order "
-        f"of the labels' space would lead by {exact}."
+        "The labels are drawn from one space alone, so that the sign of the difference is nearly "
+        "given, and the colours set its size: RGB and CIELAB distances correlate with each other "
+        f"by {between}. Of the lead that distances in exactly the order of the labels' space would "
+        f"have, the embedding attains at least {ATTAINED} in {int(enough.sum())} of {len(enough)} "
+        f"settings; the least is {told(least)} ({least['colours']}, labels from "
+        f"{least['made_from']}). This checks the instrument more than the tutorial."
     )
-    return Finding(verdict, found, answer)
+    return Finding(verdict_of(list(enough)), found, answer)
 
 
 def draw(tables: Tables):
-    summary = tables["summary"]
+    summary, runs = tables["summary"], tables["runs"]
     figure, axes = panels(1, 2, height=3.0)
     rows = [(name, made_from) for name in LISTS for made_from in SPACES]
     labels = [f"{name}, {made_from} labels" for name, made_from in rows]
@@ -148,24 +159,22 @@ def draw(tables: Tables):
             row_where(summary, colours=name, made_from=made_from, measure=measure)
             for name, made_from in rows
         ]
-        return interval(pd.DataFrame(found))
+        return interval(pd.DataFrame(found), runs)
 
-    exact = np.array([1 - agreement(name) for name, _ in rows])
     plot_rows(
         labels,
         {f"with {space} distances": column(f"spearman_{space}") for space in SPACES},
         axes[0, 0],
         xlabel="Spearman correlation",
+        statistic=STATISTIC,
     )
     plot_rows(
         labels,
-        {
-            "space of the labels less the other": column("lead"),
-            "the same of exact distances": Interval(exact, exact * np.nan, exact * np.nan),
-        },
+        {"share of the lead of exact distances": column("attained")},
         axes[0, 1],
-        xlabel="difference in Spearman",
-        references={THRESHOLD: 0.0},
+        xlabel="lead / lead of exact distances",
+        references={THRESHOLD: ATTAINED},
+        statistic=STATISTIC,
     )
     letter(axes.ravel())
     return figure
@@ -179,16 +188,19 @@ STUDY = Study(
     question="If labels come from CIELAB distance instead of RGB, and for other lists of colours, "
     "do the embedding's distances follow the space of the labels?",
     method="Three lists (the tutorial's 646, css4's 148, xkcd's 949 colours), labels from RGB and "
-    "from CIELAB distance, each scaled to 22.5 % positives. {half} seeds in 3 dimensions, a weight "
-    "constrained to be negative, {epochs} epochs. The seed changes the initial values, the order "
-    "and the labels. The embedding's distances are rank-correlated with those in both spaces.",
-    rule="Spearman with the space of the labels less that with the other one: holds if its 95 % "
-    "interval is above 0 in all six settings, in part if in any.",
-    caption="a: rank correlation of the embedding's distances with those in both spaces. b: "
-    "difference between the space of the labels and the other one, within each seed, and for "
-    "distances that equal those of the labels' space.",
+    "from CIELAB distance, each scaled to 22.5 % positives. {half} replicates in 3 dimensions, a "
+    "weight constrained to be negative, {epochs} epochs. The embedding's distances are "
+    "rank-correlated with those in both spaces. The lead is the correlation with the space of the "
+    "labels less that with the other one, within each replicate; that of exact distances is 1 less "
+    "the correlation of the two spaces.",
+    estimand="The lead as a share of that of exact distances, in each of six settings.",
+    margin="0.9 of the lead of exact distances.",
+    rule="Holds if the share is at or above 0.9 at the lower end of its 95 % interval in all six "
+    "settings, in part if in any.",
+    flips="Any setting below 0.9: the embedding mixes in an order that the labels do not have.",
+    caption="a: rank correlation of the embedding's distances with those in both spaces. b: what "
+    "decides, the lead of the labels' space as a share of that of exact distances.",
     run=run,
     judge=judge,
     draw=draw,
-    shared="the pairs",
 )

@@ -11,10 +11,11 @@ from experiments.claims import (
     sign,
     space,
     surface,
+    threshold,
 )
 from experiments.claims.common import Study
 
 STUDIES: dict[str, Study] = {
     module.STUDY.name: module.STUDY
-    for module in (sign, ratio, plane, dimension, surface, emergence, amount, space)
+    for module in (sign, ratio, plane, dimension, surface, emergence, amount, space, threshold)
 }

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from colour_embed.config import Config
-from colour_embed.evaluate.truth import make_truth
 from colour_embed.viz.intervals import plot_lines, plot_rows
 from colour_embed.viz.style import letter, panels
 from experiments.claims.common import (
@@ -14,26 +13,36 @@ from experiments.claims.common import (
     HOLDS,
     IN_PART,
     MARGIN,
-    THRESHOLD,
+    STATISTIC,
+    Evidence,
     Finding,
     Setting,
     Study,
     Tables,
-    difference,
     evidence,
+    failures,
     interval,
     intervals,
     line,
+    mark_failures,
+    paired,
     row_where,
     rows_where,
     told,
     train,
+    within,
 )
 
 PLAIN, NORMALISED = (1, 2, 3, 4), (2, 3, 4)
-DECIDED = (2, 3)  # where plain d is better than plain d - 1, so that there is a way between them
-MEASURES = ("train_loss", "heldout_loss", "spearman", "knn_overlap")
-HALFWAY = 0.5
+MEASURES = ("train_loss", "excess_kl", "heldout_loss", "spearman", "knn_overlap")
+COMPARED = {
+    "normalised 2-D less plain 1-D": (("normalised", 2), ("plain", 1)),
+    "normalised 3-D less plain 2-D": (("normalised", 3), ("plain", 2)),
+    "normalised 4-D less plain 3-D": (("normalised", 4), ("plain", 3)),
+    "plain 3-D less plain 2-D": (("plain", 3), ("plain", 2)),
+    "plain 4-D less plain 3-D": (("plain", 4), ("plain", 3)),
+}
+DECIDES, FREE = list(COMPARED)[1], list(COMPARED)[3]
 
 
 def run(setting: Setting) -> dict[str, pd.DataFrame]:
@@ -47,116 +56,95 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         # Degrees of freedom of a vector: one fewer than its coordinates on the unit sphere.
         found.runs.insert(1, "ways", found.runs["dim"] - (name == "normalised"))
         tables.append(found.runs)
-    runs = pd.concat(tables, ignore_index=True)
-    places = []
-    for dim in NORMALISED:
-        # The three share a seed's initial values, so they are compared within the seed.
-        by_seed = runs.pivot(index="seed", columns=["rows", "dim"], values="heldout_loss")
-        fewer, as_many = by_seed["plain", dim - 1], by_seed["plain", dim]
-        for seed, place in ((fewer - by_seed["normalised", dim]) / (fewer - as_many)).items():
-            places.append((seed, dim, place))
-    places = pd.DataFrame(places, columns=["seed", "dim", "place"])
-    floor = make_truth(setting.colours.rgb, config.label_constant).floor
+    runs = mark_failures(pd.concat(tables, ignore_index=True), ["rows", "dim"])
+    differences = pd.concat(
+        [
+            paired(
+                runs,
+                "excess_kl",
+                *({"rows": rows, "dim": dim} for rows, dim in cells),
+            ).assign(compared=name)
+            for name, cells in COMPARED.items()
+        ],
+        ignore_index=True,
+    )
     return {
         "runs": runs,
-        "summary": intervals(runs, ["rows", "dim", "ways"], MEASURES).assign(floor=floor),
-        "places": intervals(places, ["dim"], ["place"]),
+        "summary": intervals(runs, ["rows", "dim", "ways"], MEASURES),
+        "differences": differences,
+        "effects": intervals(differences, ["compared"], ["value"]),
     }
 
 
 def judge(tables: Tables) -> Finding:
-    summary, places = tables["summary"], tables["places"]
-    place = row_where(places, dim=3)
-    verdict = HOLDS if place["high"] < HALFWAY else IN_PART if place["low"] < HALFWAY else FAILS
+    summary, effects = tables["summary"], tables["effects"]
+    effect, free = (row_where(effects, compared=name) for name in (DECIDES, FREE))
+    same = within(effect, MARGIN)
+    apart = effect["low"] > MARGIN or effect["high"] < -MARGIN
+    verdict = HOLDS if same else FAILS if apart else IN_PART
     found = [
-        evidence(
-            f"place of normalised {dim}-D between plain {dim - 1}-D (0) and plain {dim}-D (1)",
-            row_where(places, dim=dim),
-        )
-        for dim in DECIDED
+        evidence(f"excess, {name}, nats per pair", row_where(effects, compared=name))
+        for name in COMPARED
     ]
     found += [
         evidence(
-            f"held-out loss, {rows} {dim}-D, nats per pair",
-            row_where(summary, rows=rows, dim=dim, measure="heldout_loss"),
+            f"excess, {rows} {dim}-D, nats per pair",
+            row_where(summary, rows=rows, dim=dim, measure="excess_kl"),
         )
         for rows, dim in (("plain", 2), ("normalised", 3), ("plain", 3), ("normalised", 4))
     ]
-
-    def lower(dim, *, by):
-        """Return plain d - 1 less normalised d or plain d: what the last coordinate lowers."""
-        loss = rows_where(summary, measure="heldout_loss")
-        return difference(
-            row_where(loss, rows="plain", dim=dim - 1), row_where(loss, rows=by, dim=dim)
-        )
-
-    gain, free = lower(3, by="normalised"), lower(3, by="plain")
-    apart, loss = lower(4, by="normalised"), lower(4, by="plain")
-    found += [
-        evidence(f"held-out loss, plain {dim - 1}-D less {by} {dim}-D, nats per pair", row)
-        for dim, by, row in (
-            (3, "normalised", gain),
-            (3, "plain", free),
-            (4, "normalised", apart),
-            (4, "plain", loss),
-        )
-    ]
-    effect = (
-        "The interval includes 0, so that no effect of the third coordinate of unit vectors is "
-        "established"
-        if place["low"] <= 0 <= place["high"]
-        else "The interval is below 0: the third coordinate of unit vectors increases the loss"
-        if place["high"] < 0
-        else "The interval is above 0: the third coordinate of unit vectors lowers the loss, by "
-        f"{'less than' if place['value'] < HALFWAY else 'at least'} half of what a free one does"
-    )
-    small = max(abs(gain["low"]), abs(gain["high"])) <= MARGIN
+    share = effect["value"] / free["value"]
+    found.append(Evidence("the difference as a share of what a free third coordinate gains", share))
+    found.append(failures(tables["runs"]))
+    differs = effect["low"] > 0 or effect["high"] < 0
     answer = (
-        "By held-out loss the place of normalised 3-D between plain 2-D (0) and plain 3-D (1) is "
-        f"{told(place)}. {effect}. Its loss is {told(gain, 4)} nats per pair below that of plain "
-        f"2-D, which is {'' if small else 'not '}within the margin of {MARGIN} nats that counts "
-        "as no difference in the study of the number of pairs. The loss of plain 3-D is "
-        f"{told(free, 4)} below that of plain 2-D."
-    )
-    if loss["high"] < 0:
-        answer += (
-            f" Plain 4-D is worse than plain 3-D, by {-loss['value']:.4f}, so that normalised 4-D "
-            f"has no place between them; its loss is {abs(apart['value']):.4f} "
-            f"{'above' if apart['value'] < 0 else 'below'} that of plain 3-D."
+        "The excess of normalised 3-D less that of plain 2-D is "
+        f"{told(effect, 4)} nats per pair, {'within' if same else 'not wholly within'} the margin "
+        f"of {MARGIN}. "
+        + (
+            f"It is not zero: {'the' if effect['value'] < 0 else 'without gain, the'} third "
+            f"coordinate of unit vectors {'lowers' if effect['value'] < 0 else 'raises'} the loss "
+            f"by {abs(effect['value']):.4f}. "
+            if differs
+            else "Its interval includes 0. "
         )
+        + f"A free third coordinate changes the loss by {told(free, 4)}, so that the difference is "
+        f"{share:.2f} of that. Plain 4-D less plain 3-D is "
+        f"{told(row_where(effects, compared='plain 4-D less plain 3-D'), 4)}, and normalised 4-D "
+        f"less plain 3-D {told(row_where(effects, compared='normalised 4-D less plain 3-D'), 4)}."
+    )
     return Finding(verdict, found, answer)
 
 
 def draw(tables: Tables):
-    summary = tables["summary"]
+    summary, effects, runs = tables["summary"], tables["effects"], tables["runs"]
     figure, axes = panels(2, 2, height=5.0)
     shown = (
-        ("heldout_loss", "held-out loss (nats per pair)"),
+        ("excess_kl", "excess (nats per pair)"),
         ("spearman", "Spearman with RGB distances"),
         ("knn_overlap", "overlap of 10 nearest neighbours"),
     )
     for ax, (measure, label) in zip(axes.ravel()[[0, 2, 3]], shown):
         lines = {
-            f"{rows} vectors": line(rows_where(summary, rows=rows, measure=measure), "ways")
+            f"{rows} vectors": line(rows_where(summary, rows=rows, measure=measure), "ways", runs)
             for rows in ("plain", "normalised")
         }
-        floor = {"Bayes-optimal": float(summary["floor"].iloc[0])}
         plot_lines(
             lines,
             ax,
             xlabel="degrees of freedom of a vector",
             ylabel=label,
             ticks=np.arange(1, 5),
-            references=floor if measure == "heldout_loss" else None,
+            statistic=STATISTIC,
         )
-    places = pd.DataFrame([row_where(tables["places"], dim=dim) for dim in DECIDED])
+    rows = pd.DataFrame([row_where(effects, compared=name) for name in COMPARED])
     plot_rows(
-        [f"normalised {dim}-D" for dim in DECIDED],
-        {"normalised vectors": interval(places)},
+        list(COMPARED),
+        {"difference, paired by replicate": interval(rows, tables["differences"])},
         axes[0, 1],
-        xlabel="place from plain $d - 1$ (0) to plain $d$ (1)",
-        references={THRESHOLD: HALFWAY},
-        xlim=(-0.05, 1.05),
+        xlabel="difference of the excess (nats per pair)",
+        references={"margin, down": -MARGIN, "margin, up": MARGIN},
+        statistic=STATISTIC,
     )
     letter(axes.ravel())
     return figure
@@ -164,22 +152,24 @@ def draw(tables: Tables):
 
 STUDY = Study(
     name="surface",
-    claim="Normalised vectors in 3-D behave like plain vectors in 2-D, not like those in 3-D.",
+    claim="Normalised vectors in 3-D predict as plain vectors in 2-D do, within 0.01 nats.",
     quote="Many embeddings are normalised such that the magnitude of each embedded vector is one "
     "[...] but then we'd be back to a 2D surface",
-    question="Unit vectors of d coordinates lie on a sphere of d - 1 dimensions. Is their "
-    "held-out loss that of d - 1 free coordinates, or of d?",
-    method="{seeds} seeds: plain embeddings in 1 to 4 dimensions, normalised ones in 2, 3 and 4, "
-    "a weight constrained to be negative, {epochs} epochs. The place of normalised d by held-out "
-    "loss L, within each seed, is (L(plain d-1) - L(normalised d)) / (L(plain d-1) - L(plain d)): "
-    "0 is the loss of d - 1 free coordinates, 1 that of d. All seeds share the pairs and their "
-    "labels.",
-    rule="Place of normalised 3-D: holds if the whole 95 % interval is under 0.5; holds in part "
-    "if some of it is; does not hold if none is.",
+    question="Unit vectors of d coordinates lie on a sphere of d - 1 dimensions. Is their loss "
+    "that of d - 1 free coordinates?",
+    method="{seeds} replicates: plain embeddings in 1 to 4 dimensions, normalised ones in 2, 3 and "
+    "4, a weight constrained to be negative, {epochs} epochs. All seven trainings of a replicate "
+    "share its pairs, labels and initial values. The excess is the mean Kullback-Leibler "
+    "divergence from the true probabilities over all pairs, which needs no held-out labels.",
+    estimand="Excess of normalised 3-D less that of plain 2-D, paired by replicate.",
+    margin="0.01 nats per pair, two-sided (equivalence).",
+    rule="Holds if the whole 95 % interval lies within 0.01 nats of zero; does not hold if it lies "
+    "wholly outside; holds in part otherwise.",
+    flips="The interval leaves the margin: unit vectors gain 0.01 nats by their third coordinate.",
     caption="a, c, d: plain and normalised embeddings by the degrees of freedom of a vector: d for "
-    "plain vectors, d - 1 on the unit sphere. b: what decides, the place of normalised 3-D.",
+    "plain vectors, d - 1 on the unit sphere. b: differences of the excess; the second row "
+    "decides.",
     run=run,
     judge=judge,
     draw=draw,
-    shared="the pairs and their labels",
 )
