@@ -445,7 +445,7 @@ def _draw_members(
         return
     across = np.repeat(x, [len(found) for found in value.members])
     along = np.concatenate(value.members)
-    look = {"marker": ".", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.45, "zorder": 1.5}
+    look = {"marker": ".", "markersize": 6, "markeredgewidth": 0, "alpha": 0.35, "zorder": 1.5}
     look |= {"linestyle": "none", "color": colour}
     ax.plot(*(across, along) if upright else (along, across), **look)
 

@@ -186,7 +186,7 @@ def draw(tables: Tables):
             )
         reference_line(ax, float(rows["base_rate_loss"].mean()), "mountain pass")
         ax.set(xlabel="initial weight", ylabel=f"training loss, $d$ = {dim} (nats per pair)")
-    legend_above(axes[1, 1], title=f"a: share and 95 % interval\nb: {STATISTIC}")
+    legend_above(axes[1, 1])
     letter(axes.ravel())
     return figure
 

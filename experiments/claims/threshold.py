@@ -155,7 +155,7 @@ def predicted_threshold(config: Config, base_rate: float, items: int = ITEMS) ->
         middle = (low + high) / 2
         crossed = final_weight(config, base_rate, middle, items) < 0
         low, high = (middle, high) if crossed else (low, middle)
-    return (low + high) / 2
+    return (low + high) / 2 if low else 0.0
 
 
 def final_weight(config: Config, base_rate: float, start: float, items: int = ITEMS) -> float:
