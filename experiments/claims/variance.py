@@ -11,7 +11,7 @@ from colour_embed.config import Config
 from colour_embed.evaluate.geometry import cross_seed_procrustes
 from colour_embed.evaluate.intervals import bootstrap
 from colour_embed.viz.intervals import Interval, plot_rows
-from colour_embed.viz.style import letter, panels
+from colour_embed.viz.style import letter, panels, scale_axes
 from experiments.claims.common import (
     EVERYTHING,
     THRESHOLD,
@@ -296,7 +296,7 @@ def draw(tables: Tables):
         xlabel="standard deviation of the excess\n(nats per pair)",
         statistic=STATISTIC,
     )
-    axes[0, 0].set_xscale("log")
+    scale_axes(axes[0, 0], log_x=True)
     plot_rows(
         names,
         intervals_of(maps),
@@ -304,7 +304,7 @@ def draw(tables: Tables):
         xlabel="Procrustes disparity\nof two members",
         statistic=STATISTIC,
     )
-    axes[0, 1].set_xscale("log")
+    scale_axes(axes[0, 1], log_x=True)
     rows = {
         "initial values + order": ("training", "all"),
         "the same, without failed": ("training", "succeeded"),
@@ -326,7 +326,7 @@ def draw(tables: Tables):
         references={THRESHOLD: SMALL, "additive": 1.0},
         statistic=STATISTIC,
     )
-    axes[0, 2].set_xscale("log")
+    scale_axes(axes[0, 2], log_x=True)
     letter(axes.ravel())
     return figure
 
