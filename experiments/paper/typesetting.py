@@ -156,6 +156,9 @@ def setting(colours: Colours, pairs: Pairs) -> dict[str, float]:
         found[f"parameters, {dim}-D"] = count * dim + 2
         found[f"identifiable parameters, {dim}-D"] = parameters
         found[f"expected excess, {dim}-D"] = parameters / (2 * drawn)
+    found["expected excess, 4-D less 3-D"] = (
+        found["expected excess, 4-D"] - found["expected excess, 3-D"]
+    )
     return found
 
 
