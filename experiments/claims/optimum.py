@@ -14,6 +14,7 @@ from colour_embed.evaluate.geometry import principal_axes, squared_distances
 from colour_embed.evaluate.scores import excess_kl
 from colour_embed.evaluate.truth import Truth, make_truth
 from colour_embed.heads import HEADS
+from colour_embed.pairs.selection import identifiable_parameters
 from colour_embed.viz.intervals import plot_lines
 from colour_embed.viz.style import legend_above, letter, panels
 from experiments.claims.common import (
@@ -54,15 +55,6 @@ RESTARTS = 3
 SMOOTHING = 0.05  # of the matched head: less leaves less misfit, and takes longer
 GRADIENT = 1e-7  # largest component at which the optimiser has converged
 STEPS_AN_EPOCH = 4  # the most of the optimiser for each epoch of the setting
-
-
-def parameters(items: int, dim: int) -> int:
-    """Return the number of identifiable parameters.
-
-    Of items * dim coordinates, a weight and a bias, the loss does not determine a shift, a rotation
-    and the scale, which the weight can take.
-    """
-    return items * dim - dim * (dim + 1) // 2 + 1
 
 
 # --------------------------------------------------------------------------------------------------
@@ -220,7 +212,8 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
                 for dim in dims:
                     found = [optimum(head, counts, *start, most) for start in starts[dim]]
                     least = int(np.argmin([one.loss for one in found]))
-                    predicted = parameters(len(colours), dim) / (2 * len(pairs))
+                    predicted = identifiable_parameters(head, False, len(colours), dim)
+                    predicted /= 2 * len(pairs)
                     gap = excess_of(head, found[least], truth) - misfit[dim]
                     rows.append(
                         {

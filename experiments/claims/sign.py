@@ -210,8 +210,8 @@ STUDY = Study(
     margin="A share of 0.9.",
     rule="By the share's Wilson interval: holds if the whole interval is at or above 0.9; holds "
     "in part if some of it is; does not hold if none is.",
-    flips="At least 0.9 of the trainings recover; a threshold of the initial weight above 1.39 (see "
-    "the law of the threshold) would do it.",
+    flips="At least 0.9 of the trainings recover; a threshold of the initial weight above 1.39 "
+    "would do it (see the law of the threshold).",
     caption="a: share of trainings that recover, by the sign of the head's initial weight and of "
     "all; the threshold is that of the free weight. b: excess of all trainings; those that fail "
     "stand apart. c, d: training loss of the free weight by its initial value, against the mean "

@@ -6,16 +6,30 @@ from experiments.claims import (
     amount,
     dimension,
     emergence,
+    optimum,
     plane,
     ratio,
     sign,
     space,
     surface,
     threshold,
+    variance,
 )
 from experiments.claims.common import Study
 
 STUDIES: dict[str, Study] = {
     module.STUDY.name: module.STUDY
-    for module in (sign, ratio, plane, dimension, surface, emergence, amount, space, threshold)
+    for module in (
+        sign,
+        ratio,
+        plane,
+        dimension,
+        surface,
+        emergence,
+        amount,
+        space,
+        threshold,
+        optimum,
+        variance,
+    )
 }
