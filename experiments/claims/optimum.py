@@ -105,7 +105,7 @@ class Optimum(NamedTuple):
     steps: int
     converged: bool
     start: int = 0
-    """Number of the start."""
+    """Number of the start; of a replicate 0 is the optimum on expected labels, 1 a training."""
 
 
 def expected_counts(truth: Truth) -> Counts:
@@ -191,7 +191,7 @@ def _in_threads(
         return list(pool.map(lambda one: least_optimum(head, *one, most), work))
 
 
-def _expected_starts(head: str, truth: Truth, dim: int) -> list[Start]:
+def expected_starts(head: str, truth: Truth, dim: int) -> list[Start]:
     """Return starts near the principal axes of RGB."""
     form = _FORMS[head]
     axes = form.scale * principal_axes(truth.coordinates, dim)
@@ -199,11 +199,6 @@ def _expected_starts(head: str, truth: Truth, dim: int) -> list[Start]:
     # With more noise for the further starts: in less than 3-D there are many local minima.
     noises = [0.05, 0.1, 0.3, 0.3] if dim < TRUE_DIM else [0.05]
     return [(axes + noise * generator.normal(size=axes.shape), form.bias) for noise in noises]
-
-
-def expected_optimum(head: str, truth: Truth, dim: int, most: int) -> Optimum:
-    """Return the optimum on expected labels of all pairs, started near the axes of RGB."""
-    return least_optimum(head, expected_counts(truth), _expected_starts(head, truth, dim), most)
 
 
 def excess_of(head: str, found: Optimum, truth: Truth) -> float:
@@ -227,9 +222,8 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         truth = make_truth(colours.rgb)
         dims = (*DIMS, SPARE_DIM) if main else (TRUE_DIM, SPARE_DIM)
         expected = expected_counts(truth)
-        begin = {dim: _expected_starts(head, truth, dim) for dim in dims}
-        best = _in_threads(head, [(expected, begin[dim]) for dim in reversed(dims)], most)
-        best = dict(zip(dims, reversed(best)))
+        given = [(expected, expected_starts(head, truth, dim)) for dim in dims]
+        best = dict(zip(dims, _in_threads(head, given, most)))
         names = {"colours": name, "items": len(colours), "head": head}
         misfit = {dim: excess_of(head, one, truth) for dim, one in best.items()}
         misfits += [

@@ -179,7 +179,8 @@ def test_expected_counts_hold_the_true_probabilities():
 )  # found by another program: gradients written out, NumPy
 def test_misfits_of_the_css_colours_in_3d(head, misfit):
     truth = make_truth(data.load_colours("css4").rgb)
-    found = optimum.expected_optimum(head, truth, 3, 500)
+    starts = optimum.expected_starts(head, truth, 3)
+    found = optimum.least_optimum(head, optimum.expected_counts(truth), starts, 500)
     assert found.converged
     assert optimum.excess_of(head, found, truth) == pytest.approx(misfit, abs=2e-6)
 
