@@ -154,7 +154,8 @@ def sweep(
             one for every half of the interval between two evaluations.
         stopping: The early stopping rule, by which each member drops its learning rate and stops;
             `config.epochs` is then not used. None: all members train for `config.epochs`.
-        held_out: Pairs whose loss the rule compares; without them that of the training pairs.
+        held_out: Pairs whose loss the rule compares; without them that of the training pairs, which
+            must then be the same for all members.
         devices: The devices to run on; by default all devices of all processes of the job, which
             must then all make this call.
         shard_items: Shard the rows of each embedding, and of the optimiser's memory, over the
@@ -250,6 +251,11 @@ def start_sweep(
         max_bytes=max_bytes,
     )
     draw_labels = _draws_labels(swept, vary)
+    if stopping is not None and held_out is None and (draw_labels or "pairs" in vary):
+        raise InputError(
+            "early stopping evaluates the pairs given, and these members train on pairs or labels "
+            "of their own: give held_out, or take labels and pairs out of vary"
+        )
     if draw_labels:
         _check_truth(truth, items, pairs, max(member.label_constant for member in members))
     evaluated = pairs if held_out is None or not len(held_out) else held_out

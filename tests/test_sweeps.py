@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from colour_embed import sweeps, train
-from colour_embed.config import Config, InputError
+from colour_embed.config import Config, InputError, Stopping
 from colour_embed.data import load_colours, tutorial_pairs
 from colour_embed.engine import memory
 from colour_embed.engine.batches import DevicePairs
@@ -434,6 +434,8 @@ def test_members_take_every_optimiser(optimizer):
         ({"seeds": [0.0, 0.5]}, r"seeds are \[0.0, 0.5\]: give whole numbers"),
         ({"dims": [2.0]}, r"dims are \[2.0\]"),
         ({"vary": []}, "vary is empty, so members of different seeds would be copies"),
+        ({"stopping": Stopping()}, "early stopping evaluates the pairs given, .* give held_out"),
+        ({"stopping": Stopping(), "vary": ["pairs"]}, "early stopping evaluates the pairs given"),
     ],
 )
 def test_what_no_member_could_be_trained_from_is_refused(changed, said):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -86,8 +84,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
 
 def inferred_rows() -> np.ndarray:
     """Return a mask, bool [items], of the tutorial's colours that no printed row pins down."""
-    table = pd.read_csv(Path(data.__file__).parent / "tables" / "colours.csv")
-    return (table["source"] == "inferred").to_numpy()
+    return (pd.read_csv(data.TUTORIAL_TABLE)["source"] == "inferred").to_numpy()
 
 
 def judge(tables: Tables) -> Finding:

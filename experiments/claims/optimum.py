@@ -17,6 +17,7 @@ from colour_embed.evaluate.scores import excess_kl
 from colour_embed.evaluate.truth import Truth, make_truth
 from colour_embed.heads import HEADS
 from colour_embed.io import machine
+from colour_embed.pairs.selection import identifiable_parameters
 from colour_embed.viz.intervals import plot_lines
 from colour_embed.viz.style import legend_above, letter, panels
 from experiments.claims.common import (
@@ -57,15 +58,6 @@ RESTARTS = 3
 SMOOTHING = 0.05  # of the matched head: less leaves less misfit, and takes longer
 GRADIENT = 1e-7  # largest component at which the optimiser has converged
 STEPS_AN_EPOCH = 4  # the most of the optimiser for each epoch of the setting
-
-
-def parameters(items: int, dim: int) -> int:
-    """Return the number of identifiable parameters.
-
-    Of items * dim coordinates, a weight and a bias, the loss does not determine a shift, a rotation
-    and the scale, which the weight can take.
-    """
-    return items * dim - dim * (dim + 1) // 2 + 1
 
 
 # --------------------------------------------------------------------------------------------------
@@ -242,7 +234,8 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
                         starts[dim].append(start)
                 counts = drawn_counts(len(colours), pairs)
                 for dim in dims:
-                    predicted = parameters(len(colours), dim) / (2 * len(pairs))
+                    free = identifiable_parameters(head, False, len(colours), dim)
+                    predicted = free / (2 * len(pairs))
                     cells.append({**names, "dim": dim, "pairs": count, "seed": seed})
                     cells[-1]["predicted"] = predicted
                     work.append((counts, starts[dim]))

@@ -122,6 +122,7 @@ def setting(colours: Colours, pairs: Pairs) -> dict[str, float]:
         pair_distance,
         probability_similar,
     )
+    from colour_embed.pairs.selection import identifiable_parameters
 
     config, count, drawn = Config(), len(colours), len(pairs.index)
     level = inspect.signature(wilson_interval).parameters["level"].default
@@ -152,7 +153,7 @@ def setting(colours: Colours, pairs: Pairs) -> dict[str, float]:
         ),
     }
     for dim in range(1, 7):
-        parameters = identifiable(count, dim)
+        parameters = identifiable_parameters("free", False, count, dim)
         found[f"parameters, {dim}-D"] = count * dim + 2
         found[f"identifiable parameters, {dim}-D"] = parameters
         found[f"expected excess, {dim}-D"] = parameters / (2 * drawn)
@@ -160,13 +161,3 @@ def setting(colours: Colours, pairs: Pairs) -> dict[str, float]:
         found["expected excess, 4-D"] - found["expected excess, 3-D"]
     )
     return found
-
-
-def identifiable(items: int, dim: int) -> int:
-    """Return the number of identifiable parameters of a head that is affine in squared distances.
-
-    Example:
-        >>> identifiable(646, 2), identifiable(646, 3)
-        (1290, 1933)
-    """
-    return items * dim - dim * (dim + 1) // 2 + 1

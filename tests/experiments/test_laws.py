@@ -42,21 +42,6 @@ def _tiny():
 # Laws a and b
 
 
-@pytest.mark.parametrize(
-    ("items", "dim", "count"),
-    # 2 points on a line have a distance and a bias; 3 in a plane have three sides and a bias.
-    [(2, 1, 2), (3, 2, 4), (4, 3, 7), (646, 2, 1290), (646, 3, 1933), (646, 4, 2575)],
-)
-def test_parameters_are_the_distances_that_may_vary_and_the_bias(items, dim, count):
-    assert optimum.parameters(items, dim) == count
-
-
-def test_a_spare_dimension_has_four_parameters_fewer_than_items():
-    for items in (148, 646, 949):
-        more = optimum.parameters(items, 4) - optimum.parameters(items, 3)
-        assert more == items - 4
-
-
 def _optimum_tables(ends=None, prices=((1.0, 2.0),)):
     """With the ends of the ratio's interval by dim and pairs, and of the price's, one a case."""
     ends = ends or {}

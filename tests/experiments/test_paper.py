@@ -1,7 +1,6 @@
 """The article is typeset from the committed tables, and no number in its prose is typed."""
 
 import csv
-import itertools
 import json
 import re
 import shutil
@@ -9,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from colour_embed import data
@@ -185,19 +183,6 @@ def test_numbers_are_those_of_the_tables(article):
             assert told == pytest.approx(value, abs=0.51 * 10**-decimals), number
             compared += 1
     assert compared > 150
-
-
-def test_identifiable_parameters_are_the_rank_of_the_logits_derivative():
-    rng = np.random.default_rng(0)
-    for items, dim in ((8, 2), (10, 3), (5, 1)):
-        vectors, weight = rng.normal(size=(items, dim)), -0.7
-        rows = []
-        for first, second in itertools.combinations(range(items), 2):
-            apart = vectors[first] - vectors[second]
-            slope = np.zeros((items, dim))
-            slope[first], slope[second] = 2 * weight * apart, -2 * weight * apart
-            rows.append([*slope.ravel(), apart @ apart, 1.0])
-        assert np.linalg.matrix_rank(np.array(rows)) == typesetting.identifiable(items, dim)
 
 
 # --------------------------------------------------------------------------------------------------
