@@ -39,6 +39,7 @@ from experiments.claims.common import (
 COUNTS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 DIMS = tuple(range(1, 7))
 DECIDED = (2, 3)
+SHOWN = 1e-3  # nats: the least loss and the linear part of the regret in the figure
 MEASURES = ("train_loss", "own_floor", "fresh_loss", "excess_kl", "spearman", "procrustes")
 TRUTH, GEOMETRY = "excess over the truth", "Spearman with RGB"
 CRITERIA = {
@@ -181,7 +182,7 @@ def judge(tables: Tables) -> Finding:
         )
         + ". The dimension of the least excess, in most replicates, is "
         + ", ".join(f"{dim} at {count:,}" for count, dim in zip(COUNTS, usual[TRUTH]))
-        + " pairs: with few pairs fewer dimensions than the true three predict better. "
+        + f" pairs. {_useless(tables)}"
         + (
             "The dimension whose distances agree best with RGB is another one where that of the "
             f"least excess is {'; '.join(apart)} pairs."
@@ -190,6 +191,21 @@ def judge(tables: Tables) -> Finding:
         )
     )
     return Finding(verdict, found, answer)
+
+
+def _useless(tables: Tables) -> str:
+    """Say at which numbers of pairs no dimension predicts better than the base rate does."""
+    runs = tables["runs"]
+    base_rate = (runs["base_rate_loss"] - runs["floor"]).mean()
+    excess = rows_where(tables["summary"], measure="excess_kl").groupby("pairs")["value"].min()
+    counts = excess.index[excess > base_rate]
+    if not len(counts):
+        return ""
+    return (
+        f"At {' and '.join(f'{count:,}' for count in counts)} pairs that choice is empty: the "
+        "least mean excess of any dimension is above that of always predicting the base rate, "
+        f"{base_rate:.2f}. "
+    )
 
 
 def _short(count: int) -> str:
@@ -223,6 +239,7 @@ def draw(tables: Tables):
         log_y=True,
         **over,
     )
+    axes[0, 0].set_ylim(bottom=SHOWN)
     counts = [count for count in COUNTS if TUTORIAL_PAIRS <= count < COUNTS[-1]]
     lines = {}
     for dim in DECIDED:
@@ -259,6 +276,7 @@ def draw(tables: Tables):
         ylabel="regret of the choice (nats)",
         **over,
     )
+    axes[3, 1].set_yscale("symlog", linthresh=SHOWN)
     letter(axes.ravel())
     return figure
 
@@ -284,9 +302,10 @@ STUDY = Study(
     "3-D; does not hold if it is above 0.01 in both; holds in part otherwise.",
     flips="To hold: the interval in 3-D within the margin. Not to hold: that in 2-D above it.",
     caption="a: losses by number of pairs (k: thousand, M: million), at the same number of steps. "
-    "b: what decides, the excess less that at 1,000,000 pairs. c to g: number of the replicates "
+    f"Losses below {SHOWN:g} are cut off. b: what decides, the excess less that at 1,000,000 pairs. c to g: number of the replicates "
     "whose best dimension it is, by the excess, by the rank correlation with RGB, by held-out "
-    "loss, AIC and BIC; cells between none and all show their counts. h: regret of the choices.",
+    "loss, AIC and BIC; cells between none and all show their counts. h: regret of the choices; the "
+    f"axis is linear below {SHOWN:g}.",
     run=run,
     judge=judge,
     draw=draw,

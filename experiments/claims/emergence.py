@@ -160,7 +160,7 @@ def judge(tables: Tables) -> Finding:
         f"{told(of('epochs_to_fit', 3), 1)}. The ratio is {ratio[2]:.2f} and {ratio[3]:.2f}. Until "
         "then Adam, which moves a coordinate by about its learning rate a step, can have gone "
         f"{told(of('radii', 2), 1)} and {told(of('radii', 3), 1)} radii of the final map. The "
-        "number of epochs itself is one of the learning rate, not of the data: in 2-D it goes as "
+        "number of epochs itself depends on the learning rate: in 2-D it goes as "
         f"the learning rate to the power {told(flat, 2)}, where -1 "
         f"{'is' if flat['low'] <= -1 <= flat['high'] else 'is not'} in the interval."
     )
