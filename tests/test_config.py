@@ -30,6 +30,7 @@ CONFIGS = st.builds(
     epsilon=POSITIVE,
     initial_scale=POSITIVE,
     initial_kernel=st.none() | st.floats(-1e30, 1e30),
+    initial_bias=st.floats(-1e30, 1e30),
     label_constant=POSITIVE,
 )
 
@@ -40,6 +41,7 @@ def test_defaults_are_the_tutorials():
     assert (config.head, config.normalise, config.optimizer) == ("free", False, "keras_adam")
     assert (config.learning_rate, config.beta1, config.beta2) == (1e-3, 0.9, 0.999)
     assert (config.epsilon, config.initial_scale, config.initial_kernel) == (1e-7, 0.05, None)
+    assert config.initial_bias == 0
 
 
 @given(CONFIGS)
@@ -90,6 +92,9 @@ def test_config_can_not_be_changed():
         ("initial_kernel", "drawn", "a finite number"),
         ("initial_kernel", True, "a finite number"),
         ("initial_kernel", 1e39, "a number that float32 holds"),
+        ("initial_bias", None, "a finite number"),
+        ("initial_bias", math.inf, "a finite number"),
+        ("initial_bias", -1e39, "a number that float32 holds"),
         ("initial_scale", math.nan, "a finite number"),
         ("beta1", 1.0, "a number in [0, 1)"),
         ("beta1", -0.1, "a number in [0, 1)"),
@@ -149,6 +154,7 @@ def test_static_keeps_only_what_the_compiled_step_depends_on():
         "epsilon": 1e-3,
         "initial_scale": 1.0,
         "initial_kernel": 0.5,
+        "initial_bias": 0.5,
         "label_constant": 0.5,
     }
     assert Config(**changed).static() == Config().static()
@@ -169,7 +175,7 @@ def test_static_keeps_only_what_the_compiled_step_depends_on():
 
 
 def test_hyperparams_are_the_fields_that_enter_as_arguments():
-    found = Config(learning_rate=1, beta1=0.5, initial_kernel=-1).hyperparams()
+    found = Config(learning_rate=1, beta1=0.5, initial_kernel=-1, initial_bias=2).hyperparams()
     assert found._asdict() == {
         "learning_rate": 1.0,
         "beta1": 0.5,
@@ -177,6 +183,7 @@ def test_hyperparams_are_the_fields_that_enter_as_arguments():
         "epsilon": 1e-7,
         "initial_scale": 0.05,
         "initial_kernel": -1.0,
+        "initial_bias": 2.0,
         "label_constant": 0.2,
     }
     assert all(type(value) is float for value in found)

@@ -375,6 +375,43 @@ def test_initial_kernel_is_an_axis_in_both_layouts(vary, as_one):
         assert member.kernel == pytest.approx(fitted.kernel, rel=1e-4, abs=1e-6)
 
 
+# Where the bias starts
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_initial_bias_is_added_to_the_heads_own(head):
+    def start(**fields):
+        config = Config(head=head, **fields)
+        return init_training(config, 9, member_keys(np.uint32(3)), config.hyperparams())
+
+    drawn, moved = (start(**fields).state.params for fields in ({}, {"initial_bias": -1.25}))
+    own = drawn["dense"].pop("bias")
+    np.testing.assert_array_equal(moved["dense"].pop("bias"), own + np.float32(-1.25))
+    jax.tree.map(np.testing.assert_array_equal, drawn, moved)
+
+
+def test_initial_bias_is_that_of_a_fit_before_its_first_step():
+    # Nothing is trained: the parameters of the fit are the initial ones.
+    fitted = train.fit(Config(epochs=0, initial_bias=0.75), *SWEPT)
+    assert fitted.bias == 0.75
+    assert fitted.kernel == train.fit(Config(epochs=0), *SWEPT).kernel
+
+
+@pytest.mark.parametrize("vary", [("init",), ("init", "order")])
+def test_initial_bias_is_an_axis_in_both_layouts(vary):
+    config, values = Config(epochs=1, seed=1, learning_rate=1e-6), (-0.5, 0.0, 2.0)
+    found = sweeps.sweep(config, *SWEPT, [0, 1], [2], axes={"initial_bias": values}, vary=vary)
+    # Adam moves a parameter by at most about its learning rate a step, here 4 of them.
+    np.testing.assert_allclose(found.bias, values * 2, atol=1e-5)
+    for value in values:
+        # The config's own seed is 1, whose member has its order whatever varies.
+        member = found.member(seed=1, dim=2, initial_bias=value)
+        fitted = train.fit(member.config, *SWEPT)
+        assert member.loss == pytest.approx(fitted.loss, rel=1e-5)
+        assert member.bias == pytest.approx(fitted.bias, abs=1e-6)
+    assert len(set(found.loss[:3, 0])) == 3
+
+
 # A head of one's own
 
 

@@ -181,11 +181,39 @@ def test_labels_and_pairs_can_vary():
     assert _apart(pairs.loss, labels.loss) > 1e-4
 
 
+@pytest.mark.parametrize("constant", [0.05, 0.2])
+@pytest.mark.parametrize("vary", [("labels",), ("init", "order", "labels", "pairs")])
+def test_training_pairs_and_labels_are_those_that_a_member_is_trained_on(vary, constant):
+    config = Config(epochs=4, seed=3, label_constant=constant)
+    found = sweeps.sweep(config, ITEMS, PAIRS, [3, 8], [2], truth=RGB, vary=vary)
+    for place, member in enumerate(found.members):
+        index = sweeps.training_pairs(ITEMS, PAIRS, member, vary)
+        label = sweeps.training_labels(index, member, RGB)
+        assert label.dtype == np.float32
+        # What does not vary is of the config's seed; a fit takes all else from its own.
+        base = member if "order" in vary else dataclasses.replace(member, seed=3)
+        fitted = train.fit(base, ITEMS, Pairs(index, label))
+        assert _apart(found.loss[place], fitted.loss) < 1e-5
+        assert _apart(found.embedding[place], fitted.embedding) < 1e-5
+    assert _apart(found.loss[0], found.loss[1]) > 1e-4
+
+
+def test_training_labels_follow_the_known_probability():
+    index = truth.all_pairs(ITEMS)
+    for constant in (0.05, 0.2, 0.6):
+        label = sweeps.training_labels(index, Config(seed=1, label_constant=constant), RGB)
+        probability = truth.probability_similar(pair_diff(index, RGB), constant)
+        assert set(np.unique(label)) == {0, 1}
+        spread = np.sqrt((probability * (1 - probability)).sum())
+        assert abs((label - probability).sum()) < 4 * spread
+        assert label[probability > 0].any()
+        assert not label[probability == 0].any()
+
+
 def test_labels_drawn_by_a_constant_follow_the_known_probability():
     """The labels that the program draws itself, read off a sweep's own inner function."""
     import jax.numpy as jnp
 
-    from colour_embed.data import pair_diff
     from colour_embed.evaluate.truth import probability_similar
 
     first, second = np.triu_indices(646, 1)

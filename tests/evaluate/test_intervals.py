@@ -8,6 +8,7 @@ from colour_embed.evaluate.intervals import (
     bootstrap,
     bootstrap_interval,
     interquartile_mean,
+    mean_interval,
     select_dimension,
     wilson_interval,
 )
@@ -40,6 +41,23 @@ def test_interquartile_mean():
     assert interquartile_mean([1.0, 2.0]) == 1.5
     assert np.isnan(interquartile_mean([1, 2, 3, np.nan]))
     assert np.isnan(interquartile_mean([]))
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+@pytest.mark.parametrize("count", [2, 3, 24])
+def test_mean_interval_is_scipys(count, level):
+    values = np.random.default_rng(count).normal(5, 2, count)
+    error = scipy.stats.sem(values)
+    expected = scipy.stats.t.interval(level, count - 1, loc=values.mean(), scale=error)
+    assert mean_interval(values, level) == pytest.approx(expected, rel=1e-12)
+
+
+def test_mean_interval_by_hand():
+    # Two values have the mean 2, s = sqrt(2) and one degree of freedom, whose t is 12.7062.
+    assert mean_interval([1.0, 3.0]) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-4)
+    assert mean_interval([2.0, 2.0, 2.0]) == (2, 2)
+    for values in ([], [1.0], [1.0, 2.0, np.nan]):
+        assert np.isnan(mean_interval(values)).all()
 
 
 def test_bootstrap_interval_is_about_scipys_and_repeats():

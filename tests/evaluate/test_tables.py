@@ -161,10 +161,23 @@ def test_pairs_may_be_drawn_per_member():
     drawn = [PAIRS.index[:5000], PAIRS.index[5000:9000]]
     found = tables.evaluate_members(result, RGB, lambda member: drawn[member.seed])
     for place, index in enumerate(drawn):
-        pairs = held_out_pairs(646, index, RGB, 0.2, 5)
+        # The held-out labels are drawn by the seed of the member too, 0 and 1.
+        pairs = held_out_pairs(646, index, RGB, 0.2, members[place].seed)
         expected = tables.evaluate_members(result, RGB, PAIRS, held_out=pairs)
         assert found["heldout_loss"][place] == expected["heldout_loss"][place]
     assert found["heldout_loss"][0] != expected["heldout_loss"][0]
+
+
+def test_members_with_pairs_of_their_own_have_held_out_labels_of_their_own():
+    embedding, *_ = _members()
+    members = [Config(seed=seed, dim=2) for seed in (5, 6)]
+    same = _result(embedding[[0, 0], :, :2], members, [-6.0] * 2, [1.0] * 2, Config(seed=5))
+    own = tables.evaluate_members(same, RGB, lambda member: PAIRS.index)
+    shared = tables.evaluate_members(same, RGB, PAIRS)
+    # The same vectors and training pairs: the labels are the one difference.
+    assert own["heldout_loss"][0] != own["heldout_loss"][1]
+    assert own["excess_kl"][0] == own["excess_kl"][1]
+    assert shared["heldout_loss"].tolist() == [own["heldout_loss"][0]] * 2
 
 
 def test_says_what_is_wrong(truth):

@@ -94,6 +94,51 @@ def test_lines_draw_what_they_are_given():
     assert ax.get_ylabel() == "held-out loss (nats per pair)"
 
 
+def _dots(ax):
+    """The lines that are drawn without a name: the members."""
+    return [line for line in ax.get_lines() if line.get_marker() == "."]
+
+
+def _with_members(value, *members):
+    return Interval(*value[:3], [np.asarray(found) for found in members])
+
+
+@pytest.mark.parametrize("log_x", [False, True])
+def test_every_member_is_drawn_at_the_place_of_its_statistic(log_x):
+    members = [0.3, 0.5, 0.6], [], [0.4]
+    groups = {
+        "a": Line(X[:3], _with_members(interval([0.5, 0.4, 0.4]), *members)),
+        "b": Line(X[:3], interval([0.5, 0.4, 0.4])),
+    }
+    ax = lines(groups, log_x=log_x)
+    [dots] = _dots(ax)
+    bars = ax.containers[0][0]
+    np.testing.assert_allclose(dots.get_xdata(), bars.get_xdata()[[0, 0, 0, 2]])
+    np.testing.assert_allclose(dots.get_ydata(), np.concatenate(members))
+    assert dots.get_zorder() < bars.get_zorder()
+    assert dots.get_color() == bars.get_color()
+    assert entries(ax) == ["a", "b"]
+
+
+def test_every_member_is_drawn_in_the_row_of_its_statistic():
+    members = [0.3, 0.5], [0.8], [], [0.4, 0.6, 0.7]
+    drawn = {"a": _with_members(interval([0.4, 0.9, np.nan, 0.6]), *members), **make_rows(1)}
+    ax = rows(drawn)
+    [dots] = _dots(ax)
+    np.testing.assert_allclose(dots.get_xdata(), np.concatenate(members))
+    bars = ax.containers[0][0]
+    np.testing.assert_allclose(dots.get_ydata(), bars.get_ydata()[[0, 0, 1, 3, 3, 3]])
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_members_are_those_of_each_statistic(count):
+    value = _with_members(interval([0.5, 0.4, 0.4]), *[[0.5]] * count)
+    with pytest.raises(ValueError, match=rf"members of 'a' must be \[3\], got {count}"):
+        lines({"a": Line(X[:3], value)})
+    with pytest.raises(ValueError, match=rf"members of 'a' must be \[3\], got {count}"):
+        rows({"a": value}, names=ROWS[:3])
+
+
 def test_groups_differ_without_colour():
     drawn = [bars[0] for bars in lines(make_lines(8)).containers]
     for look in ("get_marker", "get_color"):
