@@ -61,7 +61,8 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
     middle = np.arange(fall.shape[1]) + 0.5
     runs["epochs_to_structure"] = [epochs_to(moments, row, MOST) for row in spearman]
     runs["epochs_to_fit"] = [epochs_to(middle, row, MOST) for row in fall]
-    runs["log_ratio"] = np.log(runs["epochs_to_structure"] / runs["epochs_to_fit"])
+    ratio = runs["epochs_to_structure"] / runs["epochs_to_fit"]
+    runs["log_ratio"] = np.log(ratio.where(ratio > 0))  # missing if it is there from the start
     # Adam moves a coordinate by about its learning rate a step, so this many radii at the most.
     steps = runs["epochs_to_structure"] * -(-setting.pairs // Config().batch_size)
     radius = [_radius(found.vectors(member)) for member in range(len(runs))]
@@ -191,7 +192,7 @@ def draw(tables: Tables):
         lines = {}
         for dim in DIMS:
             rows = rows_where(summary, dim=dim, measure=measure)
-            lines[f"$d$ = {dim}"] = line(rows[rows["value"].notna()], "learning_rate", runs)
+            lines[f"$d$ = {dim}"] = line(rows, "learning_rate", runs)
         decides = measure == "log_ratio"
         plot_lines(
             lines,
