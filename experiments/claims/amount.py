@@ -202,7 +202,7 @@ def _useless(tables: Tables) -> str:
     if not len(counts):
         return ""
     return (
-        f"At {' and '.join(f'{count:,}' for count in counts)} pairs that choice is empty: the "
+        f"At {'; '.join(f'{count:,}' for count in counts)} pairs that choice is empty: the "
         "least mean excess of any dimension is above that of always predicting the base rate, "
         f"{base_rate:.2f}. "
     )
@@ -277,6 +277,7 @@ def draw(tables: Tables):
         **over,
     )
     axes[3, 1].set_yscale("symlog", linthresh=SHOWN)
+    axes[3, 1].set_ylim(bottom=-SHOWN / 2)
     letter(axes.ravel())
     return figure
 
@@ -302,8 +303,8 @@ STUDY = Study(
     "3-D; does not hold if it is above 0.01 in both; holds in part otherwise.",
     flips="To hold: the interval in 3-D within the margin. Not to hold: that in 2-D above it.",
     caption="a: losses by number of pairs (k: thousand, M: million), at the same number of steps. "
-    f"Losses below {SHOWN:g} are cut off. b: what decides, the excess less that at 1,000,000 pairs. c to g: number of the replicates "
-    "whose best dimension it is, by the excess, by the rank correlation with RGB, by held-out "
+    f"Losses below {SHOWN:g} are cut off. b: what decides, the excess less that at 1,000,000 "
+    "pairs. c to g: number of the replicates whose best dimension it is, by the excess, by the rank correlation with RGB, by held-out "
     "loss, AIC and BIC; cells between none and all show their counts. h: regret of the choices; the "
     f"axis is linear below {SHOWN:g}.",
     run=run,
