@@ -12,7 +12,7 @@ import pytest
 
 from colour_embed import sweeps, train
 from colour_embed.config import Config, InputError, Stopping
-from colour_embed.data import load_colours, tutorial_pairs
+from colour_embed.data import Pairs, load_colours, pair_diff, tutorial_pairs
 from colour_embed.engine import memory
 from colour_embed.engine.batches import DevicePairs
 from colour_embed.engine.checkpoint import Checkpoints

@@ -302,11 +302,12 @@ STUDY = Study(
     rule="Holds if the whole 95 % interval of the difference is within 0.01 nats in 2-D and in "
     "3-D; does not hold if it is above 0.01 in both; holds in part otherwise.",
     flips="To hold: the interval in 3-D within the margin. Not to hold: that in 2-D above it.",
-    caption="a: losses by number of pairs (k: thousand, M: million), at the same number of steps. "
-    f"Losses below {SHOWN:g} are cut off. b: what decides, the excess less that at 1,000,000 "
-    "pairs. c to g: number of the replicates whose best dimension it is, by the excess, by the rank correlation with RGB, by held-out "
-    "loss, AIC and BIC; cells between none and all show their counts. h: regret of the choices; the "
-    f"axis is linear below {SHOWN:g}.",
+    caption="a: losses by number of pairs (k: thousand, M: million), at the same number of steps; "
+    f"losses below {SHOWN:g} are cut off. b: what decides, the excess less that at 1,000,000 "
+    "pairs. c to g: number of the replicates whose best dimension it is, by the excess, by the "
+    "rank correlation with RGB, by held-out loss, AIC and BIC; cells between none and all show "
+    "their counts. h: regret of the choices; the axis is linear below "
+    f"{SHOWN:g}.",
     run=run,
     judge=judge,
     draw=draw,
