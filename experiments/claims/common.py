@@ -238,10 +238,8 @@ def train(
     pairs = pairs or setting.tutorial_pairs
     truth = colours.rgb if truth is None else truth
     count = len(grid(config, seeds, dims, axes))
-    epochs = config.epochs
-    if stopping is not None:
-        epochs = stopping.max_steps // -(-len(pairs) // config.batch_size)
-    bar = setting.add(label, count * epochs)
+    # Progress is in epochs of all members, or with early stopping in steps.
+    bar = setting.add(label, count * (config.epochs if stopping is None else stopping.max_steps))
     result = sweep(
         config,
         len(colours),

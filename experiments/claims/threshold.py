@@ -239,6 +239,8 @@ def judge(tables: Tables) -> Finding:
                     f"k0*, {row['case']}", row["value"], np.nan_to_num(row["low"]), row["high"]
                 )
             )
+        if np.isnan(row["value"]) and row["monotone"]:
+            pieces.append(Evidence(f"weight from which none recover, {row['case']}", row["high"]))
         if not np.isnan(row["predicted"]):
             pieces.append(Evidence(f"k0* predicted, {row['case']}", row["predicted"]))
     pieces.append(Evidence(f"predictions that hold, of {len(judged)}", int(agreed.sum())))
