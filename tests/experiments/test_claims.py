@@ -408,7 +408,7 @@ def test_emergence_says_whether_the_power_is_minus_one(power, word):
 COUNTED = [count for count in amount.COUNTS if 100_000 <= count < 1_000_000]
 
 
-def _amount_tables(ends, chosen=None):
+def _amount_tables(ends, chosen=None, floor=0.3):
     """With the ends of the gain at 100,000 pairs by dimension, and {criterion: dimensions}."""
     gain = [
         _between(*(ends[dim] if count == 100_000 else (0.0, 0.1)), dim=dim, pairs=count)
@@ -419,7 +419,9 @@ def _amount_tables(ends, chosen=None):
     for count in amount.COUNTS:
         summary.append(_cell(0.1, dim=3, pairs=count, measure="excess_kl"))
         overfitting.append(_cell(1.0, dim=3, pairs=count))
-        runs += [{"dim": 3, "pairs": count, **row} for row in RUNS]
+        runs += [
+            {"dim": 3, "pairs": count, "base_rate_loss": 0.5, "floor": floor, **row} for row in RUNS
+        ]
         for name in amount.CRITERIA:
             regret.append(_cell(0.02, criterion=name, pairs=count, measure="regret"))
             for seed, dim in enumerate((chosen or {}).get(name, (3, 2, 3))):
@@ -464,6 +466,11 @@ def test_amount_reports_the_dimension_of_most_replicates():
     other = amount.judge(_amount_tables(safe, {amount.TRUTH: (4, 1, 1), "BIC": (2, 1)}))
     assert "in most replicates, is 1 at 1,000" in other.answer
     assert "is another one where that of the least excess is 1 and 3 at 1,000" in other.answer
+    # The excess is 0.1 in all cells; that of the base rate is 0.5 less the floor.
+    assert "empty" not in finding.answer
+    empty = amount.judge(_amount_tables(safe, floor=0.45)).answer
+    assert "300,000; 1,000,000 pairs that choice is empty" in empty
+    assert "predicting the base rate, 0.05." in empty
     # Of as many the smaller.
     assert _told(other, "dimension of most replicates by BIC, 1,000 pairs").value == 1
 
