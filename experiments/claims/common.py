@@ -339,7 +339,9 @@ def intervals(runs: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
                     "high": high,
                 }
             )
-    return pd.DataFrame(rows)
+    # Without any group the columns are still there.
+    columns = [*by, "measure", "members", "failed", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def paired(runs: pd.DataFrame, measure: str, one: Mapping, other: Mapping) -> pd.DataFrame:
