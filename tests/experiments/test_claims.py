@@ -409,8 +409,14 @@ def test_emergence_says_whether_the_power_is_minus_one(power, word):
 COUNTED = [count for count in amount.COUNTS if 100_000 <= count < 1_000_000]
 
 
-def _amount_tables(ends, chosen=None, floor=0.3):
-    """With the ends of the gain at 100,000 pairs by dimension, and {criterion: dimensions}."""
+SAFE = {2: (0.0, 0.001), 3: (0.0, 0.001)}
+
+
+def _amount_tables(ends=SAFE, chosen=None, excess=None):
+    """With the ends of the gain at 100,000 pairs by dimension; {criterion: dimensions chosen}.
+
+    The excess in 3-D is 0.1, or that by number of pairs; that of the base rate is 0.25.
+    """
     gain = [
         _between(*(ends[dim] if count == 100_000 else (0.0, 0.1)), dim=dim, pairs=count)
         for dim in amount.DECIDED
@@ -418,11 +424,11 @@ def _amount_tables(ends, chosen=None, floor=0.3):
     ]
     summary, overfitting, regret, choices, runs = [], [], [], [], []
     for count in amount.COUNTS:
-        summary.append(_cell(0.1, dim=3, pairs=count, measure="excess_kl"))
+        for dim, value in ((2, 9.0), (3, (excess or {}).get(count, 0.1))):
+            summary.append(_cell(value, dim=dim, pairs=count, measure="excess_kl"))
         overfitting.append(_cell(1.0, dim=3, pairs=count))
-        runs += [
-            {"dim": 3, "pairs": count, "base_rate_loss": 0.5, "floor": floor, **row} for row in RUNS
-        ]
+        losses = {"base_rate_loss": 0.5, "floor": 0.25}
+        runs += [{"dim": 3, "pairs": count, **losses, **row} for row in RUNS]
         for name in amount.CRITERIA:
             regret.append(_cell(0.02, criterion=name, pairs=count, measure="regret"))
             for seed, dim in enumerate((chosen or {}).get(name, (3, 2, 3))):
@@ -458,22 +464,23 @@ def test_amount_asks_what_a_million_would_add(ends, verdict):
 
 
 def test_amount_reports_the_dimension_of_most_replicates():
-    safe = {2: (0.0, 0.001), 3: (0.0, 0.001)}
-    finding = amount.judge(_amount_tables(safe))
+    finding = amount.judge(_amount_tables())
     for name in amount.CRITERIA:
         assert _told(finding, f"dimension of most replicates by {name}, 10,000 pairs").value == 3
     assert "in most replicates, is 3 at 1,000, 3 at 3,000" in finding.answer
     assert "agree best with RGB is the same at every number" in finding.answer
-    other = amount.judge(_amount_tables(safe, {amount.TRUTH: (4, 1, 1), "BIC": (2, 1)}))
+    other = amount.judge(_amount_tables(chosen={amount.TRUTH: (4, 1, 1), "BIC": (2, 1)}))
     assert "in most replicates, is 1 at 1,000" in other.answer
     assert "is another one where that of the least excess is 1 and 3 at 1,000" in other.answer
-    # The excess is 0.1 in all cells; that of the base rate is 0.5 less the floor.
-    assert "empty" not in finding.answer
-    empty = amount.judge(_amount_tables(safe, floor=0.45)).answer
-    assert "300,000; 1,000,000 pairs that choice is empty" in empty
-    assert "predicting the base rate, 0.05." in empty
-    # Of as many the smaller.
+    # The smaller of two that are chosen as often.
     assert _told(other, "dimension of most replicates by BIC, 1,000 pairs").value == 1
+
+
+def test_amount_says_where_no_dimension_predicts_better_than_the_base_rate():
+    answer = amount.judge(_amount_tables(excess={1000: above(0.25), 3000: 0.25})).answer
+    assert "At 1,000 pairs that choice is empty" in answer
+    assert "above that of always predicting the base rate, 0.25." in answer
+    assert "is empty" not in amount.judge(_amount_tables()).answer
 
 
 def _space_tables(lows):
