@@ -555,6 +555,14 @@ def test_threshold_counts_the_predictions_that_hold(changes, judged, agreed):
     )
 
 
+def test_threshold_tells_the_weight_from_which_none_recover_where_no_threshold_lies_between():
+    lost = {"value": math.nan, "low": math.nan, "high": 0.0, "predicted": 0.0}
+    finding = threshold.judge(_threshold_tables({"base rate 60 %": lost}))
+    assert _told(finding, "weight from which none recover, base rate 60 %").value == 0.0
+    assert not [one for one in finding.evidence if one.what == "k0*, base rate 60 %"]
+    assert _told(finding, "k0*, dimension 3")[1:] == (0.075, 0.06, 0.09)
+
+
 def test_threshold_gives_the_share_of_the_tutorials_initial_weights():
     finding = threshold.judge(_threshold_tables({}))
     told = _told(finding, "share of the tutorial's initial weights that recover")
