@@ -403,8 +403,11 @@ def within(row: pd.Series, margin: float) -> bool:
 
 
 def verdict_of(parts: Sequence[bool]) -> str:
-    """Return that the claim holds if all parts do, in part if any does, and else does not hold."""
-    return HOLDS if all(parts) else IN_PART if any(parts) else FAILS
+    """Return that the claim holds if all parts do, in part if any does, and else does not hold.
+
+    Without any part nothing was shown, and the claim does not hold.
+    """
+    return HOLDS if len(parts) and all(parts) else IN_PART if any(parts) else FAILS
 
 
 def line(rows: pd.DataFrame, x: str, runs: pd.DataFrame | None = None) -> Line:

@@ -36,7 +36,6 @@ TUTORIAL_RATE = 1e-3
 MOMENTS = 36
 MOST = 0.9  # share of the way from the start to the end
 MEASURES = ("epochs_to_structure", "epochs_to_fit", "log_ratio", "radii")
-POWER = 0.1  # largest difference of the power from -1
 
 
 def run(setting: Setting) -> dict[str, pd.DataFrame]:

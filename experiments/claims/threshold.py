@@ -167,8 +167,8 @@ def final_weight(config: Config, base_rate: float, start: float, items: int = IT
     hold an item. Their second moments add the sampling noise, with q = E[(p - label)^2]:
     q E[D^2] / B, q / B and (2 k)^2 n q (x^2 + var x). Adam moves each parameter by
     learning_rate m / sqrt(v); the noise part of that spreads the coordinates. The coordinates are a
-    quadrature of their uniform start. The drift ends when the weight is negative, or has not moved
-    by its learning rate's hundredth for a while.
+    quadrature of their uniform start. The drift ends when the weight is negative, or its move is
+    below a thousandth of the learning rate after the first 300 steps.
 
     Returns:
         The weight in the end, negative if it crosses zero.
