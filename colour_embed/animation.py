@@ -42,15 +42,19 @@ from colour_embed.viz.overlay import (
     strips_of,
     styled,
 )
-from colour_embed.viz.raster import DPI, MARKER_AREA, Box, DeepPanel, FlatPanel, limits, stamp_dots
+from colour_embed.viz.raster import DPI, Box, DeepPanel, FlatPanel, limits, stamp_dots
 
 if TYPE_CHECKING:
     from colour_embed.viz.style import ItemLooks
 
 __all__ = ["Animation", "GridLayout", "animate", "animate_grid", "draw_frames", "interpolate"]
 
+SIZE = 1280, 720
+"""The default width and height of `animate`, pixels."""
+
 _CHUNK_BYTES = 24 * 2**20  # of a drawn chunk; about three are in memory at a time
 _CURVE_HEIGHT = 96  # of the loss curve with its labels, pixels
+_SHARE = {True: 0.022, False: 0.0168}  # a marker's diameter over the height: in 2-D or 1-D, in 3-D
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def animate(
             By default the epochs of the snapshots.
         curve: Whether to draw the loss curve below, with a mark at the current epoch.
         fps: Frames per second, 0.01 to 1000; see `viz.encode.encode` for GIF and APNG.
-        size: Width and height in pixels, even; by default 1000 x 500 in 2-D, 800 x 600 in 3-D.
+        size: Width and height in pixels, even; by default `SIZE`.
         crf: H.264's constant rate factor, 0 (lossless) to 51; see `viz.encode.encode`.
         title: Text at the top left; None for a default title with the dimension.
         unit: What `epoch` counts, "epoch" or "step", as it is called in the video.
@@ -190,7 +194,7 @@ def draw_frames(
 
     In 2-D the axes have the limits of the last frame plus a margin; points outside are clipped. In
     3-D the camera circles once around the bounding cube of the last frame; farther points are drawn
-    first, smaller and paler.
+    first and smaller.
 
     Returns:
         An iterator of uint8 [frames of the chunk, height, width, 3], red, green and blue.
@@ -396,8 +400,8 @@ def _looks(rgb: Any, items: int) -> ItemLooks:
         ) from None
 
 
-def _size(size: tuple[int, int] | None, dim: int) -> tuple[int, int]:
-    width, height = size or ((1000, 500) if dim == 2 else (800, 600))
+def _size(size: tuple[int, int] | None) -> tuple[int, int]:
+    width, height = size or SIZE
     if width % 2 or height % 2 or not (320 <= width <= MAX_SIDE and 200 <= height <= MAX_SIDE):
         raise InputError(
             f"size is {width} x {height}; H.264 wants even numbers, 320 x 200 or more, and at most "
@@ -424,7 +428,8 @@ def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title, unit=
     epoch, embedding, looks, loss = _checked(epoch, embedding, rgb, loss)
     dim = embedding.shape[2]
     flat = dim < 3
-    width, height = size = _size(size, 2 if flat else 3)
+    width, height = size = _size(size)
+    area = _area(looks, height, flat)
     if curve and (loss is None or len(loss) == 0):
         raise InputError("curve: there is no loss to draw; give loss, or leave curve out")
     if toward not in ("last", "rgb", None):
@@ -456,11 +461,11 @@ def _scene(epoch, embedding, rgb, *, loss, toward, at, curve, size, title, unit=
         box = box._replace(right=box.right - listed - 12)
     if flat:
         figure, canvas = _flat_axes(size, box, limits(embedding), line=dim == 1)
-        panel: Any = FlatPanel(embedding, looks.rgb, box, area=_area(looks), looks=looks)
+        panel: Any = FlatPanel(embedding, looks.rgb, box, area=area, looks=looks)
     else:
         figure, canvas = new_canvas(width, height)
         names = strips_of([f"axis {k}" if dim > 3 else f"$x_{k - 1}$" for k in (1, 2, 3)], 12)
-        panel = DeepPanel(embedding, looks.rgb, box, area=_area(looks), names=names, looks=looks)
+        panel = DeepPanel(embedding, looks.rgb, box, area=area, names=names, looks=looks)
     painters = [counters(frames, loss, margins[1], unit), panel]
     from colour_embed.viz.style import legible
 
@@ -487,11 +492,16 @@ def _projected(snapshots: NDArray[np.float64]) -> tuple[NDArray[np.float64], flo
     return (turned - centre) @ axes[:3].T, float((spread[:3] ** 2).sum() / total) if total else 1.0
 
 
-def _area(looks: ItemLooks) -> float:
-    """Return the area of a marker, square points: larger for few items, whose shapes are read."""
-    if looks.own:
-        return MARKER_AREA
-    return float(np.interp(np.log10(len(looks.kind)), [1.5, 2.5, 4], [34, 16, MARKER_AREA / 2]))
+def _area(looks: ItemLooks, height: int, flat: bool) -> float:
+    """Return the area of a marker, square points, whose diameter is a share of the frame's height.
+
+    Items with colours have the share of `plot_embedding`. Items of groups have larger markers the
+    fewer they are, since their shapes are read.
+    """
+    share = _SHARE[flat]
+    if not looks.own:
+        share *= np.interp(np.log10(len(looks.kind)), [1.5, 2.5, 4], [1.2, 0.9, 0.5])
+    return float((share * height * 72 / DPI) ** 2)
 
 
 def _add_legend(figure, looks: ItemLooks, top: int, bottom: int, right: int) -> int:

@@ -37,7 +37,6 @@ MAX_SIDE = 16384
 
 _FASTEST = 50  # frames a second; browsers show a picture file's frames of 10 ms for 100 ms
 _GREYS = 32  # levels in a GIF's palette: text, lines and the points' edges
-_WHITENED = (1.0, 0.85, 0.65, 0.4)  # shares of a colour: a point's inside, and its edge on white
 _POSTER = {"Source": "colour_embed.animation"}  # the text chunk that identifies a poster
 
 
@@ -70,7 +69,8 @@ FORMATS = {
         "libx264",
         "yuv420p",
         "video/mp4",
-        lambda preset, crf: {"crf": str(crf), "preset": preset},
+        # With x264's tree over macroblocks, the bytes of a video differ from run to run.
+        lambda preset, crf: {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"},
         container_options={"movflags": "faststart"},
     ),
     # VP9's crf is about 8 above that of H.264 at the same visual quality.
@@ -164,7 +164,7 @@ def encode(
     *,
     fps: float = 30,
     crf: int = 26,
-    preset: str = "medium",
+    preset: str = "veryfast",
     rgb: ArrayLike | None = None,
 ) -> int:
     """Write frames as a video and return their number.
@@ -269,14 +269,13 @@ def _converter(pixels: str, first: NDArray[np.uint8], rgb: ArrayLike | None) -> 
 def _palette(first: NDArray[np.uint8], rgb: ArrayLike | None) -> NDArray[np.uint8]:
     """Return the 256 colours [256, 3] of a GIF: greys, and those of the items or the first chunk.
 
-    The edges of points are blends of their colours with white.
+    The blends of a point's edge take the nearest of these: points are large, and edges thin.
     """
     from PIL import Image
 
     wanted = first.reshape(-1, 3)
     if rgb is not None:
-        blends = [255 - share * (255 - 255 * np.asarray(rgb)) for share in _WHITENED]
-        wanted = np.rint(np.concatenate(blends))
+        wanted = np.rint(255 * np.asarray(rgb))
     packed = np.unique(wanted.astype(np.uint32) @ (1 << 16, 1 << 8, 1))
     wanted = np.stack([packed >> 16, packed >> 8, packed], axis=1).astype(np.uint8)
     # Median cut would give most colours to the densest shades, and none to rare vivid ones.

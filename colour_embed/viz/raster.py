@@ -31,7 +31,6 @@ _DISTANCE = 6.0
 _ELEVATION = 20.0  # degrees
 _FIRST_AZIMUTH = -60.0  # degrees
 _DEPTH_LEVELS = 16
-_FADE = 0.35  # share of white blended into the farthest points
 
 
 class Box(NamedTuple):
@@ -80,7 +79,7 @@ class FlatPanel:
         """
         low, high = limits(embedding)
         self._box, self._colour = box, _bytes(rgb)
-        self._markers, self._kind = _markers(np.ones(1), np.zeros(1), area, looks), _kinds(looks)
+        self._markers, self._kind = _markers(np.ones(1), area, looks), _kinds(looks)
         self._column = (embedding[:, :, 0] - low[0]) / (high[0] - low[0]) * (box.right - box.left)
         self._row = (high[1] - embedding[:, :, 1]) / (high[1] - low[1]) * (box.bottom - box.top)
 
@@ -98,7 +97,8 @@ class FlatPanel:
 class DeepPanel:
     """The points of a three-dimensional training in the bounding cube of its last frame.
 
-    The camera circles once around the cube. Farther points are drawn first, smaller and paler.
+    The camera circles once around the cube. Farther points are drawn first and smaller. They are
+    not paler, so that each point has its item's colour.
     """
 
     def __init__(
@@ -134,8 +134,7 @@ class DeepPanel:
         self._scale = min(width / (2 * most[0]), height / (most[1] - least[1]))
         self._middle = np.array([height / 2 + (most[1] + least[1]) / 2 * self._scale, width / 2])
         self._level_depth = np.linspace(_DISTANCE - 1.5, _DISTANCE + 1.5, _DEPTH_LEVELS)
-        fade = np.linspace(0, _FADE, _DEPTH_LEVELS)
-        self._markers = _markers(_DISTANCE / self._level_depth, fade, area, looks)
+        self._markers = _markers(_DISTANCE / self._level_depth, area, looks)
         self._kind = _kinds(looks)
 
     def paint(self, frames: NDArray[np.uint8], chunk: slice) -> None:
@@ -175,7 +174,7 @@ def stamp_dots(
     frames: NDArray[np.uint8], row: NDArray[np.float64], column: NDArray[np.float64]
 ) -> None:
     """Blend one dark dot per frame [F, height, width, 3] at its row [F] and column [F]."""
-    markers = _markers(np.ones(1), np.zeros(1), 3 * MARKER_AREA)
+    markers = _markers(np.ones(1), 3 * MARKER_AREA)
     canvas, inside = _padded(frames, markers.side)
     inside[:] = frames
     _stamp(canvas, markers, row[:, None], column[:, None], np.full((1, 3), 40, np.uint16))
@@ -202,7 +201,7 @@ class _Markers(NamedTuple):
 
     behind: NDArray[np.uint16]
     face: NDArray[np.uint16]
-    fixed: NDArray[np.uint16]  # the edge, the fade and a half for rounding
+    fixed: NDArray[np.uint16]  # the edge, the white of a hollow marker, and a half for rounding
 
     @property
     def side(self) -> int:
@@ -262,11 +261,10 @@ def _inside(corners: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray
 
 def _markers(
     scale: NDArray[np.float64],
-    fade: NDArray[np.float64],
     area: float,
     looks: ItemLooks | None = None,
 ) -> _Markers:
-    """Return the stamps of each depth level, of which `scale` is the size and `fade` the white.
+    """Return the stamps of each depth level, of which `scale` is the size.
 
     With `looks` there are as many for each of them, one after another.
     """
@@ -284,9 +282,7 @@ def _markers(
     side = 2 * int(np.ceil(2 * reach * radius.max() + edge_width / 2)) + 1
     place = _samples(side)
     tables = [], [], []
-    for (corners, filled), (level_radius, level_fade) in itertools.product(
-        shapes, zip(radius, fade)
-    ):
+    for (corners, filled), level_radius in itertools.product(shapes, radius):
         if corners is None:
             distance = level_radius - np.hypot(place[:, None], place)
         else:
@@ -298,10 +294,10 @@ def _markers(
         behind = np.rint((1 - face - edge) * 256)
         if not filled:
             face = np.maximum(face - _coverage(distance - _RING, side), 0)
-        face = np.minimum(np.rint(face * (1 - level_fade) * 256), 256 - behind)
+        face = np.minimum(np.rint(face * 256), 256 - behind)
         rest = 256 - behind - face
-        paint = edge * (1 - level_fade) * 256 * edge_grey
-        paint += np.maximum(rest - edge * (1 - level_fade) * 256, 0) * _WHITE
+        paint = edge * 256 * edge_grey
+        paint += np.maximum(rest - edge * 256, 0) * _WHITE
         fixed = np.minimum(np.rint(paint), rest * _WHITE) + 128
         for table, weight in zip(tables, (behind, face, fixed)):
             table.append(weight.reshape(-1, side, side).repeat(3, axis=2).astype(np.uint16))
