@@ -463,10 +463,12 @@ def letter(axes: Iterable[Axes]) -> None:
 
 def settle_layout(figure: Figure) -> None:
     """Compute the layout of a figure and fix it, so that later draws do not move the axes."""
+    engine = figure.get_layout_engine()
     with style():
-        # Constrained layout converges over two draws, and is then removed.
-        for _ in range(2):
-            figure.draw_without_rendering()
+        # Constrained layout converges over two computations, and is then removed. Drawing makes one.
+        if engine is not None:
+            engine.execute(figure)
+        figure.draw_without_rendering()
         figure.set_layout_engine("none")
 
 
@@ -499,11 +501,15 @@ def save_figure(
     stem = Path(path_without_suffix)
     stem.parent.mkdir(parents=True, exist_ok=True)
     settle_layout(figure)
+    engine = figure.get_layout_engine()
     paths = []
     for suffix in formats:
         rendered = io.BytesIO()
         with style():  # matplotlib reads fonts, ticks and dpi when it draws
+            figure.set_layout_engine(None)  # with any, "none" too, it draws the figure twice
             figure.savefig(rendered, format=suffix, metadata=_METADATA[suffix])
+            if engine is not None:
+                figure.set_layout_engine(engine)
         path = stem.with_name(f"{stem.name}.{suffix}")
         with replacing_file(path) as passing:
             passing.write_bytes(rendered.getvalue())
