@@ -44,6 +44,17 @@ class Progress(NamedTuple):
         """Seconds that the rest takes at this rate; None where the rate is not known."""
         return (self.total - self.done) / self.rate if self.rate else None
 
+    def __str__(self) -> str:
+        """Return one line, so that `report=print` shows the progress."""
+        parts = [f"{self.done:,} of {self.total:,}"]
+        if self.members > 1:
+            parts.append(f"{self.members_done} of {self.members} members done")
+        if np.isfinite(self.loss):
+            parts.append(f"loss {self.loss:.4f}")
+        if self.seconds_left is not None:
+            parts.append(f"{self.seconds_left:.0f} s left")
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True, eq=False)
 class Fit:
@@ -90,6 +101,12 @@ class Fit:
     def trapped(self) -> bool:
         """Whether the head's weight pushes similar items apart: the sign trap."""
         return not bool(HEADS[self.config.head].attracts(self.kernel))
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the result, the map and the loss curve."""
+        from colour_embed.viz import cards
+
+        return cards.of_fit(self)
 
 
 STOPPED = ("", "plateau", "steps", "diverged", "interrupted")
@@ -179,6 +196,12 @@ class SweepResult:
             HEADS[member.head].attracts(weight) for member, weight in zip(self.members, self.kernel)
         ]
         return ~np.array(judged, bool)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: a row per dimension, and the loss curves."""
+        from colour_embed.viz import cards
+
+        return cards.of_sweep(self)
 
     def arrays(self) -> dict[str, Any]:
         """All arrays by field, to be saved; `SweepResult(config, members, **arrays)` reads them."""

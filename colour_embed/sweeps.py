@@ -161,7 +161,7 @@ def sweep(
         shard_items: Shard the rows of each embedding, and of the optimiser's memory, over the
             devices, in place of the members: for tables that are too large for one device.
         max_bytes: Bound on the memory that `plan_memory` estimates.
-        report: Called after each chunk.
+        report: Called after each chunk, such as `print`.
         checkpoints: Where to save finished members and those in training. Members that it already
             holds, identified by their config, are loaded.
         checkpoint_every: Chunks between two saves.

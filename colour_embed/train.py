@@ -244,7 +244,7 @@ def fit(
         items: Number of items that the ids in `pairs` count.
         pairs: index [N, 2], label [N] and perhaps weight [N].
         snapshots: Which epochs to keep the vectors of; see `snapshot_epochs`.
-        report: Called after each chunk of epochs.
+        report: Called after each chunk of epochs, such as `print`.
         optimizer: Any optax gradient transformation, in place of the configured one.
         chunk: Epochs between two visits of the host. The result does not depend on it.
 

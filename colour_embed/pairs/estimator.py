@@ -424,6 +424,23 @@ class PairEmbedding(ClassifierMixin, BaseEstimator):
         found = self.items_[places]
         return (distance, found) if return_distance else found
 
+    # Notebooks
+
+    def _repr_html_inner(self):
+        return self._card() + super()._repr_html_inner()
+
+    def _repr_mimebundle_(self, **kwargs):
+        """Return what notebooks show: once fitted also the result, the map and the loss curves."""
+        shown = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in shown:
+            shown["text/html"] = self._card() + shown["text/html"]
+        return shown
+
+    def _card(self) -> str:
+        from colour_embed.viz import cards
+
+        return cards.of_pair_embedding(self) if hasattr(self, "embedding_") else ""
+
     # Helpers
 
     def _config(self, seed: int) -> Config:

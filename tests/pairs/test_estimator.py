@@ -12,11 +12,13 @@ from itertools import combinations
 import jax
 import jax.numpy as jnp
 import joblib
+import matplotlib as mpl
 import numpy as np
 import optax
 import pandas as pd
 import pytest
 import reference
+import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -98,6 +100,28 @@ def fit_by_numpy(config, items, pairs, *, held_out, restarts, stopping, initial=
         *(config, params, table, kernel, float(dense["bias"][0])),
         *(np.array([60]), losses, None, losses[0], 0, 60, "plateau", ["plateau"], none, none, none),
     )
+
+
+def test_notebooks_show_the_fit_and_scikit_learn_s_diagram(fitted):
+    bare = PairEmbedding()
+    before = dict(mpl.rcParams), list(warnings.filters)
+    shown, diagram = fitted._repr_mimebundle_(), bare._repr_mimebundle_()["text/html"]
+    assert shown["text/plain"] == repr(fitted)
+    for html in (shown["text/html"], fitted._repr_html_()):
+        cells = re.findall(r"<th[^>]*>([^<]*)</th><td[^>]*>([^<]*)</td>", html.split("<img", 1)[0])
+        table = dict(cells)
+        assert table["items"] == str(ITEMS)
+        assert table["dim"] == "2"
+        assert table["weight"] == f"{fitted.kernel_:.4f}"
+        assert table["training loss"] == f"{fitted.restart_losses_.min():.4f} nats per pair"
+        assert html.count("data:image/png;base64,") == 1
+        assert "sk-container-id" in html
+    assert (dict(mpl.rcParams), warnings.filters) == before
+    assert "data:image/png" not in diagram
+    assert "sk-container-id" in diagram
+    with sklearn.config_context(display="text"):
+        assert fitted._repr_mimebundle_() == {"text/plain": repr(fitted)}
+        assert not hasattr(fitted, "_repr_html_")
 
 
 # scikit-learn's own checks
