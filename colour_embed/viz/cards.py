@@ -69,7 +69,7 @@ def of_sweep(result: SweepResult) -> str:
 
 
 def of_pair_embedding(model: Any) -> str:
-    """Return the HTML of a fitted `PairEmbedding`: its result, its map with names, and its losses."""
+    """Return the HTML of a fitted `PairEmbedding`: its result, map with names and losses."""
     losses = {"training": model.loss_curve_}
     if model.heldout_loss_curve_ is not None:
         losses["held out"] = model.heldout_loss_curve_

@@ -43,7 +43,7 @@ PAIRS = 100_000
 
 
 # %%
-def panels(count, columns=3, size=2.4, **options):
+def panels(count, columns=3, size=2.2, **options):
     """Axes in rows, one for each picture."""
     rows, columns = -(-count // columns), min(count, columns)
     shape = {"figsize": (columns * size, rows * size), "layout": "constrained"}
