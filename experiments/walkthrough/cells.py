@@ -315,7 +315,7 @@ plt.show()
 # ## 8. Watching it learn
 #
 # The table after some epochs, turned to the last one. Each picture has its own scale, since the map
-# grows tenfold.
+# grows more than tenfold.
 
 # %%
 moments = (EPOCHS * np.array([0, 0.005, 0.04, 0.1, 0.3, 1])).astype(int)
@@ -387,8 +387,8 @@ ax.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# A trapped training gets below the base rate a little and looks converged. Half of all random
-# starts end there. `head="negative"` trains a weight that cannot be positive, and we use it from
+# A trapped training gets below the base rate a little and looks converged. Nearly half of all
+# random starts end there. `head="negative"` trains a weight that cannot be positive. We use it from
 # here on.
 
 # %% [markdown]
