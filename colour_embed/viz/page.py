@@ -24,10 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colour_embed.config import InputError
-from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
+from colour_embed.config import Config, InputError
+from colour_embed.data import (
+    LABEL_CONSTANT,
+    Colours,
+    Pairs,
+    data_hash,
+    load_colours,
+    tutorial_pairs,
+)
 from colour_embed.evaluate import geometry
 from colour_embed.evaluate.uncertainty import Spread, ellipse
+from colour_embed.heads import HEADS
 from colour_embed.io.placing import replacing_file
 from colour_embed.io.run_folder import read_colours, reading
 
@@ -45,6 +53,8 @@ MAX_BYTES = {"tutorial": 4_000_000, "sweep": 20_000_000, "items": 3_000_000}
 _TEMPLATES = importlib.resources.files("colour_embed.viz") / "templates"
 _LARGEST = 32767  # of an int16
 _DTYPES = {"uint8": "<u1", "int16": "<i2", "int32": "<i4", "float32": "<f4"}
+_CODE = ("page.css", "train.js", "draw.js", "live.js", "page.js")
+_MOST_PAIRS = 200_000  # that are embedded; more are drawn by the page
 _OVERHEAD = 400  # upper bound of the bytes of text about each training
 
 
@@ -92,6 +102,8 @@ class Run:
             to compare with. None, or looks of items with colours, for discs.
         title: title of the page; a default for colour names if empty.
         about: text below the title; a default for colour names if empty.
+        training_pairs: the run's own pairs, with which the page can train; None for a page that
+            only replays.
     """
 
     experiment: str
@@ -106,6 +118,7 @@ class Run:
     looks: ItemLooks | None = None
     title: str = ""
     about: str = ""
+    training_pairs: Pairs | None = None
 
     @property
     def true_rgb(self) -> np.ndarray | None:
@@ -146,11 +159,12 @@ def read_run(folder: str | os.PathLike[str], colours: str | None = None) -> Run:
                 f"{folder}: is a sweep of own pairs, which has no page; give experiments.train "
                 "--page and a --dim for the page of one training"
             )
-        return readers[experiment](folder, config, _read_colours(folder, config, colours))
+        found, pairs = _read_colours(folder, config, colours)
+        return dataclasses.replace(readers[experiment](folder, config, found), training_pairs=pairs)
 
 
-def _read_colours(folder: Path, config: dict, source: str | None) -> Colours:
-    """Return the run's colours, checked against the run's hash of names, RGB and pairs."""
+def _read_colours(folder: Path, config: dict, source: str | None) -> tuple[Colours, Pairs]:
+    """Return the run's colours and pairs, checked against its hash of names, RGB and pairs."""
     try:
         colours = load_colours(source) if source else read_colours(folder)
     except InputError as error:
@@ -158,12 +172,13 @@ def _read_colours(folder: Path, config: dict, source: str | None) -> Colours:
             raise
         raise InputError(f"{error}: give --colours the file that the run was made from") from None
     environment = json.loads((folder / "env.json").read_text(encoding="utf-8"))
-    if environment["data_hash"] != data_hash(colours, tutorial_pairs(colours, config["pairs"])):
+    pairs = tutorial_pairs(colours, config["pairs"])
+    if environment["data_hash"] != data_hash(colours, pairs):
         raise InputError(
             f"{source or config['colours']}: the colours differ from those that {folder} was made "
             "from; give --colours the file of the run, or make the run again"
         )
-    return colours
+    return colours, pairs
 
 
 def _read_tutorial(folder: Path, config: dict, colours: Colours) -> Run:
@@ -272,11 +287,11 @@ def page(run: Run, max_bytes: int | None = None) -> str:
         InputError: not even one seed fits.
     """
     run = _fitting(run, MAX_BYTES[run.experiment] if max_bytes is None else max_bytes)
-    code = {name: _template(name) for name in ("page.css", "draw.js", "page.js")}
+    code = {name: _template(name) for name in _CODE}
     style, *scripts = (_hash(text) for text in code.values())
     policy = (
         f"default-src 'none'; style-src {style}; script-src {' '.join(scripts)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        "worker-src blob:; base-uri 'none'; form-action 'none'"
     )
     parts = {
         "policy": policy,
@@ -358,7 +373,53 @@ def _content(run: Run) -> dict:
             if value is not None
         ],
         "trainings": trainings,
+        "training": _live(run),
     }
+
+
+def _live(run: Run) -> dict[str, Any] | None:
+    """Return what a training in the page needs; None where it only replays.
+
+    Returns:
+        defaults, by their names in `Config`; the names of all heads; the principal axes of RGB, a
+        column each, to turn points of fewer dimensions toward; the constant of the label rule; the
+        number of the run's pairs, and unless they are too many, their codes of so many
+        bits each: (first * items + second) * 2 + label.
+    """
+    pairs = run.training_pairs
+    if pairs is None or run.true_rgb is None:
+        return None
+    names = ("seed", "dim", "head", "epochs", "learning_rate", "batch_size", "initial_scale")
+    found = {
+        "defaults": {name: getattr(Config, name) for name in names},
+        "heads": list(HEADS),
+        "axes": _axes(run.colours.rgb).round(6).tolist(),
+        "constant": LABEL_CONSTANT,
+        "count": len(pairs),
+    }
+    if len(pairs) > _MOST_PAIRS:
+        return {**found, "bits": 0, "codes": None}
+    first, second = pairs.index.astype(np.int64).T
+    codes = (first * len(run.colours) + second) * 2 + (pairs.label > 0)
+    bits = _code_bits(run)
+    packed = np.packbits((codes[:, None] >> np.arange(bits)) & 1, bitorder="little")
+    return {**found, "bits": bits, "codes": _encode(packed, "uint8")}
+
+
+def _axes(rgb: np.ndarray) -> np.ndarray:
+    """Return the matrix [3, 3] that takes centred RGB to its principal axes."""
+    return np.linalg.pinv(rgb - rgb.mean(axis=0)) @ geometry.principal_axes(rgb, 3)
+
+
+def _code_bits(run: Run) -> int:
+    """Return the number of bits of the code of a pair; see `_live`."""
+    return (2 * len(run.colours) ** 2 - 1).bit_length()
+
+
+def _live_bytes(run: Run) -> int:
+    """Return the size of the pairs that `_live` returns."""
+    count = 0 if run.training_pairs is None else len(run.training_pairs)
+    return count * _code_bits(run) // 8 if count <= _MOST_PAIRS else 0
 
 
 def _markers(run: Run) -> dict[str, Any]:
@@ -468,7 +529,9 @@ def _turn(points: np.ndarray, turned: np.ndarray) -> np.ndarray:
 def _fitting(run: Run, max_bytes: int) -> Run:
     """Return the run with only as many seeds and snapshots as fit into `max_bytes`."""
     # Base64 takes four characters for three bytes; an escaped character of a name takes six.
-    room = 0.74 * (max_bytes - 60_000 - 7 * sum(map(len, run.colours.names)))
+    code = sum(len(_template(name)) for name in (*_CODE, "page.html"))
+    room = 0.74 * (max_bytes - code - 8_000 - 7 * sum(map(len, run.colours.names)))
+    room -= _live_bytes(run)
     frame = {training.dim: 2 * len(run.colours) * training.dim for training in run.trainings}
     least = [
         frame[one.dim] + 4 * len(one.loss) + _OVERHEAD + _ellipse_bytes(one)

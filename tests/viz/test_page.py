@@ -291,7 +291,7 @@ def test_repeated_names_get_numbers_that_no_name_has():
 
 def test_nothing_outside_the_file_is_named_or_allowed():
     text = page.page(small_run(EVIL))
-    assert not re.search(r"\b(?:https?|ftp|wss?):|//[a-z0-9-]+\.[a-z]|url\(|@import", text, re.I)
+    assert not re.search(r"\b(?:https?|ftp|wss?):|//[a-z0-9-]+\.[a-z]|\burl\(|@import", text, re.I)
     elements = _Elements(text).found
     for tag, attributes, _ in elements:
         assert tag not in ("iframe", "object", "embed", "img", "base"), tag
@@ -314,7 +314,7 @@ def test_the_same_run_gives_the_same_page():
 def test_templates_come_with_the_package():
     folder = importlib.resources.files("colour_embed.viz") / "templates"
     names = sorted(one.name for one in folder.iterdir())
-    assert names == ["draw.js", "page.css", "page.html", "page.js"]
+    assert names == ["draw.js", "live.js", "page.css", "page.html", "page.js", "train.js"]
     for name in names:
         text = (folder / name).read_text(encoding="utf-8")
         assert max(map(len, text.splitlines())) <= 100, name
@@ -347,7 +347,7 @@ def test_the_committed_runs_make_pages_of_their_size(run, most):
 def test_the_committed_page_is_made_from_this_code_and_the_committed_run():
     text = (ROOT / "results" / "page.html").read_text(encoding="utf-8")
     mend = "run python -m experiments.page"
-    for name in ("page.css", "draw.js", "page.js"):
+    for name in page._CODE:
         assert page._template(name) in text, mend
     expected, found = (content(one) for one in (page.page(page.read_run(TUTORIAL)), text))
     assert found.keys() == expected.keys()

@@ -69,6 +69,7 @@ def visit(browser):
             lambda request: (
                 None
                 if request.url.split("#")[0] == address.split("#")[0]
+                or request.url.startswith("blob:")  # the page's own worker
                 else complaints.append(f"request: {request.url[:200]}")
             ),
         )
@@ -999,3 +1000,88 @@ def test_a_page_without_a_bootstrap_shows_no_ellipse(own, visit, tutorial):
         find(page, names_of(page)[4])
         assert page.locator("#certainty").is_hidden()
         assert page.evaluate("panels.every(({ cloud }) => !cloud.ellipse)")
+
+
+# Zoom of flat panels
+
+
+def test_the_wheel_zooms_about_the_pointer_and_buttons_about_the_middle(visit, tutorial):
+    page = visit(tutorial)
+    before, scroll = pixels(page), page.evaluate("scrollY")
+    place = point(page, 0, 5)
+    canvas = page.locator(".panel canvas").first
+    canvas.hover(position=place)
+    page.mouse.wheel(0, -200)
+    drawn(page)
+    assert page.evaluate("panels[0].view.by") == pytest.approx(2)
+    assert page.evaluate("scrollY") == scroll
+    after = point(page, 0, 5)
+    assert np.hypot(after["x"] - place["x"], after["y"] - place["y"]) < 1.5
+    assert (
+        page.evaluate("itemAt(panels[0], panels[0].screen[15], panels[0].screen[16])") is not None
+    )
+    buttons = page.locator(".panel").first.locator(".zoom button")
+    assert [one.is_enabled() for one in buttons.all()] == [True] * 3
+    buttons.nth(0).click()
+    drawn(page)
+    assert page.evaluate("panels[0].view.by") == pytest.approx(3)
+    canvas.drag_to(
+        canvas, source_position={"x": 150, "y": 150}, target_position={"x": 190, "y": 140}
+    )
+    drawn(page)
+    x = page.evaluate("panels[0].view.x")
+    canvas.drag_to(
+        canvas, source_position={"x": 150, "y": 150}, target_position={"x": 130, "y": 150}
+    )
+    assert page.evaluate("panels[0].view.x") == pytest.approx(x - 20, abs=1)
+    buttons.nth(2).click()
+    page.mouse.move(0, 0)
+    drawn(page)
+    assert [one.is_enabled() for one in buttons.all()] == [True, False, False]
+    page.evaluate("update({ hover: null, item: data.item })")
+    drawn(page)
+    assert pixels(page) == before
+    canvas.hover(position=place)
+    page.mouse.wheel(0, 200)  # there is nothing to zoom out of, so the page scrolls
+    settled(page)
+    assert page.evaluate("panels[0].view.by") == 1
+    assert page.evaluate("scrollY") > scroll
+
+
+def test_the_keyboard_zooms_flat_panels_only(visit, tutorial):
+    page = visit(tutorial)
+    before = pixels(page)
+    press(page, "+", "+", "-")
+    assert [a == b for a, b in zip(before, pixels(page))] == [False, True, True]
+    assert page.evaluate("panels.map(({ view }) => view.by)") == [pytest.approx(1.5), 1, 1]
+    press(page, "0")
+    assert pixels(page) == before
+    assert not page.locator(".panel").nth(1).locator(".zoom").is_visible()
+
+
+def test_two_fingers_zoom_a_flat_panel_and_one_moves_it(visit, tutorial):
+    phone = {"viewport": {"width": 400, "height": 800}, "has_touch": True, "is_mobile": True}
+    page = visit(tutorial, **phone)
+    session = page.context.new_cdp_session(page)
+    item = page.evaluate("state.item")
+    box = page.locator(".panel canvas").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def touch(kind, *places):
+        points = [{"x": left, "y": y, "id": i} for i, left in enumerate(places)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.wait_for_timeout(16)
+
+    touch("touchStart", x - 20)
+    touch("touchStart", x - 20, x + 20)
+    for far in range(20, 61, 4):
+        touch("touchMove", x - far, x + far)
+    touch("touchEnd")
+    settled(page)
+    assert page.evaluate("panels[0].view.by") == pytest.approx(3, rel=0.1)
+    assert page.evaluate("[scrollY, state.item]") == [0, item]
+    assert page.evaluate("visualViewport.scale") == 1
+    before = page.evaluate("panels[0].view.x")
+    swipe(page, x, y, 60, 0)
+    assert page.evaluate("panels[0].view.x") > before + 30
+    assert page.evaluate("state.item") == item

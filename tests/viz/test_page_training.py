@@ -1,14 +1,13 @@
 """The training of the page in a browser: the library's own numbers, from the same keys."""
 
 import importlib.resources
-import os
-import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from viz import test_page_browser
 
 from colour_embed.config import Config
 from colour_embed.data import LABEL_CONSTANT, load_colours, tutorial_pairs
@@ -25,20 +24,10 @@ from colour_embed.evaluate.truth import (
 from colour_embed.heads import HEADS
 from colour_embed.sweeps import training_labels, training_pairs
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt install it")
+pytestmark = test_page_browser.pytestmark
+browser = test_page_browser.browser
 SCRIPT = importlib.resources.files("colour_embed.viz") / "templates" / "train.js"
 SEEDS = (0, 7, 2**32 - 1)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # it has none for root
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@
 const PERSPECTIVE = 0.25;
 const LOW = 20; // degrees: the scale of a 3-D panel fits this pitch, and shrinks for higher ones
 const STEP = 1e-6; // of a half axis, by which its direction on the screen is found
+const WHOLE = { by: 1, x: 0, y: 0 }; // a panel that is not zoomed
+const MOST_ZOOM = 40;
 const FONT = "system-ui, sans-serif";
 const CORNERS = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => [bits & 1, (bits >> 1) & 1, bits >> 2]);
 
@@ -87,11 +89,12 @@ function drawPanel(panel, cloud, look) {
   for (const i of named) drawName(panel, i, look);
 }
 
-// Set up a panel's scale and eye, and find where each point falls on the screen.
+// Set up a panel's scale, eye and shift, and find where each point falls on the screen.
 function placeAll(panel, look) {
   const { points, columns, extent } = panel.cloud;
   const [x, y, z] = extent.middle;
-  panel.zoom = zoomOf(panel, look.pitch);
+  panel.shift = panel.solid ? WHOLE : panel.view ?? WHOLE;
+  panel.zoom = panel.shift.by * zoomOf(panel, look.pitch);
   const size = Math.min(Math.max(Math.min(panel.width, panel.height) / 95, 3), 6);
   panel.radius = size * look.scale;
   panel.lanes = look.shapes.length;
@@ -106,6 +109,20 @@ function placeAll(panel, look) {
     place(panel, points[at] - x, up, columns > 2 ? points[at + 2] - z : 0, screen, 3 * i);
   }
   order.sort((a, b) => screen[3 * b + 2] - screen[3 * a + 2] || a - b);
+}
+
+// What a flat panel shows when it is zoomed by a factor about a place in it, and moved: how many
+// times the size, and how far its middle is from the panel's, in pixels.
+function zoomed({ width, height, view = WHOLE }, factor, [left, top], [across, down] = [0, 0]) {
+  const by = Math.min(Math.max(view.by * factor, 1), MOST_ZOOM);
+  const shift = (from, at, size, moved) => {
+    const most = ((by - 1) * size) / 2;
+    const to = at - ((at - from) * by) / view.by + moved;
+    return Math.min(Math.max(to, -most), most);
+  };
+  const x = shift(view.x, left - width / 2, width, across);
+  const y = shift(view.y, top - height / 2, height, down);
+  return { by, x, y };
 }
 
 // Pixels for one count, such that all points stay in sight however they are turned sideways.
@@ -130,7 +147,7 @@ function angle(degrees) {
 
 // From coordinates around the middle to pixels, z upward, seen from the front; depth runs from -1,
 // nearest to the eye, to 1.
-function place({ solid, cloud, zoom, yaw, pitch, width, height }, x, y, z, screen, at) {
+function place({ solid, cloud, zoom, shift, yaw, pitch, width, height }, x, y, z, screen, at) {
   let depth = 0;
   if (solid) {
     const across = x * yaw.cos - y * yaw.sin;
@@ -140,8 +157,8 @@ function place({ solid, cloud, zoom, yaw, pitch, width, height }, x, y, z, scree
     x = across * nearer;
     y = (away * pitch.sin + z * pitch.cos) * nearer;
   }
-  screen[at] = width / 2 + x * zoom;
-  screen[at + 1] = height / 2 - y * zoom;
+  screen[at] = width / 2 + shift.x + x * zoom;
+  screen[at + 1] = height / 2 + shift.y - y * zoom;
   screen[at + 2] = depth;
 }
 
@@ -372,7 +389,7 @@ function drawPlot(plot, ink, marked) {
   fitCanvas(plot);
   const { curves, others, lines } = plot;
   const losses = [...curves, ...others];
-  plot.last = Math.max(...curves.map(({ length }) => length), 1);
+  plot.last = Math.max(...curves.map(({ length }) => length), plot.planned ?? 1);
   const levels = losses.flatMap((loss) => [...loss]).filter(Number.isFinite);
   plot.empty = levels.length === 0;
   if (plot.empty) return;

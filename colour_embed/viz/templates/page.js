@@ -10,26 +10,19 @@ const MATCHES = 8;
 const TRUTH = "the true coordinates, not used in training";
 const TYPES = { uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
 
-const find = (selector, within = document) => within.querySelector(selector);
-const make = (tag, properties = {}) => Object.assign(document.createElement(tag), properties);
-
 // ---- The data embedded by Python; arrays are decoded when they are first shown ----
 
 const data = JSON.parse(find("#data").textContent);
-const rgb = decode(data.rgb);
 const colourOf = (item) => [...rgb.subarray(3 * item, 3 * item + 3)];
-const kind = decode(data.kind);
-const groupOf = data.groups && decode(data.groups.of);
-const fills = data.names.map((_, item) => `rgb(${colourOf(item).join(" ")})`);
-// Markers of own items are smaller in a crowd, and larger where few have shapes to be told apart.
-const crowd = (700 / data.names.length) ** 0.25;
-const scale = data.truth ? 1 : Math.min(Math.max(crowd, 0.65), 1.4);
 const cube = {
-  points: rgb, // integers, so that ties of distances are exact
+  points: decode(data.rgb), // integers, so that ties of distances are exact
   columns: 3,
   extent: extentOf([0, 0, 0, 0, 255, 0, 255, 0, 0, 255, 255, 255], 3),
   axes: ["red", "green", "blue"],
 };
+// The items of the run, in whose place a training of the page may put its own.
+const committed = { ...data, rgb: cube.points, kind: decode(data.kind) };
+let [rgb, kind, groupOf, fills, scale] = []; // of the items that are shown
 
 // The numbers in the base64 of their little-endian bytes.
 function decode({ type, base64 }) {
@@ -37,15 +30,6 @@ function decode({ type, base64 }) {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return new TYPES[type](bytes.buffer);
-}
-
-// Memoise a function of one argument.
-function remembered(compute) {
-  const known = new Map();
-  return (key) => {
-    if (!known.has(key)) known.set(key, compute(key));
-    return known.get(key);
-  };
 }
 
 const lossOf = remembered((index) => decode(data.trainings[index].loss));
@@ -59,8 +43,10 @@ const trainingOf = remembered((index) => {
   return { ...rest, ...decoded, dim, extent: extentOf(decoded.points, dim) };
 });
 
-const MARKERS = data.groups ? ", each with the colour and marker of its group" : "";
-const POINTS = data.truth ? ", each in its colour" : MARKERS;
+function pointsText() {
+  if (data.truth) return ", each in its colour";
+  return data.groups ? ", each with the colour and marker of its group" : "";
+}
 
 // ---- The state ----
 
@@ -81,6 +67,7 @@ const state = {
   theme: null, // null: as the system has it
 };
 let shown = []; // the trainings on the page
+let visible = []; // the panels in which they are
 let timeline = []; // the epochs of their snapshots
 let moment = 0; // where in the timeline
 let ink = {}; // the theme's colours, for canvases
@@ -92,14 +79,31 @@ function update(change) {
   settle();
 }
 
-// Show the chosen training, or all where there is nothing to choose.
+// Show these items, `committed` or others.
+function useItems(items) {
+  if (rgb === items.rgb) return;
+  ({ rgb, kind } = items);
+  const { names, noun, truth, item, groups, looks } = items;
+  Object.assign(data, { names, noun, truth, item, groups, looks });
+  groupOf = groups && decode(groups.of);
+  fills = names.map((_, place) => `rgb(${colourOf(place).join(" ")})`);
+  // Markers of own items are smaller in a crowd, and larger where few have shapes to be told apart.
+  scale = truth ? 1 : Math.min(Math.max((700 / names.length) ** 0.25, 0.65), 1.4);
+  for (const panel of panels) panel.screen = panel.order = undefined;
+  Object.assign(state, { item, hover: null });
+  setText(find("label[for=search]"), `Find ${noun === "item" ? "an item" : "a colour"}`);
+  find("#colour").setAttribute("aria-label", `Selected ${noun}`);
+}
+
+// Show the chosen training, or all where there is nothing to choose, or that of this page.
 function choose() {
   const isChosen = ({ choice }) => choice.every((value, i) => value === state.choice[i]);
-  shown = placesOf(isChosen).map(trainingOf);
+  shown = live ? [live] : placesOf(isChosen).map(trainingOf);
+  visible = panels.filter(({ slot }) => (slot === null ? data.truth : slot < shown.length));
+  for (const panel of panels) panel.figure.hidden = !visible.includes(panel);
   timeline = [...new Set(shown.flatMap(({ epoch }) => [...epoch]))].sort((a, b) => a - b);
-  const still = timeline.length < 2;
-  find("#still").hidden = !still;
-  find("#play").disabled = find("#time").disabled = still;
+  find("#still").hidden = live !== null || !isStill();
+  find("#play").disabled = find("#time").disabled = isStill();
   find("#time").max = Math.max(timeline.length - 1, 0);
   document.querySelectorAll("#choices select").forEach((select, i) => {
     select.value = state.choice[i];
@@ -108,6 +112,9 @@ function choose() {
   makeCurves();
   seek(state.epoch);
 }
+
+// Whether there is nothing to play: a single snapshot, or a training under way.
+const isStill = () => timeline.length < 2 || Boolean(live?.running);
 
 function placesOf(condition) {
   return [...data.trainings.keys()].filter((index) => condition(data.trainings[index]));
@@ -139,6 +146,7 @@ function writeAddress() {
   address.set("speed", state.speed);
   if (state.fit) address.set("fit", "1");
   if (state.theme) address.set("theme", state.theme);
+  if (data.training) writeSettings(address);
   try {
     history.replaceState(null, "", `#${address}`);
   } catch {
@@ -173,6 +181,7 @@ function readAddress() {
   state.epoch = number("epoch");
   applyTheme();
   choose();
+  if (data.training) readSettingsFrom(address);
 }
 
 // ---- What is shown: drawn once per refresh of the screen, and only after a change ----
@@ -183,7 +192,8 @@ const panels = slots.map((slot) => {
   const figure = find("#panel").content.cloneNode(true).firstElementChild;
   const canvas = find("canvas", figure);
   find("#panels").append(figure);
-  return { slot, figure, canvas, context: canvas.getContext("2d"), list: makeList() };
+  const context = canvas.getContext("2d");
+  return { slot, figure, canvas, context, list: makeList(), view: WHOLE };
 });
 const plot = {
   canvas: find("#loss canvas"),
@@ -211,11 +221,14 @@ function refresh(now) {
 function drawAll() {
   const look = { names: data.names, fills, shapes: data.looks, kind, scale, ink, ...state };
   const item = state.item ?? state.hover;
-  for (const panel of panels) {
+  for (const panel of visible) {
     const cloud = cloudOf(panel.slot, item);
     panel.near = item === null || !cloud.points.length ? [] : nearest(cloud, item, NEIGHBOURS);
     drawPanel(panel, cloud, { ...look, near: panel.near });
     panel.figure.classList.toggle("solid", cloud.columns > 2);
+    panel.figure.classList.toggle("zoomed", panel.view !== WHOLE);
+    find(".out", panel.figure).disabled = find(".whole", panel.figure).disabled =
+      panel.view === WHOLE;
     setText(find("h2", panel.figure), titleOf(panel.slot));
     setText(find("p", panel.figure), panel.slot === null ? TRUTH : shown[panel.slot].facts);
   }
@@ -223,17 +236,22 @@ function drawAll() {
   plot.stale = false;
   showTime();
   showColour(item);
+  if (data.training) showLive();
 }
 
 function cloudOf(slot, item) {
   if (slot === null) return cube;
-  const { epoch, points, dim, unit, extent } = shown[slot];
-  const frame = Math.max(lastUpTo(epoch, epochShown()), 0);
-  const size = data.names.length * dim;
-  const now = points.subarray(frame * size, (frame + 1) * size);
-  const place = state.fit ? extentOf(now, dim) : extent;
+  const { epoch, dim, unit, extent, running } = shown[slot];
+  const now = frameOf(shown[slot], Math.max(lastUpTo(epoch, epochShown()), 0));
+  const place = state.fit || running ? extentOf(now, dim) : extent;
   const ellipse = ellipseOf(slot, item);
   return { points: now, columns: dim, unit, extent: place, ellipse: ellipse?.known && ellipse };
+}
+
+function frameOf({ frames, points, dim }, frame) {
+  if (frames) return frames.length ? turned(frames[frame], dim) : new Float32Array();
+  const size = data.names.length * dim;
+  return points.subarray(frame * size, (frame + 1) * size);
 }
 
 // The ellipse of an item, which is of the fit: of the last snapshot alone. Null without one; not
@@ -270,7 +288,8 @@ function setText(element, text) {
 }
 
 function showTime() {
-  const last = Math.max(timeline.at(-1) ?? 0, ...shown.map(({ loss }) => loss.length));
+  const ends = shown.map(({ loss, epochs }) => epochs ?? loss.length);
+  const last = Math.max(timeline.at(-1) ?? 0, ...ends);
   find("#time").value = moment;
   find("#time").setAttribute("aria-valuetext", `epoch ${epochShown()}`);
   setText(find("#epoch"), `epoch ${epochShown()} of ${last}`);
@@ -290,14 +309,16 @@ function lossText({ loss }) {
 
 function makeCurves() {
   const isSame = (value, i) => i === data.seed || value === state.choice[i];
-  const others = data.choices.length ? placesOf(({ choice }) => choice.every(isSame)) : [];
+  const others = data.choices.length && !live ? placesOf(({ choice }) => choice.every(isSame)) : [];
   plot.curves = shown.map(({ loss }) => loss);
+  plot.lines = live?.lines ?? data.lines;
+  plot.planned = live?.epochs ?? 1;
   plot.others = others.length > 1 ? others.slice(0, 64).map(lossOf) : [];
   plot.stale = true;
   const items = shown.map((_, i) => make("li", { className: i ? "second" : "" }));
   const tell = (className, textContent) => items.push(make("li", { className, textContent }));
   if (plot.others.length) tell("others", "other seeds");
-  for (const { label, value } of data.lines) tell("line", `${label} ${value.toFixed(4)}`);
+  for (const { label, value } of plot.lines) tell("line", `${label} ${value.toFixed(4)}`);
   find("#curves").replaceChildren(...items);
 }
 
@@ -305,15 +326,15 @@ function makeCurves() {
 let settling = 0;
 function settle() {
   clearTimeout(settling);
-  if (state.playing) return;
+  if (state.playing || live?.running) return;
   settling = setTimeout(() => {
     writeAddress();
     const losses = shown.map((training) => `${training.title}, loss ${lossText(training)}. `);
     const held = state.item === null ? `No ${data.noun} selected.` : describe(state.item);
     setText(find("#live"), `Epoch ${epochShown()}. ${losses.join("")}${held}`);
-    for (const { slot, canvas } of panels) {
+    for (const { slot, canvas } of visible) {
       const when = slot === null ? "" : ` at epoch ${epochShown()}`;
-      const what = `${data.names.length} points${POINTS}`;
+      const what = `${data.names.length} points${pointsText()}`;
       canvas.setAttribute("aria-label", `${titleOf(slot)}${when}: ${what}. ${held}`);
     }
   }, 250);
@@ -397,8 +418,10 @@ function showColour(item) {
   const hint = "Click a point or find a name.";
   setText(find("#selected p"), none ? hint : factsOf(item).join(", "));
   setText(find("#certainty"), certaintyOf(item));
-  for (const { slot, near, list } of panels) {
-    list.hidden = near.length === 0;
+  for (const panel of panels) {
+    const { slot, near, list } = panel;
+    list.hidden = !visible.includes(panel) || near.length === 0;
+    if (list.hidden) continue;
     const when = slot === null ? "" : `, epoch ${epochShown()}`;
     setText(find("h3", list), `Nearest in ${slot === null ? "RGB" : shown[slot].space}${when}`);
     setText(find("p", list), hitsOf(slot, near, item));
@@ -518,6 +541,55 @@ function turnBy(across, down) {
   update({ yaw: (state.yaw + across) % 360, pitch });
 }
 
+// Zoom a flat panel about a place, by default its middle, and move it.
+function zoomBy(panel, factor, at = [panel.width / 2, panel.height / 2], moved = [0, 0]) {
+  if (panel.solid) return;
+  const view = zoomed(panel, factor, at, moved);
+  panel.view = view.by === 1 ? WHOLE : view;
+  update({ hover: null });
+}
+
+// The wheel, where it can zoom; two fingers; and buttons.
+function listenToZoom(panel) {
+  const { canvas, figure } = panel;
+  canvas.addEventListener("wheel", (event) => {
+    const { by } = panel.view;
+    if (panel.solid || (event.deltaY > 0 ? by === 1 : by === MOST_ZOOM)) return;
+    event.preventDefault();
+    const lines = event.deltaMode === 1 ? 20 : 1; // for a wheel that counts lines
+    const pinch = event.ctrlKey ? 5 : 1; // as a touchpad tells of two fingers
+    const turned = Math.min(Math.max(event.deltaY * lines * pinch, -200), 200);
+    zoomBy(panel, 2 ** (-turned / 200), [event.offsetX, event.offsetY]);
+  }, { passive: false });
+  const fingers = new Map();
+  const spread = () => {
+    const [[x, y], [u, v]] = [...fingers.values()];
+    return { far: Math.max(Math.hypot(x - u, y - v), 1), at: [(x + u) / 2, (y + v) / 2] };
+  };
+  canvas.addEventListener("pointermove", ({ pointerId, offsetX, offsetY }) => {
+    if (!fingers.has(pointerId)) return;
+    if (fingers.size !== 2) {
+      fingers.set(pointerId, [offsetX, offsetY]);
+      return;
+    }
+    const before = spread();
+    fingers.set(pointerId, [offsetX, offsetY]);
+    const { far, at } = spread();
+    const moved = at.map((value, axis) => value - before.at[axis]);
+    zoomBy(panel, far / before.far, before.at, moved);
+  });
+  canvas.addEventListener("pointerdown", ({ pointerId, pointerType, offsetX, offsetY }) => {
+    if (pointerType === "touch") fingers.set(pointerId, [offsetX, offsetY]);
+  });
+  for (const event of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(event, ({ pointerId }) => fingers.delete(pointerId));
+  }
+  find(".in", figure).addEventListener("click", () => zoomBy(panel, 1.5));
+  find(".out", figure).addEventListener("click", () => zoomBy(panel, 1 / 1.5));
+  find(".whole", figure).addEventListener("click", () => zoomBy(panel, 0));
+  panel.pinched = () => fingers.size > 1;
+}
+
 function listenToPanel(panel) {
   const { canvas } = panel;
   let last = null; // where the pointer was, while it is down
@@ -539,6 +611,11 @@ function listenToPanel(panel) {
     const [across, down] = [offsetX - last[0], offsetY - last[1]];
     moved += Math.abs(across) + Math.abs(down);
     last = [offsetX, offsetY];
+    if (panel.pinched()) {
+      moved = Infinity; // not a click
+      return;
+    }
+    if (!panel.solid && moved > 4) zoomBy(panel, 1, [offsetX, offsetY], [across, down]);
     // A finger turns sideways only: up and down it scrolls.
     if (panel.solid && moved > 4) turnBy(0.5 * across, pointerType === "touch" ? 0 : 0.5 * down);
   });
@@ -574,15 +651,17 @@ function onKey(event) {
   const { key, shiftKey } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || isTaken(key, event.target)) return;
   const turns = { ArrowLeft: [-6, 0], ArrowRight: [6, 0], ArrowUp: [0, -6], ArrowDown: [0, 6] };
-  const still = timeline.length < 2;
   const actions = {
-    " ": () => still || (state.playing ? pause() : play()),
+    " ": () => isStill() || (state.playing ? pause() : play()),
     ArrowLeft: () => step(-1),
     ArrowRight: () => step(1),
     Home: () => seek(timeline[0]),
     End: () => seek(Infinity),
     Escape: () => update({ item: null, hover: null }),
     "/": () => find("#search").focus(),
+    "+": () => panels.forEach((panel) => zoomBy(panel, 1.5)),
+    "-": () => panels.forEach((panel) => zoomBy(panel, 1 / 1.5)),
+    0: () => panels.forEach((panel) => zoomBy(panel, 0)),
   };
   const action = shiftKey && turns[key] ? () => turnBy(...turns[key]) : actions[key];
   if (!action) return;
@@ -671,11 +750,14 @@ function listen() {
   document.addEventListener("keydown", onKey);
   addEventListener("hashchange", readAddress);
   panels.forEach(listenToPanel);
+  panels.forEach(listenToZoom);
   listenToPlot();
   listenToSize();
 }
 
+useItems(committed);
 makeChoices();
+makeLive();
 makeGroups();
 hideTurns();
 listen();

@@ -77,11 +77,11 @@ const learning = (() => {
   // Write a permutation of 0..count-1, selected by a key, into an Int32Array [count].
   function indexOrder(key, count, order) {
     const [rows, columns] = factorsOf(count);
-    const rounds = bits(key, count < 4096 ? 16 : 6);
+    const rounds = Int32Array.from(bits(key, count < 4096 ? 16 : 6), (one) => one | 0);
     for (let i = 0; i < count; i++) {
       let value = i;
       do { // a value outside is permuted again until it lies inside
-        let left = Math.floor(value / columns);
+        let left = (value / columns) | 0;
         let right = value - left * columns;
         for (let round = 0; round < rounds.length; round++) {
           if (round % 2 === 0) right = rotate(right, hash(left, rounds[round]), columns);
@@ -150,10 +150,11 @@ const learning = (() => {
     return term(share) + term(1 - share);
   }
 
-  // ---- The heads: heads.py. `logit` is without the bias and leaves its slopes, by the weight and
-  // ---- by the feature, in `slopes`. A name that is not in heads.HEADS is not offered.
+  // ---- The heads: heads.py. `logit` is without the bias. Its derivatives by the weight and by the
+  // ---- feature are left in `slopes`; the third place there is for that of the loss by the logit.
+  // ---- A head that is not in heads.HEADS is not offered.
 
-  const slopes = new Float64Array(2);
+  const slopes = new Float64Array(3);
   const sigmoid = (z) => (z >= 0 ? 1 / (1 + Math.exp(-z)) : 1 - 1 / (1 + Math.exp(z)));
   const softplus = (z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
   const given = { weight: (k) => k, slope: () => 1 };
@@ -246,11 +247,10 @@ const learning = (() => {
     return loss / end;
   }
 
-  // The loss of a pair and its derivative by the logit, engine/loss.py; the latter in `error`.
-  let error = 0;
+  // engine/loss.py: the loss of a pair; its derivative by the logit is left in `slopes`.
   function crossEntropy(logit, label) {
     const small = Math.exp(-Math.abs(logit));
-    error = (logit >= 0 ? 1 : small) / (1 + small) - label;
+    slopes[2] = (logit >= 0 ? 1 : small) / (1 + small) - label;
     return Math.max(logit, 0) - label * logit + Math.log(1 + small);
   }
 
@@ -266,7 +266,8 @@ const learning = (() => {
     let [loss, byWeight, byBias] = [0, 0, 0];
     for (let place = start; place < end; place++) {
       const pair = order[place];
-      const [one, other] = [first[pair] * dim, second[pair] * dim];
+      const one = first[pair] * dim;
+      const other = second[pair] * dim;
       let feature = 0;
       for (let axis = 0; axis < dim; axis++) {
         const apart = values[one + axis] - values[other + axis];
@@ -274,7 +275,7 @@ const learning = (() => {
       }
       const logit = form.logit(feature, weight, SMOOTHING) + bias;
       loss += crossEntropy(logit, label[pair]);
-      const slope = share * error;
+      const slope = share * slopes[2];
       byBias += slope;
       byWeight += slope * slopes[0];
       const twice = 2 * slope * slopes[1];
@@ -311,7 +312,7 @@ const learning = (() => {
       }
       const logit = form.logit(feature, weight, SMOOTHING) + bias;
       loss += crossEntropy(logit, label[pair]);
-      const slope = share * error;
+      const slope = share * slopes[2];
       byBias += slope;
       byWeight += slope * slopes[0];
       for (let side = 0; side < 2; side++) {
@@ -369,6 +370,7 @@ const learning = (() => {
   // ---- In a worker: one training, told as it goes ----
 
   const PAUSE = 12; // milliseconds between two messages, fewer than between two frames of a screen
+  const LEAST_MESSAGES = 200; // of a training, however short
 
   // Train, and post messages. Pairs may be null, to draw `count` of them; so may their labels. The
   // last message is that of the last epoch, or { diverged } with the epoch whose parameters are not
@@ -382,9 +384,9 @@ const learning = (() => {
     const floor = colours ? floorOf(own, colours, settings.constant) : null;
     post({ floor, baseRate: baseRateLoss(own.label) });
     let losses = [];
-    let told = -Infinity;
+    let [told, toldEpoch] = [0, 0];
     const tell = () => {
-      told = performance.now();
+      [told, toldEpoch] = [performance.now(), training.epoch];
       const points = vectorsOf(training);
       const about = { weight: weightOf(training), bias: biasOf(training) };
       post({ epoch: training.epoch, losses, points, ...about }, [points.buffer]);
@@ -397,8 +399,9 @@ const learning = (() => {
         post({ diverged: training.epoch });
         return;
       }
-      const last = training.epoch === settings.epochs;
-      if (last || performance.now() - told >= PAUSE) tell();
+      const { epoch } = training;
+      const due = epoch - toldEpoch >= settings.epochs / LEAST_MESSAGES;
+      if (due || epoch === settings.epochs || performance.now() - told >= PAUSE) tell();
     }
   }
 
