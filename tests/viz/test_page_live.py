@@ -389,7 +389,7 @@ def test_no_width_scrolls_sideways_while_training(visit, tutorial, width):
     drawn(page)
     assert page.locator("#trap").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    unnamed = page.locator("button, select, input").evaluate_all(
+    unnamed = page.locator("button:visible, select, input").evaluate_all(
         "all => all.filter((one) => !(one.ariaLabel || one.labels?.length || one.textContent))"
         ".map((one) => one.id)"
     )
@@ -398,6 +398,9 @@ def test_no_width_scrolls_sideways_while_training(visit, tutorial, width):
 
 def test_the_keyboard_trains(visit, tutorial):
     page = visit(tutorial)
+    page.focus("#open")
+    page.keyboard.press(" ")
+    assert page.locator("#open").get_attribute("aria-expanded") == "true"
     field = page.locator('[name="train.seed"]')
     field.fill("3")
     page.evaluate("setField('epochs', 3)")
@@ -427,6 +430,7 @@ def test_a_frame_without_an_address_of_its_own_trains(visit, tmp_path, sandbox):
     page = visit(path.as_uri())
     settled(page)
     frame = page.frames[1]
+    frame.click("#open")
     frame.fill('[name="train.seed"]', "1")
     frame.evaluate("setField('epochs', 3)")
     frame.click("#train")

@@ -16,7 +16,7 @@ function remembered(compute) {
 }
 
 const PREFIX = "train."; // of the settings in the address
-const SAMPLE = 4096; // pairs by which the rank correlation is followed
+const SAMPLE = 2048; // pairs by which the rank correlation is followed
 const LEAST_STEPS = 2000; // after which a weight of the wrong sign is called a trap
 const ROOM = 64e6; // bytes of snapshots of a training, of which half are dropped when they are full
 const CALM = 1000; // milliseconds between two drawings for who prefers reduced motion
@@ -287,7 +287,8 @@ function follow() {
   const now = performance.now();
   if (calm && live.running && now - live.drawn < CALM) return;
   live.drawn = now;
-  redraw();
+  plot.stale = learned = true;
+  requestRefresh();
 }
 
 function stopWorker() {
@@ -602,6 +603,7 @@ async function readOwn(file) {
     ownPairs = pairs;
     showSource();
     setLocked(true);
+    openSettings(true);
     showLive();
     startLive();
   } catch ({ message }) {

@@ -7,6 +7,7 @@ const NEIGHBOURS = 8;
 const RATE = 30; // snapshots a second at speed 1, as in the videos; fewer where own items have few
 const TURN = 12; // degrees a second
 const MATCHES = 8;
+const TELL = 100; // milliseconds between two tellings of a training under way
 const TRUTH = "the true coordinates, not used in training";
 const TYPES = { uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
 
@@ -202,9 +203,15 @@ const plot = {
 };
 let requested = false;
 let changed = false;
+let drawnAll = 0; // when
+let learned = false; // whether only the points of a training under way have changed
 
 function requestDraw() {
   changed = true;
+  requestRefresh();
+}
+
+function requestRefresh() {
   if (!requested) requestAnimationFrame(refresh);
   requested = true;
 }
@@ -213,18 +220,31 @@ function refresh(now) {
   requested = false;
   if (state.playing) advance(now);
   if (changed) drawAll();
-  changed = false;
+  else if (learned) drawLearned(now);
+  changed = learned = false;
   if (state.playing && !requested) requestAnimationFrame(refresh);
   requested ||= state.playing;
 }
 
-function drawAll() {
+// Draw the points of the training under way, and now and then what is told of it.
+function drawLearned(now) {
+  if (now - drawnAll > TELL) drawAll();
+  else drawPoints(visible[0]);
+}
+
+function drawPoints(panel) {
   const look = { names: data.names, fills, shapes: data.looks, kind, scale, ink, ...state };
   const item = state.item ?? state.hover;
+  const cloud = cloudOf(panel.slot, item);
+  panel.near = item === null || !cloud.points.length ? [] : nearest(cloud, item, NEIGHBOURS);
+  drawPanel(panel, cloud, { ...look, near: panel.near });
+}
+
+function drawAll() {
+  drawnAll = performance.now();
   for (const panel of visible) {
-    const cloud = cloudOf(panel.slot, item);
-    panel.near = item === null || !cloud.points.length ? [] : nearest(cloud, item, NEIGHBOURS);
-    drawPanel(panel, cloud, { ...look, near: panel.near });
+    drawPoints(panel);
+    const { cloud } = panel;
     panel.figure.classList.toggle("solid", cloud.columns > 2);
     panel.figure.classList.toggle("zoomed", panel.view !== WHOLE);
     find(".out", panel.figure).disabled = find(".whole", panel.figure).disabled =
@@ -235,7 +255,7 @@ function drawAll() {
   if (plot.stale) drawPlot(plot, ink, paper ? epochShown() : null);
   plot.stale = false;
   showTime();
-  showColour(item);
+  showColour(state.item ?? state.hover);
   if (data.training) showLive();
 }
 
