@@ -1,7 +1,9 @@
 """Write an interactive HTML page from a tutorial run or a sweep; the file works offline.
 
-The page shows the embedding by epoch beside the RGB cube. It has playback, rotation, search by
-name, neighbours in both spaces, and a choice of seed and dimension for a sweep.
+The page shows the embedding by epoch beside the RGB cube. It has playback, rotation, zoom, search
+by name, neighbours in both spaces, and a choice of seed and dimension for a sweep. It also trains,
+in a worker of the browser: the run's pairs, or those of a CSV file that is dropped on it, with the
+settings in the page's address.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """A run as one self-contained HTML page: points over epochs, of colours beside the true RGB.
 
 `read_run` reads the arrays of a run folder, `page` renders the HTML, and `write_page` writes it.
-Items without colours of their own have the colours and markers of `style.item_looks`. The page
-fetches nothing, which its content security policy enforces. Text from the run is embedded as JSON
-and displayed as text, so that a colour named <script> is not executed. NumPy only.
+Items without colours of their own have the colours and markers of `style.item_looks`. With the
+pairs of the run the page can train too: templates/train.js follows the library's training, with the
+same random numbers. The page fetches nothing, which its content security policy enforces. Text from
+the run is embedded as JSON and displayed as text, so that a colour named <script> is not executed.
+NumPy only.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from colour_embed.config import InputError
 from colour_embed.data import Colours, data_hash, load_colours, tutorial_pairs
 from colour_embed.evaluate import geometry
 from colour_embed.evaluate.uncertainty import Spread, ellipse
+from colour_embed.heads import HEADS
 from colour_embed.io import run_folder
 from colour_embed.viz import page
 from colour_embed.viz.style import item_looks
@@ -144,6 +145,33 @@ def test_the_arrays_come_out_as_they_went_in():
             np.testing.assert_allclose(geometry.align(shown, frame), frame, atol=step)
             np.testing.assert_allclose(distances(shown), distances(frame), atol=2 * step)
         assert abs(one["points"]).max() == 32767
+
+
+@pytest.mark.parametrize(("items", "count"), [(2, 1), (646, 5000), (949, 300)])
+def test_the_pairs_of_a_run_come_out_as_they_went_in(items, count):
+    run = small_run([f"name {i}" for i in range(items)], frames=1)
+    pairs = tutorial_pairs(run.colours, count)
+    found = content(page.page(dataclasses.replace(run, training_pairs=pairs)))["training"]
+    bits = np.unpackbits(found["codes"], bitorder="little")[: count * found["bits"]]
+    code = bits.reshape(count, -1) @ (1 << np.arange(found["bits"]))
+    np.testing.assert_array_equal(code % 2, pairs.label)
+    np.testing.assert_array_equal(np.stack(np.divmod(code // 2, items), axis=1), pairs.index)
+    assert found["count"] == count
+    assert found["heads"] == list(HEADS)
+    axes = np.array(found["axes"])
+    if items > 3:
+        np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-5)
+        centred = run.colours.rgb - run.colours.rgb.mean(axis=0)
+        expected = geometry.principal_axes(run.colours.rgb, 3)
+        np.testing.assert_allclose(centred @ axes, expected, atol=1e-5)
+
+
+def test_a_run_of_too_many_pairs_leaves_them_to_the_page():
+    run = small_run(["a", "b", "c"], frames=1)
+    pairs = tutorial_pairs(run.colours, 200_001)
+    found = content(page.page(dataclasses.replace(run, training_pairs=pairs)))["training"]
+    assert (found["count"], found["codes"]) == (200_001, None)
+    assert content(page.page(run))["training"] is None
 
 
 def test_what_is_shown_lies_toward_rgb():
@@ -300,6 +328,7 @@ def test_nothing_outside_the_file_is_named_or_allowed():
         assert not [name for name in attributes if name.startswith("on")]
     policy = next(a["content"] for _, a, _ in elements if a.get("http-equiv"))
     assert "default-src 'none'" in policy
+    assert "worker-src blob:" in policy
     assert "unsafe" not in policy
     for tag, attributes, inner in elements:
         if tag == "style" or (tag == "script" and "type" not in attributes):

@@ -8,12 +8,14 @@ import time
 
 import numpy as np
 import pytest
+import scipy.stats
 from viz import test_page_browser as seen
-from viz.test_page import EVIL, ROOT
+from viz.test_page import EVIL, ROOT, write_sweep
 from viz.test_page_browser import drawn, names_of, pixels, settled, wait_until
 
 from colour_embed.config import Config
 from colour_embed.data import load_colours, tutorial_pairs
+from colour_embed.evaluate import geometry
 from colour_embed.heads import HEADS
 from colour_embed.train import fit
 from colour_embed.viz import page as pages
@@ -439,6 +441,47 @@ def test_a_frame_without_an_address_of_its_own_trains(visit, tmp_path, sandbox):
             break
         page.wait_for_timeout(100)
     assert "Trained 3 epochs" in frame.inner_text("#outcome")
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_the_points_are_turned_toward_rgb_and_ranked_as_in_python(visit, tutorial, dim):
+    page = visit(f"{tutorial}#train=1&train.dim={dim}&train.epochs=5&train.rate=0.01")
+    wait_until(page, DONE)
+    raw, shown, some = page.evaluate(
+        "[[...live.frames.at(-1)], [...panels[0].cloud.points], someOf().map((one) => [...one])]"
+    )
+    raw, shown = (np.reshape(one, (646, dim)) for one in (raw, shown))
+    rgb = 255 * load_colours().rgb
+    target = rgb - rgb.mean(axis=0) if dim == 3 else geometry.principal_axes(rgb, dim)
+    expected = geometry.align(raw, target)
+    np.testing.assert_allclose(
+        shown, expected - expected.mean(axis=0), atol=1e-4 * np.abs(expected).max()
+    )
+
+    def spearman(pairs):
+        distances = (np.linalg.norm(one[pairs[0]] - one[pairs[1]], axis=1) for one in (raw, rgb))
+        return scipy.stats.spearmanr(*distances).statistic
+
+    assert float(told(page)["rank"]) == pytest.approx(spearman(some), abs=6e-4)
+    found = re.search(r"rank correlation with RGB ([-\d.]+)", page.inner_text("#outcome"))
+    assert float(found[1]) == pytest.approx(spearman(np.triu_indices(646, 1)), abs=6e-4)
+
+
+def test_a_sweeps_page_trains_and_its_choices_lead_back(visit, tmp_path):
+    write_sweep(tmp_path / "run")
+    path = tmp_path / "sweep.html"
+    pages.write_page(path, pages.page(pages.read_run(tmp_path / "run")))
+    page = visit(f"{path.as_uri()}#seed=1&dim=2&train=1&train.seed=3&train.epochs=3")
+    wait_until(page, DONE)
+    assert page.evaluate("[live.settings.seed, live.settings.dim]") == [3, 2]
+    assert "the run's own 500 pairs" in page.inner_text("#source")
+    settled(page)
+    assert "seed=1" in page.url
+    assert "train.seed=3" in page.url
+    page.locator("#choices [name=seed]").select_option("2")
+    settled(page)
+    assert page.evaluate("live") is None
+    assert "seed 2" in page.locator(".panel p").first.inner_text()
 
 
 def test_a_page_without_pairs_only_replays(visit, tmp_path):

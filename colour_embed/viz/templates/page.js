@@ -725,7 +725,8 @@ function makeChoices() {
     select.addEventListener("change", () => {
       state.choice[i] = Number(select.value);
       state.playing = false;
-      choose();
+      if (live) endLive();
+      else choose();
     });
     const field = make("label", { textContent: `${label} ` });
     field.append(select);
