@@ -16,7 +16,7 @@ function remembered(compute) {
 }
 
 const PREFIX = "train."; // of the settings in the address
-const SAMPLE = 2048; // pairs by which the rank correlation is followed
+const SAMPLE = 1024; // pairs by which the rank correlation is followed
 const LEAST_STEPS = 2000; // after which a weight of the wrong sign is called a trap
 const ROOM = 64e6; // bytes of snapshots of a training, of which half are dropped when they are full
 const CALM = 1000; // milliseconds between two drawings for who prefers reduced motion
@@ -223,7 +223,7 @@ function startLive() {
     ...{ dim, space: `${dim}-D`, title: `${dim}-D embedding, trained here`, unit: 1 },
     facts: `seed ${seed}, head ${head}`,
     ...{ frames: [], epoch: [], loss: [], weights: [], biases: [], every: 1, told: 0 },
-    ...{ lines: [], floor: null, extent: extentOf([], dim), trap: "", drawn: -Infinity },
+    ...{ now: null, lines: [], floor: null, extent: extentOf([], dim), trap: "", drawn: -Infinity },
   };
   Object.assign(state, { epoch: Infinity, playing: false });
   const script = new Blob([find("#learning").textContent], { type: "text/javascript" });
@@ -255,6 +255,11 @@ function receive(message) {
     return;
   }
   const { epoch, losses, points, weight, bias } = message;
+  live.now = points;
+  if (epoch === undefined) {
+    follow();
+    return;
+  }
   live.loss.push(...losses);
   const last = epoch === live.epochs;
   if (last || live.told++ % live.every === 0) {
@@ -299,7 +304,7 @@ function stopWorker() {
 // End a training, at its end or before it; what has arrived stays.
 function endWorker(said) {
   stopWorker();
-  live.running = false;
+  Object.assign(live, { running: false, now: null });
   live.epochs = live.epoch.at(-1) ?? 0;
   live.loss.length = live.epochs;
   live.extent = extentOf(joined(live.frames.map((frame) => turned(frame, live.dim))), live.dim);

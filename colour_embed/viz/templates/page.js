@@ -7,7 +7,7 @@ const NEIGHBOURS = 8;
 const RATE = 30; // snapshots a second at speed 1, as in the videos; fewer where own items have few
 const TURN = 12; // degrees a second
 const MATCHES = 8;
-const TELL = 100; // milliseconds between two tellings of a training under way
+const TELL = 200; // milliseconds between two tellings of a training under way
 const TRUTH = "the true coordinates, not used in training";
 const TYPES = { uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
 
@@ -268,8 +268,11 @@ function cloudOf(slot, item) {
   return { points: now, columns: dim, unit, extent: place, ellipse: ellipse?.known && ellipse };
 }
 
-function frameOf({ frames, points, dim }, frame) {
-  if (frames) return frames.length ? turned(frames[frame], dim) : new Float32Array();
+function frameOf({ frames, now, points, dim }, frame) {
+  if (frames) {
+    const shown = now && frame === frames.length - 1 ? now : frames[frame];
+    return shown ? turned(shown, dim) : new Float32Array();
+  }
   const size = data.names.length * dim;
   return points.subarray(frame * size, (frame + 1) * size);
 }

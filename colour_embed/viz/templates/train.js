@@ -229,22 +229,23 @@ const learning = (() => {
     return { ...memory, settings, items, pairs, keys, values, form, epoch: 0, step: 0 };
   }
 
-  // Train for one epoch, or for its first `most` steps. Returns the mean loss of its pairs, taken
-  // while the parameters move.
-  function trainEpoch(training, most = Infinity) {
+  // Train for one epoch; `after` is called after each step. Returns the mean loss of its pairs,
+  // taken while the parameters move.
+  function trainEpoch(training, after = () => {}) {
     const { settings, pairs, keys, order } = training;
     const count = pairs.label.length;
     training.epoch++;
     epochOrder(keys, training.epoch, count, order);
     const add = settings.normalise || training.form.dot ? addByRows : addByDifference;
     let [loss, end] = [0, 0];
-    for (let step = 0; end < count && step < most; step++) {
+    while (end < count) {
       const start = end;
       end = Math.min(start + settings.batch, count);
       loss += add(training, start, end);
       adam(training);
+      after();
     }
-    return loss / end;
+    return loss / count;
   }
 
   // engine/loss.py: the loss of a pair; its derivative by the logit is left in `slopes`.
@@ -369,12 +370,12 @@ const learning = (() => {
 
   // ---- In a worker: one training, told as it goes ----
 
-  const PAUSE = 12; // milliseconds between two messages, fewer than between two frames of a screen
+  const PAUSE = 20; // milliseconds between two messages
   const LEAST_MESSAGES = 200; // of a training, however short
 
-  // Train, and post messages. Pairs may be null, to draw `count` of them; so may their labels. The
-  // last message is that of the last epoch, or { diverged } with the epoch whose parameters are not
-  // finite.
+  // Train, and post messages. Pairs may be null, to draw `count` of them; so may their labels.
+  // Within an epoch that takes long, only the points are posted. The last message is that of the
+  // last epoch, or { diverged } with the epoch whose parameters are not finite.
   function run({ settings, items, pairs, colours }, post) {
     const keys = memberKeys(settings.seed);
     const { first, second, label } = pairs ?? drawnPairs(keys, settings.count, items);
@@ -392,9 +393,15 @@ const learning = (() => {
       post({ epoch: training.epoch, losses, points, ...about }, [points.buffer]);
       losses = [];
     };
+    const showPoints = () => {
+      if (performance.now() - told < PAUSE) return;
+      told = performance.now();
+      const points = vectorsOf(training);
+      post({ points }, [points.buffer]);
+    };
     tell();
     while (training.epoch < settings.epochs) {
-      losses.push(trainEpoch(training));
+      losses.push(trainEpoch(training, showPoints));
       if (!training.values.every(Number.isFinite)) {
         post({ diverged: training.epoch });
         return;
