@@ -465,7 +465,7 @@ def settle_layout(figure: Figure) -> None:
     """Compute the layout of a figure and fix it, so that later draws do not move the axes."""
     engine = figure.get_layout_engine()
     with style():
-        # Constrained layout converges over two computations, and is then removed. Drawing makes one.
+        # Constrained layout converges over two computations; drawing makes one. It is then removed.
         if engine is not None:
             engine.execute(figure)
         figure.draw_without_rendering()
