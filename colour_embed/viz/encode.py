@@ -163,8 +163,8 @@ def encode(
     path: str | os.PathLike,
     *,
     fps: float = 30,
-    crf: int = 26,
-    preset: str = "veryfast",
+    crf: int = 28,
+    preset: str = "superfast",
     rgb: ArrayLike | None = None,
 ) -> int:
     """Write frames as a video and return their number.
