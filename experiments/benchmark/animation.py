@@ -16,7 +16,7 @@ DIMS = (2, 3)
 
 
 def animation(setting: Setting) -> Part:
-    """Measure seconds for the tutorial's frames of 646 points, 1000 x 500 (2-D), 800 x 600 (3-D).
+    """Measure seconds for the tutorial's frames of 646 points, 1280 x 720.
 
     `draw` draws all frames and discards them. `whole` writes the video, H.264. The peers
     are `FuncAnimation.save` with a writer that discards the frames, and with one that encodes them

@@ -38,7 +38,7 @@ class EncodingWriter(DiscardingWriter):
     def setup(self, fig, outfile, dpi=None):
         super().setup(fig, outfile, dpi)
         self.container = av.open(str(outfile), "w")
-        options = {"crf": "26", "preset": "medium"}
+        options = {"crf": "28", "preset": "superfast", "x264-params": "mbtree=0"}
         self.stream = self.container.add_stream("libx264", rate=self.fps, options=options)
         self.stream.width, self.stream.height = self.frame_size
         self.stream.pix_fmt = "yuv420p"
@@ -56,7 +56,7 @@ class EncodingWriter(DiscardingWriter):
 
 def flat(snapshots, rgb):
     """Return (figure, update) for snapshots [F, C, 2]."""
-    fig, ax = plt.subplots(figsize=(10, 5))
+    fig, ax = plt.subplots(figsize=(12.8, 7.2))
     fig.subplots_adjust(left=0.1, right=0.9, bottom=0.15, top=0.9)
     ax.set_xlabel("$x_0$"), ax.set_ylabel("$x_1$")
     ax.set_title("Training of 2D colour embeddings")
@@ -73,7 +73,7 @@ def flat(snapshots, rgb):
 
 def deep(snapshots, rgb):
     """Return (figure, update) for snapshots [F, C, 3]; the tutorial does not show its 3-D code."""
-    fig = plt.figure(figsize=(8, 6))
+    fig = plt.figure(figsize=(12.8, 7.2))
     ax = fig.add_subplot(projection="3d")
     ax.set_xlabel("$x_0$"), ax.set_ylabel("$x_1$"), ax.set_zlabel("$x_2$")
     ax.set_title("Training of 3D colour embeddings")
