@@ -16,7 +16,7 @@ function remembered(compute) {
 }
 
 const PREFIX = "train."; // of the settings in the address
-const SAMPLE = 1024; // pairs by which the rank correlation is followed
+const SAMPLE = 2048; // pairs by which the rank correlation is followed
 const LEAST_STEPS = 2000; // after which a weight of the wrong sign is called a trap
 const ROOM = 64e6; // bytes of snapshots of a training, of which half are dropped when they are full
 const CALM = 1000; // milliseconds between two drawings for who prefers reduced motion
@@ -223,7 +223,8 @@ function startLive() {
     ...{ dim, space: `${dim}-D`, title: `${dim}-D embedding, trained here`, unit: 1 },
     facts: `seed ${seed}, head ${head}`,
     ...{ frames: [], epoch: [], loss: [], weights: [], biases: [], every: 1, told: 0 },
-    ...{ now: null, lines: [], floor: null, extent: extentOf([], dim), trap: "", drawn: -Infinity },
+    ...{ now: null, rank: null, lines: [], floor: null, trap: "", drawn: -Infinity },
+    extent: extentOf([], dim),
   };
   Object.assign(state, { epoch: Infinity, playing: false });
   const script = new Blob([find("#learning").textContent], { type: "text/javascript" });
@@ -339,6 +340,7 @@ function outcome() {
     const found = rankCorrelation(live.frames.at(-1), live.dim, allPairs(data.names.length));
     if (Number.isFinite(found)) {
       parts.push(`rank correlation with RGB ${found.toFixed(3)} over all pairs`);
+      live.rank = found;
       live.facts += `, Spearman with RGB ${found.toFixed(3)}`;
     }
   }
@@ -451,9 +453,17 @@ function showLive() {
     above: known(live.floor === null ? NaN : loss - live.floor, 4),
     weight: known(live.weights[frame], 3),
     bias: known(live.biases[frame], 3),
-    rank: known(data.truth ? rankCorrelation(live.frames[frame], live.dim, someOf()) : NaN, 3),
+    rank: known(rankAt(frame), 3),
   };
   for (const [name, text] of Object.entries(told)) setText(find(`#figures .${name}`), text);
+}
+
+// The rank correlation at a frame: over all pairs at the end, else over some of them.
+function rankAt(frame) {
+  if (!data.truth) return NaN;
+  const { frames, dim, running, rank } = live;
+  if (!running && rank !== null && frame === frames.length - 1) return rank;
+  return rankCorrelation(frames[frame], dim, someOf());
 }
 
 // All pairs of different items, as two arrays.

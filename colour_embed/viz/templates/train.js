@@ -370,7 +370,7 @@ const learning = (() => {
 
   // ---- In a worker: one training, told as it goes ----
 
-  const PAUSE = 20; // milliseconds between two messages
+  const PAUSE = 25; // milliseconds between two messages, for 30 redraws a second and more
   const LEAST_MESSAGES = 200; // of a training, however short
 
   // Train, and post messages. Pairs may be null, to draw `count` of them; so may their labels.
