@@ -220,8 +220,11 @@ def test_rows_of_length_one_need_two_dimensions(visit, tutorial):
 def test_a_training_can_be_stopped_replayed_and_left(visit, tutorial):
     page = visit(tutorial)
     before = pixels(page)
+    page.locator(".panel").first.locator(".in").click()
     page.click("#train")
     wait_until(page, "live.epoch.length > 5")
+    assert "train=1" in page.url  # a link to a training under way
+    assert page.evaluate("panels[0].view === WHOLE")
     assert page.inner_text("#train") == "Stop"
     assert page.locator("#play").is_disabled()
     page.click("#train")

@@ -50,7 +50,7 @@ const fieldsOf = remembered((training) => {
     number("scale", "Initial scale", { value: defaults.initial_scale, ...above }),
     number("count", "Pairs", { value: count, least: 1, most: 1e6, whole }),
     number("constant", "Label constant", { value: training.constant, ...above }),
-    { name: "normalise", label: "Rows of length one", check: true, value: false },
+    { name: "normalise", label: "Normalised rows", check: true, value: false },
   ];
 });
 
@@ -104,7 +104,7 @@ function readSettings() {
   }
   const { weight, sign, dim, normalise, ...rest } = found;
   if (normalise && dim === "1") {
-    throw new Error("Rows of length one in 1 dimension are only signs: give dimension 2 or 3");
+    throw new Error("Normalised rows in 1 dimension are only signs: give dimension 2 or 3");
   }
   const signs = { positive: 1, negative: -1, "": 0 };
   const start = { firstWeight: weight, sign: signs[sign] };
@@ -236,7 +236,9 @@ function startLive() {
   const pairs = pairsFor(settings);
   worker.postMessage({ settings, items: data.names.length, pairs, colours });
   URL.revokeObjectURL(address);
+  showWhole();
   choose();
+  writeAddress();
   showLive();
   setText(find("#outcome"), `Training for ${epochs} epochs.`);
 }
@@ -326,6 +328,7 @@ function endLive() {
   stopWorker();
   live = null;
   useItems(committed);
+  showWhole();
   setText(find("#outcome"), "");
   state.epoch = Infinity;
   choose();

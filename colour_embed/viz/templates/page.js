@@ -564,6 +564,11 @@ function turnBy(across, down) {
   update({ yaw: (state.yaw + across) % 360, pitch });
 }
 
+// Undo the zoom of all panels.
+function showWhole() {
+  for (const panel of panels) panel.view = WHOLE;
+}
+
 // Zoom a flat panel about a place, by default its middle, and move it.
 function zoomBy(panel, factor, at = [panel.width / 2, panel.height / 2], moved = [0, 0]) {
   if (panel.solid) return;
@@ -684,7 +689,10 @@ function onKey(event) {
     "/": () => find("#search").focus(),
     "+": () => panels.forEach((panel) => zoomBy(panel, 1.5)),
     "-": () => panels.forEach((panel) => zoomBy(panel, 1 / 1.5)),
-    0: () => panels.forEach((panel) => zoomBy(panel, 0)),
+    0: () => {
+      showWhole();
+      update({});
+    },
   };
   const action = shiftKey && turns[key] ? () => turnBy(...turns[key]) : actions[key];
   if (!action) return;
