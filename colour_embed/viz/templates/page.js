@@ -237,7 +237,7 @@ function drawPoints(panel) {
   const item = state.item ?? state.hover;
   const cloud = cloudOf(panel.slot, item);
   panel.near = item === null || !cloud.points.length ? [] : nearest(cloud, item, NEIGHBOURS);
-  drawPanel(panel, cloud, { ...look, near: panel.near });
+  drawPanel(panel, cloud, { ...look, near: panel.near, starting: Boolean(live?.running) });
 }
 
 function drawAll() {
