@@ -63,8 +63,8 @@ def main() -> None:
         run_folder.write_json(folder / run_folder.MARKER, {"experiment": "tutorial", **about})
         if flags.FLAGS.colours not in data.BUILT_IN:
             run_folder.write_colours(folder, colours)
-        # The figures and the video of one training are made while the next one trains.
-        with _cli.progress() as add, ThreadPoolExecutor(2) as drawing:
+        # The figures of one training are drawn while the next one trains.
+        with _cli.progress() as add, ThreadPoolExecutor(1) as drawing:
             pictures = []
             try:
                 for name, config in configs.items():
@@ -82,11 +82,7 @@ def main() -> None:
                     _write(folder, name, fits[name], colours)
                     if fits[name].status == "interrupted":
                         break
-                    given = folder, name, fits[name], colours
-                    pictures += [drawing.submit(_animate, *given, add)]
-                    pictures += [
-                        drawing.submit(_tutorial_figures.draw_training, *given[:2], folder)
-                    ]
+                    pictures.append(drawing.submit(_draw, folder, name, fits[name], colours, add))
                 for picture in pictures:
                     picture.result()
             except KeyboardInterrupt:
@@ -128,10 +124,12 @@ def _write(folder: Path, name: str, fit: Any, colours: Any) -> None:
     run_folder.write_snapshots(path, fit.epoch, fit.snapshots, fit.loss)
 
 
-def _animate(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
-    """Make the animation of one training."""
+def _draw(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
+    """Draw the figures of one training from the files of `_write`, and its animation."""
     from colour_embed import animation
+    from experiments import _tutorial_figures
 
+    _tutorial_figures.draw_training(folder, name, folder)
     if len(fit.loss) == 0:
         return
     shown = fit.epoch > 0  # the tutorial's first frame is after epoch 1

@@ -10,11 +10,10 @@ import functools
 import io
 import os
 import string
-import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -106,8 +105,6 @@ _REFERENCE_DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5)))
 # The names drawn on each figure, by kind, in drawing order.
 _NAMES: WeakKeyDictionary[FigureBase, dict[str, list[str]]] = WeakKeyDictionary()
 
-_TURN = threading.RLock()  # of the threads that draw
-
 # Without dates and version strings, the same figure gives the same bytes.
 _METADATA = {
     "png": {"Software": None},
@@ -115,19 +112,15 @@ _METADATA = {
 }
 
 
-@contextmanager
-def style() -> Iterator[None]:
+def style() -> AbstractContextManager[None]:
     """Return a context in which matplotlib uses this package's style and ignores the user's.
-
-    Threads take turns, since matplotlib's settings are global.
 
     Example:
         >>> with style():
         ...     mpl.rcParams["font.size"]
         8.0
     """
-    with _TURN, mpl.style.context(["default", STYLE_FILE, {"font.family": _fonts()}]):
-        yield
+    return mpl.style.context(["default", STYLE_FILE, {"font.family": _fonts()}])
 
 
 def legible(text: str, longest: int = 28) -> str:
