@@ -52,7 +52,7 @@ __all__ = ["Animation", "GridLayout", "animate", "animate_grid", "draw_frames", 
 SIZE = 1280, 720
 """The default width and height of `animate`, pixels."""
 
-_CHUNK_BYTES = 64 * 2**20  # of a drawn chunk; about three are in memory at a time
+_CHUNK_BYTES = 24 * 2**20  # of a drawn chunk; about three are in memory at a time
 _CURVE_HEIGHT = 96  # of the loss curve with its labels, pixels
 _SHARE = {True: 0.022, False: 0.0168}  # a marker's diameter over the height: in 2-D or 1-D, in 3-D
 
