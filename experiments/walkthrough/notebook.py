@@ -75,6 +75,8 @@ def execute(notebook: Any, report: Callable[[int], None], cache: str) -> None:
         own = {"PYTHONPATH": os.pathsep.join(paths), "IPYTHONDIR": folder, "JAX_PLATFORMS": "cpu"}
         own |= {"JAX_COMPILATION_CACHE_DIR": cache}
         own |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+        # As in `_cli`: loading a cached program logs errors though none failed.
+        own |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
         client = nbclient.NotebookClient(
             notebook,
             timeout=None,
