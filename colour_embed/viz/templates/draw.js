@@ -73,8 +73,8 @@ function drawPanel(panel, cloud, look) {
   fitCanvas(panel);
   Object.assign(panel, { cloud, solid: cloud.columns > 2, line: cloud.columns === 1 });
   if (cloud.points.length === 0) {
-    const said = look.starting ? "The training starts." : "No finite numbers were kept of this training.";
-    drawText(panel, said, 20, 30, look.ink.quiet);
+    const none = "No finite numbers were kept of this training.";
+    drawText(panel, look.starting ? "The training starts." : none, 20, 30, look.ink.quiet);
     return;
   }
   placeAll(panel, look);
