@@ -184,10 +184,10 @@ def test_scrubbing_shows_another_epoch(visit, tutorial):
 def test_playing_pausing_and_speed(visit, tutorial):
     page = visit(tutorial)
     page.click("#play")  # from the end it starts over
-    assert page.locator("#play").inner_text() == "Pause"
+    wait_until(page, "find('#play').innerText === 'Pause'")
     wait_until(page, "epochShown() > 5")
     page.click("#play")
-    assert page.locator("#play").inner_text() == "Play"
+    wait_until(page, "find('#play').innerText === 'Play'")  # with the next redraw
     here, shown = epoch(page), pixels(page)
     assert here < 250
     page.wait_for_timeout(300)
