@@ -502,18 +502,19 @@ def save_figure(
     stem.parent.mkdir(parents=True, exist_ok=True)
     settle_layout(figure)
     engine = figure.get_layout_engine()
+    with style():
+        figure.set_layout_engine(None)  # with any, "none" too, each file is drawn twice
     paths = []
     for suffix in formats:
         rendered = io.BytesIO()
         with style():  # matplotlib reads fonts, ticks and dpi when it draws
-            figure.set_layout_engine(None)  # with any, "none" too, it draws the figure twice
             figure.savefig(rendered, format=suffix, metadata=_METADATA[suffix])
-            if engine is not None:
-                figure.set_layout_engine(engine)
         path = stem.with_name(f"{stem.name}.{suffix}")
         with replacing_file(path) as passing:
             passing.write_bytes(rendered.getvalue())
         paths.append(path)
+    if engine is not None:
+        figure.set_layout_engine(engine)
     return paths
 
 

@@ -15,9 +15,9 @@ from colour_embed.config import Config, Stopping
 from colour_embed.evaluate.intervals import mean_interval, wilson_interval
 from colour_embed.evaluate.truth import (
     Truth,
+    all_pairs,
     base_rate_loss,
     best_loss,
-    make_truth,
     pair_distance,
     probability_similar,
 )
@@ -254,29 +254,47 @@ def train(
         stopping=stopping,
         report=lambda event: _cli.show_progress(event, bar),
     )
+
+    # Members of one seed share their pairs, and with the label constant their labels too.
+    @functools.cache
+    def index_of(seed: int) -> np.ndarray:
+        return training_pairs(len(colours), pairs, Config(seed=seed), vary)
+
+    @functools.cache
+    def floor_of(constant: float) -> float:
+        return best_loss(probability_similar(every_diff, constant))
+
+    @functools.cache
+    def own_losses(seed: int, constant: float) -> tuple[float, float]:
+        index, member = index_of(seed), Config(seed=seed, label_constant=constant)
+        label = training_labels(index, member, truth)
+        probability = probability_similar(data.pair_diff(index, truth), constant)
+        return best_loss(probability, label), base_rate_loss(label)
+
     known_truth, held_out = known or (truth, None)
-    index = pairs
-    if "pairs" in vary:
-        index = lambda member: training_pairs(len(colours), pairs, member, vary)  # noqa: E731
-    measures = tables.evaluate_members(result, known_truth, index, held_out=held_out)
+    given = (lambda member: index_of(member.seed)) if "pairs" in vary else pairs
+    measures = tables.evaluate_members(result, known_truth, given, held_out=held_out)
     runs = tables.member_table(result, measures, axes=tuple(axes or ()))
-    floors = {
-        member.label_constant: known[0].floor
-        if known
-        else make_truth(truth, member.label_constant).floor
-        for member in {one.label_constant: one for one in result.members}.values()
-    }
-    runs["floor"] = [floors[member.label_constant] for member in result.members]
+    constants = [member.label_constant for member in result.members]
+    if known:
+        runs["floor"] = known[0].floor
+    else:
+        every_diff = data.pair_diff(all_pairs(len(truth)), truth)
+        runs["floor"] = [floor_of(constant) for constant in constants]
     runs["fresh_loss"] = runs["floor"] + runs["excess_kl"]
     if {"pairs", "labels"} <= set(vary):
-        own = []
-        for member in result.members:
-            drawn = training_pairs(len(colours), pairs, member, vary)
-            label = training_labels(drawn, member, truth)
-            probability = probability_similar(data.pair_diff(drawn, truth), member.label_constant)
-            own.append((best_loss(probability, label), base_rate_loss(label)))
+        own = [own_losses(*one) for one in zip(runs["seed"].tolist(), constants)]
         runs["own_floor"], runs["base_rate_loss"] = np.transpose(own)
     return Trained(result, runs)
+
+
+def drawn_pairs(setting: Setting, colours: data.Colours, count: int, seed: int) -> data.Pairs:
+    """Draw a replicate's pairs and labels, as a sweep does in which both vary."""
+    from colour_embed.sweeps import training_labels, training_pairs
+
+    member = Config(seed=seed)
+    index = training_pairs(len(colours), setting.some_pairs(count, colours), member, EVERYTHING)
+    return data.Pairs(index, training_labels(index, member, colours.rgb))
 
 
 def mark_failures(runs: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

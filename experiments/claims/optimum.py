@@ -21,13 +21,13 @@ from colour_embed.pairs.selection import identifiable_parameters
 from colour_embed.viz.intervals import plot_lines
 from colour_embed.viz.style import legend_above, letter, panels
 from experiments.claims.common import (
-    EVERYTHING,
     STATISTIC,
     Evidence,
     Finding,
     Setting,
     Study,
     Tables,
+    drawn_pairs,
     evidence,
     intervals,
     line,
@@ -279,15 +279,6 @@ def colours_of(setting: Setting, name: str) -> data.Colours:
         whole = setting.colours
         return data.Colours(whole.names[::2], whole.rgb[::2], name)
     return data.load_colours(name)
-
-
-def drawn_pairs(setting: Setting, colours: data.Colours, count: int, seed: int) -> data.Pairs:
-    """Draw a replicate's pairs and labels, as a sweep does in which both vary."""
-    from colour_embed.sweeps import training_labels, training_pairs
-
-    member = Config(seed=seed)
-    index = training_pairs(len(colours), setting.some_pairs(count, colours), member, EVERYTHING)
-    return data.Pairs(index, training_labels(index, member, colours.rgb))
 
 
 def _trained(setting: Setting, pairs: data.Pairs, seed: int):

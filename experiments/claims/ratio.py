@@ -57,7 +57,7 @@ MEASURES = ("spearman", "procrustes", "excess_kl", "probability_error", "mean_pr
 
 
 def run(setting: Setting) -> dict[str, pd.DataFrame]:
-    config = Config(head="negative", epochs=setting.epochs)
+    config, plain = Config(head="negative", epochs=setting.epochs), make_truth(setting.colours.rgb)
     seeds, rgb = setting.some_seeds(3), setting.colours.rgb
     constants = {constant_of(share, rgb): share for share in SHARES}
     found = train(
@@ -78,7 +78,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
             pairs = len(setting.some_pairs(round(count)))
             shape = dataclasses.replace(config, epochs=setting.epochs_for(pairs))
             for seed in seeds:
-                drawn, held_out, truth = resampled(share, rgb, pairs, seed)
+                drawn, held_out, truth = resampled(share, plain, pairs, seed)
                 found = train(
                     setting,
                     f"ratio: {percent(share)}",
@@ -144,7 +144,7 @@ def constant_of(share: float, rgb: np.ndarray) -> float:
 
 
 def resampled(
-    share: float, rgb: np.ndarray, count: int, seed: int
+    share: float, plain: Truth, count: int, seed: int
 ) -> tuple[data.Pairs, data.Pairs, Truth]:
     """Sample pairs by the tutorial's rule, subsampling negatives or positives to a given share.
 
@@ -153,7 +153,7 @@ def resampled(
 
     Args:
         share: Share of positives among the kept pairs.
-        rgb: [items, 3].
+        plain: The truth without subsampling.
         count: Number of pairs to keep.
         seed: Seed of the pairs and labels, and of the held-out labels.
 
@@ -162,9 +162,8 @@ def resampled(
         with that probability.
     """
     random = np.random.default_rng([seed, round(share * 1000), count])
-    items = len(rgb)
-    base = (probability_similar(data.pair_diff(all_pairs(items), rgb))).mean()
-    base = 1 / items + (1 - 1 / items) * base
+    rgb, items = plain.coordinates, len(plain.coordinates)
+    base = 1 / items + (1 - 1 / items) * plain.probability.mean()
     odds = share / (1 - share) / (base / (1 - base))
     keep = np.array([min(1, 1 / odds), min(1, odds)])  # of a negative, of a positive
     kept = []
@@ -176,9 +175,8 @@ def resampled(
     table = np.concatenate(kept)[:count]
     index = table[:, :2].astype(np.int32)
     pairs = data.Pairs(index, table[:, 2].astype(np.float32))
-    truth = make_truth(rgb)
-    probability = kept_probability(truth.probability, odds)
-    truth = dataclasses.replace(truth, probability=probability, floor=best_loss(probability))
+    probability = kept_probability(plain.probability, odds)
+    truth = dataclasses.replace(plain, probability=probability, floor=best_loss(probability))
     # The library labels held-out pairs by the rule without subsampling, so they are relabelled.
     held_out = held_out_pairs(items, index, rgb, data.LABEL_CONSTANT, seed)
     chance = kept_probability(probability_similar(data.pair_diff(held_out.index, rgb)), odds)

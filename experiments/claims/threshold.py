@@ -100,7 +100,7 @@ def run(setting: Setting) -> dict[str, pd.DataFrame]:
         )
         found.runs.insert(0, "case", case.name)
         tables.append(found.runs)
-        value = predicted_threshold(config, case.share) if case.adam else np.nan
+        value = predicted_threshold(config, case.share, len(rgb)) if case.adam else np.nan
         predictions.append({"case": case.name, "predicted": value})
     runs = pd.concat(tables, ignore_index=True)
     found = shares(runs, ["case", "initial_kernel"])
@@ -203,8 +203,7 @@ def final_weight(config: Config, base_rate: float, start: float, items: int = IT
             scale = np.sqrt(second[part] / (1 - config.beta2**step)) + config.epsilon
             moves.append(rate * first[part] / (1 - config.beta1**step) / scale)
         weight, bias, place = weight - moves[0], bias - moves[1], place - moves[2]
-        # The same drift contracts what noise has added.
-        scale = np.sqrt(second[2] / (1 - config.beta2**step)) + config.epsilon
+        # The same drift contracts what noise has added; `scale` is still that of the coordinates.
         held = 1 - rate * 2 * weight * per_item * r / scale
         spread = spread * held**2 + rate**2 * noise / scale**2
         if weight < 0 or (step > 300 and abs(moves[0]) < rate / 1000):

@@ -20,6 +20,7 @@ from experiments.claims.common import (
     Setting,
     Study,
     Tables,
+    drawn_pairs,
     evidence,
     mark_failures,
     row_where,
@@ -28,7 +29,6 @@ from experiments.claims.common import (
     train,
     verdict_of,
 )
-from experiments.claims.optimum import drawn_pairs
 
 DIMS = (1, 2, 3)
 JUDGED = (2, 3)

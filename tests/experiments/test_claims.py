@@ -802,7 +802,7 @@ def test_constant_of_gives_the_share_asked_for(share):
 @pytest.mark.parametrize("share", ratio.SHARES)
 def test_resampled_pairs_have_the_share_asked_for_and_the_probability_told(share):
     count = 60_000
-    pairs, held_out, truth = ratio.resampled(share, RGB, count, seed=3)
+    pairs, held_out, truth = ratio.resampled(share, make_truth(RGB), count, seed=3)
     assert len(pairs) == len(pairs.label) == count
     assert pairs.index.dtype == np.int32
     assert abs(pairs.label.mean() - share) < 4 * math.sqrt(share * (1 - share) / count)
@@ -848,7 +848,9 @@ def test_kept_probability_is_that_of_what_is_kept(odds, keep):
 
 
 def test_resampled_pairs_are_those_of_their_seed():
-    first, second, other = (ratio.resampled(0.1, RGB, 500, seed)[:2] for seed in (4, 4, 5))
+    first, second, other = (
+        ratio.resampled(0.1, make_truth(RGB), 500, seed)[:2] for seed in (4, 4, 5)
+    )
     for one, same, different in zip(first, second, other):
         np.testing.assert_array_equal(one.index, same.index)
         np.testing.assert_array_equal(one.label, same.label)
