@@ -213,6 +213,19 @@ def test_in_three_dimensions_far_points_are_smaller_and_as_vivid():
     assert near.max() == far.max() == 255
 
 
+def test_the_names_of_the_axes_are_whole_from_every_side():
+    frames, size, box = 90, (640, 360), raster.Box(40, 344, 24, 616)
+    _, embedding, rgb = training(frames=frames, items=5, dim=3)
+    names = overlay.strips_of(["$x_0$", "$x_1$", "a long name"], 12)
+    panel = raster.DeepPanel(embedding, rgb, box, names=names)
+    drawn = np.full((frames, size[1], size[0], 3), 255, np.uint8)
+    panel.paint(drawn, slice(0, frames))
+    inside = drawn[box.slices]
+    for edge in (inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1]):
+        assert edge.min() == 255
+    assert inside.min() < 100
+
+
 def test_points_that_pass_the_camera_are_left_out():
     epoch, embedding, rgb = training(frames=2, dim=3)
     outside = embedding.copy()

@@ -131,7 +131,9 @@ class DeepPanel:
         around = _project(held, _camera(360)[1])[0]
         least, most = around.min(axis=(0, 1)), around.max(axis=(0, 1))
         height, width = box.bottom - box.top, box.right - box.left
-        self._scale = min(width / (2 * most[0]), height / (most[1] - least[1]))
+        # Names are centred at their places, so that half of each reaches beyond its own.
+        high, wide = np.max([name.shape for name in self._names] or [(0, 0)], axis=0)
+        self._scale = min((width - wide) / (2 * most[0]), (height - high) / (most[1] - least[1]))
         self._middle = np.array([height / 2 + (most[1] + least[1]) / 2 * self._scale, width / 2])
         self._level_depth = np.linspace(_DISTANCE - 1.5, _DISTANCE + 1.5, _DEPTH_LEVELS)
         self._markers = _markers(_DISTANCE / self._level_depth, area, looks)
