@@ -177,7 +177,6 @@ def page(results: Path) -> str:
     Raises:
         InputError: a file of a folder is missing or damaged.
     """
-    from colour_embed.io import run_folder
 
     lines = [
         "# Figures",
@@ -191,13 +190,11 @@ def page(results: Path) -> str:
     ]
     for name, folder in FOLDERS.items():
         if (results / name).is_dir():
-            commit = _commit(run_folder.read_json(results / name / "env.json", ["commit"]))
-            lines += ["", f"## {folder.about}", *_section(name, folder, commit)]
+            lines += ["", f"## {folder.about}", *_section(name, folder)]
     lines += ["", "## Tables without figures", ""]
     for name, (command, source, tables) in TABLES_ONLY.items():
         if (results / name).is_dir():
-            commit = _commit(run_folder.read_json(results / name / "env.json", ["commit"]))
-            lines.append(f"- {name}: {_links(name, None, source, tables, command, commit)}")
+            lines.append(f"- {name}: {_folder_links(name, source, tables, command)}")
     if (results / "page.html").exists():
         lines += ["", "## One HTML file", "", *_picture("page", "The page of the tutorial's run")]
         lines += ["", "[page.html](page.html), by `python -m experiments.page`."]
@@ -228,8 +225,8 @@ def _claims(results: Path) -> Iterator[str]:
         )
 
 
-def _section(name: str, folder: Folder, commit: str) -> Iterator[str]:
-    links = _links(name, None, folder.source, folder.tables, folder.command, commit)
+def _section(name: str, folder: Folder) -> Iterator[str]:
+    links = _folder_links(name, folder.source, folder.tables, folder.command)
     for stem, caption in folder.figures.items():
         yield ""
         yield from _picture(f"{name}/{stem}", f"{caption}.")
@@ -246,6 +243,11 @@ def _picture(path: str, caption: str, video: str = "") -> Iterator[str]:
     yield f"[{picture}]({video})" if video else picture
     yield ""
     yield f"**{caption}**"
+
+
+def _folder_links(name: str, source: str, tables: tuple[str, ...], command: str) -> str:
+    # Not the commit itself, or a first run of the tutorial would outdate the page.
+    return _links(name, None, source, tables, command, f"in [env.json]({name}/env.json)")
 
 
 def _links(

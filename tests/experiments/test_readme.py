@@ -35,7 +35,8 @@ def test_every_figure_is_on_the_page_with_what_made_it():
     blocks = page.split("!")[1:]
     for block in blocks[:-1]:  # the last one is a picture of the HTML file
         assert re.search(r"Study: .*\]\(\.\./experiments/.*Tables: \[", block), block
-        assert re.search(r"`python -m experiments\.[^`]+`, commit [0-9a-f]{10}", block), block
+        commit = r"(?:[0-9a-f]{10}|in \[env\.json\]\([^)]+/env\.json\))\."
+        assert re.search(r"`python -m experiments\.[^`]+`, commit " + commit, block), block
 
 
 def test_commits_are_those_of_the_folders():
