@@ -21,7 +21,7 @@ from experiments import _cli
 if TYPE_CHECKING:
     import pandas as pd
 
-QUICK = {"seeds": 4, "epochs": 10, "num_pairs": 20_000, "first_seed": 0}
+QUICK = {"seeds": 4, "epochs": 5, "num_pairs": 10_000, "first_seed": 0}
 """Flags of a quick run."""
 
 _cli.define_out("claims")
