@@ -8,6 +8,9 @@ embed_3d.mp4.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import multiprocessing
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,7 +40,6 @@ def main() -> None:
     from colour_embed.engine.optimizers import make_optimizer
     from colour_embed.evaluate import truth
     from colour_embed.io import machine, placing, run_folder
-    from experiments import _tutorial_figures
 
     began = time.perf_counter()
     configs = {
@@ -53,7 +55,7 @@ def main() -> None:
     }
     out = _cli.out_folder()
     _cli.set_up_jax()
-    fits, seconds = {}, {}
+    fits, seconds, complete = {}, {}, True
     with placing.replacing(out, "tutorial") as folder:
         environment = machine.environment(
             jax.devices()[0].device_kind, data.data_hash(colours, pairs)
@@ -63,9 +65,9 @@ def main() -> None:
         run_folder.write_json(folder / run_folder.MARKER, {"experiment": "tutorial", **about})
         if flags.FLAGS.colours not in data.BUILT_IN:
             run_folder.write_colours(folder, colours)
-        # The figures of one training are drawn while the next one trains.
-        with _cli.progress() as add, ThreadPoolExecutor(1) as drawing:
-            pictures = []
+        # The video of one training is made while the next one trains.
+        with _cli.progress() as add, ThreadPoolExecutor(1) as filming:
+            videos = []
             try:
                 for name, config in configs.items():
                     bar = add(f"train {name}", config.epochs)
@@ -82,19 +84,21 @@ def main() -> None:
                     _write(folder, name, fits[name], colours)
                     if fits[name].status == "interrupted":
                         break
-                    pictures.append(drawing.submit(_draw, folder, name, fits[name], colours, add))
-                for picture in pictures:
-                    picture.result()
+                    videos.append(filming.submit(_animate, folder, name, fits[name], colours, add))
+                metrics = _finish(folder, fits, colours, losses)
+                for video in videos:
+                    video.result()
             except KeyboardInterrupt:
-                drawing.shutdown(cancel_futures=True)
+                complete = False
+                filming.shutdown(cancel_futures=True)
                 for name, fit in fits.items():  # the interrupt may have cut a file short
                     _write(folder, name, fit, colours)
-            metrics = {name: _measure(fit, colours, losses) for name, fit in fits.items()}
-        run_folder.write_json(folder / "metrics.json", metrics)
-        _tutorial_figures.draw_losses(folder, folder)
+                metrics = _finish(folder, fits, colours, losses)
         seconds["whole"] = time.perf_counter() - began
         run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
     _print_report(out, fits, metrics)
+    if not complete or len(fits) < 2 or any(fit.status != "done" for fit in fits.values()):
+        raise _cli.Unfinished("the run did not finish; the results so far are saved")
 
 
 def _measure(fit: Any, colours: Any, losses: dict[str, float]) -> dict[str, Any]:
@@ -124,12 +128,34 @@ def _write(folder: Path, name: str, fit: Any, colours: Any) -> None:
     run_folder.write_snapshots(path, fit.epoch, fit.snapshots, fit.loss)
 
 
-def _draw(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
-    """Draw the figures of one training from the files of `_write`, and its animation."""
-    from colour_embed import animation
+def _finish(folder: Path, fits: Any, colours: Any, losses: dict[str, float]) -> dict[str, Any]:
+    """Write and return the metrics, and draw the figures in a process of their own.
+
+    In a thread, Python's lock would let one of figures and videos wait for the other.
+    """
+    from colour_embed.io import run_folder
+
+    metrics = {name: _measure(fit, colours, losses) for name, fit in fits.items()}
+    run_folder.write_json(folder / "metrics.json", metrics)
+    process = multiprocessing.get_context("spawn").Process(target=_draw, args=(folder,))
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(process.exitcode)  # the process has said why
+    return metrics
+
+
+def _draw(folder: Path) -> None:
+    """Draw the figures from the files of `_write` and `_finish`."""
     from experiments import _tutorial_figures
 
-    _tutorial_figures.draw_training(folder, name, folder)
+    _cli.start(functools.partial(_tutorial_figures.draw, folder, folder), __doc__ or "")
+
+
+def _animate(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
+    """Make the video of one training."""
+    from colour_embed import animation
+
     if len(fit.loss) == 0:
         return
     shown = fit.epoch > 0  # the tutorial's first frame is after epoch 1
@@ -145,7 +171,7 @@ def _draw(folder: Path, name: str, fit: Any, colours: Any, add: Any) -> None:
 
 
 def _print_report(out: Path, fits: dict[str, Any], metrics: dict[str, Any]) -> None:
-    """Print the report; raises `Unfinished` if a training did not run to its end."""
+    """Print the metrics of both trainings, and what is wrong with them."""
     from rich.console import Console
     from rich.table import Table
 
@@ -177,8 +203,6 @@ def _print_report(out: Path, fits: dict[str, Any], metrics: dict[str, Any]) -> N
         elif not metrics[name]["recovered"]:
             _cli.warn(f"{name}: the embedding does not recover colour yet; give more --epochs.")
     print(f"results in {out}")
-    if len(fits) < 2 or any(fit.status != "done" for fit in fits.values()):
-        raise _cli.Unfinished("the run did not finish; the results so far are saved")
 
 
 if __name__ == "__main__":

@@ -255,14 +255,16 @@ def _describe_colours(codec: Any) -> None:
 def _converter(pixels: str, first: NDArray[np.uint8], rgb: ArrayLike | None) -> Callable:
     """Return a function from a picture to a frame in the encoder's pixel format."""
     from av import VideoFrame
-    from av.video.reformatter import ColorRange, Colorspace
+    from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
     if pixels == "pal8":
         return _palette_converter(_palette(first, rgb))
     if pixels == "rgb24":
         return lambda picture: VideoFrame.from_ndarray(picture, format="rgb24")
-    return lambda picture: VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-        format=pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+    into = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
+    reformatter = VideoReformatter()  # one for all frames: it keeps its tables
+    return lambda picture: reformatter.reformat(
+        VideoFrame.from_ndarray(picture, format="rgb24"), format=pixels, **into
     )
 
 

@@ -226,11 +226,14 @@ def _coverage(distance: NDArray[np.float64], side: int) -> NDArray[np.float64]:
     `distance` is that of each of `_samples`, down and across, to the edge, pixels; positive inside.
     """
     inside = np.clip(distance * _FINE + 0.5, 0, 1)
-    area = np.zeros((len(inside) + 1,) * 2)
-    area[1:, 1:] = inside.cumsum(axis=0).cumsum(axis=1)
+    # Every pixel begins at a multiple of a subpixel, so that sums of these are enough.
+    fine, count = _FINE // _SUBPIXELS, (side + 1) * _SUBPIXELS
+    area = np.zeros((count + 1,) * 2)
+    area[1:, 1:] = inside.reshape(count, fine, count, fine).sum(axis=(1, 3))
+    area = area.cumsum(axis=0).cumsum(axis=1)
     # Shifting the shape right is the same as shifting the pixels left.
-    start = np.arange(1, side + 1) * _FINE - np.arange(_SUBPIXELS)[:, None] * _FINE // _SUBPIXELS
-    first, last = start, start + _FINE
+    first = np.arange(1, side + 1) * _SUBPIXELS - np.arange(_SUBPIXELS)[:, None]
+    last = first + _SUBPIXELS
 
     def corner(row, column):
         return area[row[:, None, :, None], column[None, :, None, :]]

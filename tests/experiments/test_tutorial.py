@@ -142,3 +142,22 @@ def test_ctrl_c_saves_what_is_done(tmp_path):
     assert list(metrics) == ["2d"]
     assert metrics["2d"]["status"] == "interrupted"
     assert 0 < metrics["2d"]["epochs"] < 100_000
+
+
+def test_ctrl_c_in_a_video_keeps_what_is_finished(tmp_path):
+    out = tmp_path / "out"
+    terminal, inside = pty.openpty()
+    command = _command(out, "--epochs=60", "--head=negative")
+    with subprocess.Popen(command, stderr=inside) as process:
+        os.close(inside)
+        shown = b""
+        while b"animate 3d" not in shown:
+            shown += os.read(terminal, 4096)
+        process.send_signal(signal.SIGINT)
+        while b"saved" not in shown:
+            shown += os.read(terminal, 4096)
+    os.close(terminal)
+    assert process.returncode == 1
+    written = {path.name for path in out.iterdir()}
+    assert written >= set(FILES) - {"embed_3d.mp4", "embed_3d.png"}
+    assert written <= set(FILES)
