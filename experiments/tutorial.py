@@ -139,7 +139,11 @@ def _finish(folder: Path, fits: Any, colours: Any, losses: dict[str, float]) -> 
     run_folder.write_json(folder / "metrics.json", metrics)
     process = multiprocessing.get_context("spawn").Process(target=_draw, args=(folder,))
     process.start()
-    process.join()
+    try:
+        process.join()
+    finally:  # an interrupt ends it too, before others write its files
+        process.kill()
+        process.join()
     if process.exitcode:
         sys.exit(process.exitcode)  # the process has said why
     return metrics
