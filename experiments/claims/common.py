@@ -106,17 +106,6 @@ class Evidence(NamedTuple):
     low: float | None = None
     high: float | None = None
 
-    def __str__(self) -> str:
-        """Format as "what: value [low, high]"."""
-        if self.low is None or self.high is None:
-            return f"{self.what}: {shown(self.value)}"
-        return f"{self.what}: {shown(self.value)} [{shown(self.low)}, {shown(self.high)}]"
-
-
-def shown(value: float) -> str:
-    """Format a number to four significant digits, whole numbers without decimals."""
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:#.4g}"
-
 
 def percent(share: float) -> str:
     """Format a share as a percentage, such as "22.5 %"."""

@@ -123,6 +123,9 @@ def test_an_update_keeps_the_other_parts_and_their_files(outcome, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(outcome[0], out)
     (out / "levers.md").write_text("dated")
+    earlier = json.loads((out / "benchmark.json").read_text())
+    earlier["machine"]["memory_bytes"] += 12_288  # as after another boot of the same machine
+    (out / "benchmark.json").write_text(json.dumps(earlier))
     part = "harness.Part({'ours': 7.0}, {'ours': harness.summary([7.0])}, {})"
     fake = (
         "from experiments.benchmark import harness, kinds, record\n"
@@ -138,6 +141,11 @@ def test_an_update_keeps_the_other_parts_and_their_files(outcome, tmp_path):
     page = (out / "benchmark.md").read_text()
     assert "## training" in page
     assert "| ours | 7 |" in page
+    record["machine"]["memory_bytes"] //= 2
+    (out / "benchmark.json").write_text(json.dumps(record))
+    done = run(f"--out={out}", "--only=tutorial", "--update", first=fake)
+    assert done.returncode == 2
+    assert "was measured on another machine" in done.stderr
 
 
 @pytest.mark.parametrize(

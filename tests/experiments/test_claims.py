@@ -46,7 +46,7 @@ from experiments.claims import (
     threshold,
     variance,
 )
-from experiments.claims.common import FAILS, HOLDS, IN_PART, Evidence, Setting
+from experiments.claims.common import FAILS, HOLDS, IN_PART, Setting
 from experiments.claims.studies import STUDIES
 
 ROOT = Path(__file__).parents[2]
@@ -759,20 +759,6 @@ def test_one_row_is_one_row():
     for wanted, count in (({"name": "a"}, 2), ({"name": "c"}, 0)):
         with pytest.raises(ValueError, match=f"^{count} rows have"):
             common.row_where(table, **wanted)
-
-
-@pytest.mark.parametrize(
-    ("evidence", "text"),
-    [
-        (Evidence("seeds", 3), "seeds: 3"),
-        (Evidence("pairs", 100_000.0), "pairs: 100000"),
-        (Evidence("loss", 0.32255), "loss: 0.3226"),
-        (Evidence("share", 0.5, 0.3, 1.0), "share: 0.5000 [0.3000, 1]"),
-        (Evidence("change", -0.0123456, math.nan, None), "change: -0.01235"),
-    ],
-)
-def test_evidence_reads_well(evidence, text):
-    assert str(evidence) == text
 
 
 def test_a_row_is_told_with_its_interval():
