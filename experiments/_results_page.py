@@ -138,9 +138,8 @@ FOLDERS = {
         "benchmark",
         ("benchmark.json", "benchmark.md", "levers.md"),
         {
-            "steps": "Where the time of a step goes, in 2-D and in 3-D",
             "sweep_widths": "Trainings per second by number of members, on CPUs",
-            "growth": "Seconds and memory by items, pairs, dimensions, batch size and members",
+            "scaling": "Seconds and memory by items, pairs, dimensions and members",
         },
     ),
     "accelerator": Folder(
@@ -149,13 +148,6 @@ FOLDERS = {
         "benchmark/accelerator.py",
         ("benchmark.json", "benchmark.md"),
         {"accelerator_widths": "Trainings per second by number of members, on a GPU"},
-    ),
-    "large": Folder(
-        "Times with up to 100,000 items and 10,000,000 pairs",
-        "benchmark --only large --out results/large",
-        "benchmark/scaling.py",
-        ("benchmark.json", "benchmark.md"),
-        {"large": "Seconds and memory by number of items, with dense and with lazy Adam"},
     ),
 }
 """The run folders with figures, in the order of the page; the claims stand before them."""

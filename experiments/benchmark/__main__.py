@@ -116,14 +116,17 @@ def run_parts(
         names: The parts to run.
         setting: The settings of every part.
         environment: Versions and commit, recorded with each part.
-        earlier: The record of an earlier run, whose other parts are kept; may be empty.
+        earlier: The record of an earlier run, whose other parts of `KINDS` are kept; may be empty.
 
     Returns:
         The entries of benchmark.json.
     """
-    record = {**earlier, "unit": "seconds, medians", "machine": describe_machine()}
+    # A part that is no longer measured is left out: the table and its figure would be missing.
+    kept = [name for name in KINDS if name in earlier.get("details", {})]
+    record = {"unit": "seconds, medians", "machine": describe_machine()}
+    record |= {name: earlier[name] for name in kept}
     for key in BY_PART:
-        record[key] = dict(earlier.get(key, {}))
+        record[key] = {name: earlier[key][name] for name in kept}
     for name in names:
         part = KINDS[name].run(setting)
         record[name] = part.seconds

@@ -27,9 +27,6 @@ FIGURES: dict[str, tuple[str, Callable[[dict[str, Any], Path], None]]] = {
     "sweep": ("sweep_widths", sweep.draw),
     "scaling": ("scaling", scaling.draw),
     "accelerator": ("accelerator_widths", accelerator.draw),
-    # Names of the two parts of scaling until 2026-11.
-    "growth": ("growth", scaling.draw),
-    "large": ("large", scaling.draw),
 }
 """part -> name of its figure, and a function (details, path without suffix) that draws it."""
 

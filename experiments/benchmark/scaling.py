@@ -206,21 +206,18 @@ def _number(value: float | None, form: str) -> str:
 
 LABELS = {
     "dims": "dimensions",
-    "batch": "pairs a step",
     "items and pairs": "items, a hundredth of the pairs",
-    "epoch": "items, a hundredth of the pairs",
-    "step": "items",
 }
 """axis -> label of its figure, if it differs from the name."""
 
 
 def draw(details: dict[str, Any], path: Path) -> None:
-    """Draw time and memory along each axis; also reads the former parts growth and large."""
+    """Draw time and memory along each axis."""
     from colour_embed.viz.intervals import Interval, Line, plot_lines
     from colour_embed.viz.style import letter, panels, save_figure
 
     shown = []
-    for axis, runs in _curves(details).items():
+    for axis, runs in details.items():
         for of in (_seconds, _peak_mebibytes):
             lines = {}
             for run, points in runs.items():
@@ -235,12 +232,11 @@ def draw(details: dict[str, Any], path: Path) -> None:
     for ax, (axis, runs, of, lines) in zip(axes.ravel(), shown):
         sizes = sorted({size for line in lines.values() for size in line.x})
         sizes = sizes[:: 1 + (len(sizes) > 7)]  # more labels do not fit
-        seconds = "seconds per step" if axis == "step" else "seconds per epoch"
         plot_lines(
             lines,
             ax,
             xlabel=LABELS.get(axis, axis),
-            ylabel=seconds if of is _seconds else "peak memory (MiB)",
+            ylabel="seconds per epoch" if of is _seconds else "peak memory (MiB)",
             log_x=True,
             log_y=of is _seconds,
             statistic="median and range; of memory the most",
@@ -266,22 +262,6 @@ def _short(size: int) -> str:
         if size % unit == 0:
             return f"{size // unit}{text}"
     return f"{size:,}"
-
-
-def _curves(details: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return axis -> run -> size -> entry; also reads the former parts growth and large."""
-    found = {}
-    for axis, runs in details.items():
-        if "points" in runs:  # growth, until 2026-11: one run of each axis
-            runs = {ALONE: runs["points"]}
-        elif axis in ("epoch", "step"):  # large, until 2026-11: "lazy_adam 512"
-            names = {run: run.split() for run in runs}
-            runs = {
-                f"{OPTIMIZERS[optimizer]}, {int(batch):,} pairs a step": runs[run]
-                for run, (optimizer, batch) in names.items()
-            }
-        found[axis] = runs
-    return found
 
 
 def _seconds(entry: dict[str, Any]) -> tuple[float, ...] | None:

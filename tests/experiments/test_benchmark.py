@@ -125,7 +125,9 @@ def test_an_update_keeps_the_other_parts_and_their_files(outcome, tmp_path):
     (out / "levers.md").write_text("dated")
     earlier = json.loads((out / "benchmark.json").read_text())
     earlier["machine"]["memory_bytes"] += 12_288  # as after another boot of the same machine
-    (out / "benchmark.json").write_text(json.dumps(earlier))
+    for key in ("details", "ratios", "environment"):
+        earlier[key]["growth"] = {}  # a part that is no longer measured
+    (out / "benchmark.json").write_text(json.dumps(earlier | {"growth": {}}))
     part = "harness.Part({'ours': 7.0}, {'ours': harness.summary([7.0])}, {})"
     fake = (
         "from experiments.benchmark import harness, kinds, record\n"
@@ -136,6 +138,7 @@ def test_an_update_keeps_the_other_parts_and_their_files(outcome, tmp_path):
     record = json.loads((out / "benchmark.json").read_text())
     assert record["tutorial"] == {"ours": 7.0}
     assert record["training"] == outcome[1]["training"]
+    assert "growth" not in record
     assert set(record["environment"]) == {"training", "tutorial"}
     assert (out / "levers.md").read_text() == "dated"
     page = (out / "benchmark.md").read_text()

@@ -201,9 +201,8 @@ def test_the_committed_figures_are_redrawn_without_jax(tmp_path):
     assert "examples/words" not in drawn  # examples draws it, as a map alone
     for name, files in drawn.items():
         left_out = {path for path in _figures(ROOT / "results" / name) if path not in files}
-        dated = {"benchmark": {"steps.png", "steps.pdf"}}  # of levers.md, which is not made anew
         posters = {"les_miserables/training.png", "words/training.png"}  # of videos
-        allowed = {"grid": {"members.png", "members.pdf"}, "examples": posters, **dated}
+        allowed = {"grid": {"members.png", "members.pdf"}, "examples": posters}
         assert left_out <= allowed.get(name, set())
     if _other_versions():
         pytest.skip(f"drawn, but not compared to the byte: {', '.join(_other_versions())}")
