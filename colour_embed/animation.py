@@ -271,8 +271,10 @@ def animate_grid(
     still = layout.still(title or "Training of colour embeddings", _failures(sweep, members))
     painters: list[Any] = [counters(frames, None, layout.size[0] - 12)]
     for box, embedding in zip(layout.boxes, moving):
-        make = DeepPanel if embedding.shape[2] == 3 else FlatPanel
-        painters.append(make(embedding, rgb, box, area=layout.panel / 53))
+        flat = embedding.shape[2] < 3
+        # Larger than in a whole frame, since the video has half the resolution of colours.
+        area = _area(looks, 1.3 * layout.panel, flat)
+        painters.append((FlatPanel if flat else DeepPanel)(embedding, rgb, box, area=area))
     scene = _Scene(len(frames), layout.size, still, painters, rgb)
     return _record(scene, path, fps, crf, poster, report)
 
