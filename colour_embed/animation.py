@@ -494,7 +494,7 @@ def _projected(snapshots: NDArray[np.float64]) -> tuple[NDArray[np.float64], flo
     return (turned - centre) @ axes[:3].T, float((spread[:3] ** 2).sum() / total) if total else 1.0
 
 
-def _area(looks: ItemLooks, height: int, flat: bool) -> float:
+def _area(looks: ItemLooks, height: float, flat: bool) -> float:
     """Return the area of a marker, square points, whose diameter is a share of the frame's height.
 
     Items with colours have the share of `plot_embedding`. Items of groups have larger markers the
