@@ -297,14 +297,23 @@ def page(run: Run, max_bytes: int | None = None) -> str:
     )
     parts = {
         "policy": policy,
-        "title": html.escape(_title(run)),
-        "about": html.escape(_about(run)),
+        "title": _escaped(_title(run)),
+        "about": _escaped(_about(run)),
         **_wording(run),
         "data": _json(_content(run)),
         **code,
     }
     # In one pass, so that braces within a part are not substituted.
     return re.sub(r"\{\{([\w.]+)\}\}", lambda found: parts[found[1]], _template("page.html"))
+
+
+def _escaped(text: str) -> str:
+    """Return a text as ASCII HTML.
+
+    The whole page is ASCII, since an outer page that shows it in a frame chooses the encoding, and
+    with another one the hashes of the scripts would not match.
+    """
+    return html.escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _template(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Time this library and its peers on the same trainings, sweeps, animations and tutorial.
+"""Time this library and its peers on the same trainings, sweeps, animations, page and tutorial.
 
 Every peer is a separate process with the same initial parameters and pairs. The peers take turns,
 so that a drift of the machine affects all of them. A training's time counts only if its loss agrees

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from colour_embed.io import run_folder
-from experiments.benchmark import accelerator, scaling, sharding, sweep
+from experiments.benchmark import accelerator, browser, scaling, sharding, sweep
 from experiments.benchmark.animation import animation
 from experiments.benchmark.record import Kind
 from experiments.benchmark.training import training
@@ -17,6 +17,7 @@ KINDS: dict[str, Kind] = {
     "training": Kind(training),
     "tutorial": Kind(tutorial),
     "animation": Kind(animation),
+    "browser": Kind(browser.browser, browser.ABOUT, browser.findings),
     "sweep": Kind(sweep.sweep, sweep.ABOUT),
     "scaling": Kind(scaling.scaling, scaling.ABOUT, scaling.findings),
     "sharding": Kind(sharding.sharding, sharding.ABOUT, sharding.findings),

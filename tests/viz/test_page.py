@@ -336,6 +336,14 @@ def test_nothing_outside_the_file_is_named_or_allowed():
             assert f"'sha256-{digest}'" in policy
 
 
+def test_a_page_is_ascii_so_that_no_outer_page_can_misread_it():
+    run = dataclasses.replace(small_run(EVIL), title="Größe, 色", about="Été")
+    text = page.page(run)
+    assert text.isascii()
+    assert "Gr&#246;&#223;e, &#33394;" in text
+    assert "\\u00fc \\u8272" in text  # in JSON
+
+
 def test_the_same_run_gives_the_same_page():
     assert page.page(small_run(EVIL)) == page.page(small_run(EVIL))
 

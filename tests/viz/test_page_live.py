@@ -86,44 +86,32 @@ def test_the_end_of_a_training_is_among_those_of_the_sweep(visit, tutorial):
     assert float(rank.split()[-1]) > 0.9
 
 
-def test_drawing_does_not_hold_the_training_up(visit, tutorial):
+def test_a_page_that_is_busy_does_not_hold_the_training_up(visit, tutorial):
+    """How much drawing costs is measured by experiments/benchmark, in its part `browser`."""
     page = visit(tutorial)
-    # The same worker, whose messages nobody reads.
-    page.evaluate("""() => {
-        const script = new Blob([find("#learning").textContent], { type: "text/javascript" });
-        window.alone = (settings) => new Promise((done) => {
-            const worker = new Worker(URL.createObjectURL(script));
-            const began = performance.now();
-            worker.onmessage = ({ data: { epoch } }) => {
-                if (epoch !== settings.epochs) return;
-                done(performance.now() - began);
-                worker.terminate();
-            };
-            const pairs = pairsFor(readSettings());
-            worker.postMessage({ settings, items: data.names.length, pairs, colours: rgb });
-        });
-    }""")
-    # How often a timer of 10 ms rings tells whether the page gets a core beside the worker's.
-    page.evaluate("() => { window.rings = 0; setInterval(() => rings++, 10); }")
+    before = seen.draws_of_panels(page)[0]
     train(page, epochs=100)
-    settings = page.evaluate("live.settings")
-    found = []
-    for _ in range(4):  # other tests may be taking the cores
-        alone = page.evaluate("(settings) => alone(settings)", settings) / 1000
-        before, rings = seen.draws_of_panels(page)[0], page.evaluate("rings")
-        page.click("#train")
-        wait_until(page, DONE)
-        seconds = float(re.search(r"in ([\d.]+) s", page.inner_text("#outcome"))[1])
-        redraws = (seen.draws_of_panels(page)[0] - before) / seconds
-        found.append((seconds / alone, redraws, (page.evaluate("rings") - rings) / seconds))
-        if seconds < 1.5 * alone and redraws >= 30:
-            break
-    print("times of the worker alone, redraws and rings a second:", found)
-    ratios, rates, heard = zip(*found)
-    if max(rates) < 30 and max(heard) < 50:
-        pytest.skip(f"other programs take the cores: {max(rates):.0f} redraws a second")
-    assert min(ratios) < 1.5
-    assert max(rates) >= 30
+    assert seen.draws_of_panels(page)[0] - before > 10
+    seconds = float(re.search(r"in ([\d.]+) s", page.inner_text("#outcome"))[1])
+    # From the first epoch on the page does something else, for longer than the training takes.
+    left = page.evaluate(
+        """(busy) => new Promise((done) => {
+            let free = null;
+            find("#train").click();
+            const look = setInterval(() => {
+                if (free === null && live.loss.length > 0) {
+                    const end = performance.now() + busy;
+                    while (performance.now() < end);
+                    free = performance.now();
+                }
+                if (live.running) return;
+                clearInterval(look);
+                done(performance.now() - free);
+            }, 5);
+        })""",
+        4000 * seconds,
+    )
+    assert left < 1000 * seconds / 2
 
 
 def test_all_heads_of_the_registry_are_offered_and_no_other(visit, tutorial):
@@ -229,10 +217,10 @@ def test_a_training_can_be_stopped_replayed_and_left(visit, tutorial):
     wait_until(page, "live.epoch.length > 5")
     assert "train=1" in page.url  # a link to a training under way
     assert page.evaluate("panels[0].view === WHOLE")
-    assert page.inner_text("#train") == "Stop"
+    wait_until(page, "find('#train').innerText === 'Stop'")
     assert page.locator("#play").is_disabled()
     page.click("#train")
-    assert page.inner_text("#train") == "Train"
+    wait_until(page, "find('#train').innerText === 'Train'")  # with the next redraw
     assert "Stopped after epoch" in page.inner_text("#outcome")
     count = page.evaluate("live.epoch.length")
     page.wait_for_timeout(200)

@@ -450,7 +450,7 @@ function showLive() {
   if (!on || !live.frames.length) return;
   const frame = Math.max(lastUpTo(live.epoch, epochShown()), 0);
   const loss = live.loss[epochShown() - 1];
-  const known = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
+  const known = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : "\u2013");
   const told = {
     loss: known(loss, 4),
     above: known(live.floor === null ? NaN : loss - live.floor, 4),

@@ -327,7 +327,7 @@ function showTime() {
 
 function lossText({ loss }) {
   const value = loss[epochShown() - 1];
-  return Number.isFinite(value) ? value.toFixed(4) : "–"; // epoch 0 has none
+  return Number.isFinite(value) ? value.toFixed(4) : "\u2013"; // epoch 0 has none
 }
 
 function makeCurves() {
