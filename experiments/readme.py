@@ -119,6 +119,11 @@ def _benchmark() -> str:
         f"in 3-D; matplotlib takes {seconds(animation['2d']['whole_peer'])} and "
         f"{seconds(animation['3d']['whole_peer'])}."
     )
+    in_browser = measured.get("browser")
+    if in_browser and in_browser["live"]:
+        frames += (
+            f" In the page, in Chromium, the 2-D training takes {seconds(in_browser['live'])}."
+        )
     return (
         f"{table}\n\nThe whole tutorial from a cold start, figures and animations included, takes "
         f"{seconds(whole['ours'])}; the tutorial's own script (Keras on TensorFlow) takes "
