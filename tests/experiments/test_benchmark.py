@@ -16,7 +16,7 @@ import pytest
 from colour_embed import data, train
 from colour_embed.config import Config, InputError
 from colour_embed.engine.schedule import tutorial_frames
-from experiments.benchmark import animation, harness, sweep, training
+from experiments.benchmark import animation, browser, harness, sweep, training
 from experiments.benchmark.record import Kind, describe_machine, entry_table, markdown
 from experiments.benchmark.tutorial import tutorial
 
@@ -166,6 +166,30 @@ def test_bad_usage_is_one_line(arguments, told, tmp_path):
     assert done.returncode == 2
     assert told in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_training_in_the_page_is_timed_with_and_without_drawing(tmp_path):
+    part = browser.browser(setting(tmp_path))
+    live = part.details["live"]
+    if live["reason"]:
+        pytest.skip(live["reason"])
+    colours = data.load_colours()
+    fitted = train.fit(Config(epochs=4), len(colours), data.tutorial_pairs(colours))
+    assert live["loss"] == pytest.approx(fitted.loss[-1], abs=2e-4)
+    assert live["redraws_per_second"] > 0
+    assert part.details["alone"]["epochs_run"] == 4
+    ratio = part.seconds["live"] / part.seconds["alone"]
+    assert part.ratios == {"live_over_alone": pytest.approx(ratio)}
+    told = list(browser.findings(part.details, part.ratios))
+    assert told[0] == f"live takes {ratio:.2f} times as long as alone"
+    assert re.fullmatch(r"the page redraws \d+ times a second", told[1])
+
+
+def test_a_machine_without_chromium_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(browser.shutil, "which", lambda name: None)
+    part = browser.browser(setting(tmp_path))
+    assert part.seconds == {"alone": None, "live": None}
+    assert "not installed" in part.details["live"]["reason"]
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="limit.c needs gcc")
