@@ -169,7 +169,6 @@ def page(results: Path) -> str:
     Raises:
         InputError: a file of a folder is missing or damaged.
     """
-
     lines = [
         "# Figures",
         "",

@@ -55,7 +55,7 @@ def main() -> None:
     }
     out = _cli.out_folder()
     _cli.set_up_jax()
-    fits, seconds, complete = {}, {}, True
+    fits, seconds, metrics, complete = {}, {}, {}, True
     with placing.replacing(out, "tutorial") as folder:
         environment = machine.environment(
             jax.devices()[0].device_kind, data.data_hash(colours, pairs)
@@ -91,9 +91,10 @@ def main() -> None:
             except KeyboardInterrupt:
                 complete = False
                 filming.shutdown(cancel_futures=True)
-                for name, fit in fits.items():  # the interrupt may have cut a file short
-                    _write(folder, name, fit, colours)
-                metrics = _finish(folder, fits, colours, losses)
+                if not metrics:  # the interrupt came before the figures, and may have cut a file
+                    for name, fit in fits.items():
+                        _write(folder, name, fit, colours)
+                    metrics = _finish(folder, fits, colours, losses)
         seconds["whole"] = time.perf_counter() - began
         run_folder.write_json(folder / "env.json", {**environment, "seconds": seconds})
     _print_report(out, fits, metrics)

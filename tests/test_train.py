@@ -348,7 +348,7 @@ def test_epoch_zero_is_the_start():
 def test_make_train_is_fit_under_jit_of_vmap_and_vmap_of_jit():
     """Over seeds, dimensions and learning rates; within 1e-4 after 20 epochs."""
     config = small(epochs=20, dim=3, head="negative")
-    pure = train.make_train(config, ITEMS, PAIRS, snapshots=[0, 10, 20])
+    pure = train.make_train(config, ITEMS, PAIRS, snapshots=[0, 7, 20])
     seeds, dims, rates = jnp.array([0, 1, 2]), jnp.array([2, 3, 1]), [0.01, 0.003, 0.03]
 
     def one(seed, dim, rate):
@@ -361,7 +361,7 @@ def test_make_train_is_fit_under_jit_of_vmap_and_vmap_of_jit():
         assert snapshots.shape == (3, 3, ITEMS, 3)
         for place, (seed, dim, rate) in enumerate(zip(seeds, dims, rates)):
             own = dataclasses.replace(config, seed=int(seed), dim=int(dim), learning_rate=rate)
-            fitted = run(own, snapshots=[0, 10, 20], chunk=10)  # of one length: one program
+            fitted = run(own, snapshots=[0, 7, 20])
             table = state.params["embedding"]["embedding"][place]
             assert not table[:, int(dim) :].any()
             for found, expected in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -20,8 +21,15 @@ ABOUT = (
 NAMES = ("alone", "live")
 
 _PREPARE = """() => {
+    const ended = () => new Promise((done) => {
+        const look = setInterval(() => {
+            if (!live || live.running) return;
+            clearInterval(look);
+            done();
+        }, 5);
+    });
     const script = new Blob([find("#learning").textContent], { type: "text/javascript" });
-    window.timed = { redraws: 0 };
+    window.timed = { ended, redraws: 0 };
     const clear = CanvasRenderingContext2D.prototype.clearRect;
     CanvasRenderingContext2D.prototype.clearRect = function (...place) {
         timed.redraws += this.canvas === panels[0].canvas;
@@ -38,32 +46,26 @@ _PREPARE = """() => {
         const pairs = pairsFor(settings);
         worker.postMessage({ settings, items: data.names.length, pairs, colours: rgb });
     });
-    timed.live = () => new Promise((done) => {
+    timed.live = async () => {
         timed.redraws = 0;
         const began = performance.now();
         find("#train").click();
-        const look = setInterval(() => {
-            if (live.running) return;
-            clearInterval(look);
-            const seconds = (performance.now() - began) / 1000;
-            done({ seconds, loss: live.loss.at(-1), redraws_per_second: timed.redraws / seconds });
-        }, 5);
-    });
+        await ended();
+        const seconds = (performance.now() - began) / 1000;
+        return { seconds, loss: live.loss.at(-1), redraws_per_second: timed.redraws / seconds };
+    };
 }"""
 
 
 def browser(setting: Setting) -> Part:
     """Measure seconds of a training in the page, with and without drawing, and redraws a second."""
     reasons: dict[str, str] = {}
-    with contextlib.ExitStack() as stack:
-        runs = {}
-        with harness.noting("browser", reasons, setting.say):
-            page = stack.enter_context(_page(setting))
-            runs = {name: functools.partial(_run, page, name, setting.epochs) for name in NAMES}
-        if reasons:
-            details = {name: harness.missing(reasons["browser"]) for name in NAMES}
-        else:
-            details = harness.take_turns(setting, "browser", runs, {})
+    details: dict[str, Any] = {}
+    with harness.noting("browser", reasons, setting.say), _page(setting) as page:
+        runs = {name: functools.partial(_run, page, name, setting.epochs) for name in NAMES}
+        details = harness.take_turns(setting, "browser", runs, {})
+    if reasons:
+        details = {name: harness.missing(reasons["browser"]) for name in NAMES}
     ratios = harness.round_ratios(details, [("live", "alone")])
     return Part(harness.counted(details), details, ratios)
 
@@ -81,7 +83,7 @@ def _run(page: Any, name: str, epochs: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _page(setting: Setting) -> Iterator[Any]:
-    """Open the page of the tutorial's run in Chromium, after a short training.
+    """Open the page of the tutorial's run in Chromium, and train there once.
 
     Raises:
         Unavailable: there is no Chromium, no playwright or no run.
@@ -101,16 +103,14 @@ def _page(setting: Setting) -> Iterator[Any]:
         pages.write_page(path, pages.page(pages.read_run(harness.ROOT / "results" / "tutorial")))
     except InputError as error:
         raise harness.Unavailable(str(error)) from None
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # it has none for root
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=program, args=arguments)
         page = chromium.new_page(viewport={"width": 1280, "height": 860})
         page.set_default_timeout(600_000)
         # The first training also compiles the worker's code.
         page.goto(f"{path.as_uri()}#train=1&train.epochs={setting.epochs}")
-        page.evaluate(
-            "() => new Promise((done) => { const look = setInterval(() => { "
-            "if (live && !live.running) { clearInterval(look); done(); } }, 20); })"
-        )
         page.evaluate(_PREPARE)
+        page.evaluate("timed.ended()")
         yield page
         chromium.close()

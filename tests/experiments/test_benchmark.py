@@ -185,6 +185,13 @@ def test_training_in_the_page_is_timed_with_and_without_drawing(tmp_path):
     assert re.fullmatch(r"the page redraws \d+ times a second", told[1])
 
 
+def test_the_committed_times_of_the_page_are_within_their_bounds():
+    """Measured by the part, since a test beside others would measure these too."""
+    record = json.loads((ROOT / "results" / "benchmark" / "benchmark.json").read_text())
+    assert record["ratios"]["browser"]["live_over_alone"] < 1.5
+    assert record["details"]["browser"]["live"]["redraws_per_second"] >= 30
+
+
 def test_a_machine_without_chromium_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(browser.shutil, "which", lambda name: None)
     part = browser.browser(setting(tmp_path))

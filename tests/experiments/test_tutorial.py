@@ -124,19 +124,27 @@ def test_nan_names_its_epoch_and_keeps_what_was_done(tmp_path):
     assert metrics["2d"]["status"] == "diverged"
 
 
-def test_ctrl_c_saves_what_is_done(tmp_path):
-    # On a terminal of its own, where the progress bar shows when the training has begun.
+def _interrupted(out, moment, *arguments):
+    """Run the program on a terminal, interrupt it when that shows `moment`, return what it shows.
+
+    On a terminal of its own, where the progress bar shows what has begun.
+    """
     terminal, inside = pty.openpty()
-    with subprocess.Popen(_command(tmp_path / "out", "--epochs=100000"), stderr=inside) as process:
+    with subprocess.Popen(_command(out, *arguments), stderr=inside) as process:
         os.close(inside)
         shown = b""
-        while b"loss" not in shown:
+        while moment not in shown:
             shown += os.read(terminal, 4096)
         process.send_signal(signal.SIGINT)
         while b"saved" not in shown:
             shown += os.read(terminal, 4096)
     os.close(terminal)
     assert process.returncode == 1
+    return shown
+
+
+def test_ctrl_c_saves_what_is_done(tmp_path):
+    shown = _interrupted(tmp_path / "out", b"loss", "--epochs=100000")
     assert re.search(rb"train 2d.*/100000.*loss 0\.\d{4}", shown)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert list(metrics) == ["2d"]
@@ -146,18 +154,7 @@ def test_ctrl_c_saves_what_is_done(tmp_path):
 
 def test_ctrl_c_in_a_video_keeps_what_is_finished(tmp_path):
     out = tmp_path / "out"
-    terminal, inside = pty.openpty()
-    command = _command(out, "--epochs=60", "--head=negative")
-    with subprocess.Popen(command, stderr=inside) as process:
-        os.close(inside)
-        shown = b""
-        while b"animate 3d" not in shown:
-            shown += os.read(terminal, 4096)
-        process.send_signal(signal.SIGINT)
-        while b"saved" not in shown:
-            shown += os.read(terminal, 4096)
-    os.close(terminal)
-    assert process.returncode == 1
+    _interrupted(out, b"animate 3d", "--epochs=60", "--head=negative")
     written = {path.name for path in out.iterdir()}
     assert written >= set(FILES) - {"embed_3d.mp4", "embed_3d.png"}
     assert written <= set(FILES)
